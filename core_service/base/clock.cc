@@ -16,8 +16,8 @@ class RealClock final : public Clock {
       condition.Wait(mutex);
       return;
     }
-    condition.WaitUntil(mutex, std::chrono::steady_clock::time_point(
-                                   absl::ToChronoNanoseconds(deadline)));
+    condition.WaitUntil(mutex,
+                        std::chrono::steady_clock::time_point(absl::ToChronoNanoseconds(deadline)));
   }
 };
 

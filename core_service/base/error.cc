@@ -37,14 +37,17 @@ absl::Status WithDetail(absl::Status status, const ErrorDetail& detail) {
 
 absl::Status InvalidField(absl::string_view field, absl::string_view rule) {
   return WithDetail(absl::InvalidArgumentError(absl::StrCat(field, ": ", rule)),
-                    {.reason = "invalid_argument", .field = std::string(field),
-                     .retry_after = std::nullopt, .metadata = {}});
+                    {.reason = "invalid_argument",
+                     .field = std::string(field),
+                     .retry_after = std::nullopt,
+                     .metadata = {}});
 }
 
 absl::Status ErrorWithReason(absl::StatusCode code, absl::string_view reason,
                              absl::string_view message) {
-  return WithDetail(absl::Status(code, message), {.reason = std::string(reason), .field = {},
-                                                  .retry_after = std::nullopt, .metadata = {}});
+  return WithDetail(
+      absl::Status(code, message),
+      {.reason = std::string(reason), .field = {}, .retry_after = std::nullopt, .metadata = {}});
 }
 
 ErrorDetail DetailOf(const absl::Status& status) {

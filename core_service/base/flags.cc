@@ -75,8 +75,7 @@ std::vector<std::string> EffectiveFlags() {
   for (const auto& [name, flag] : absl::GetAllFlags()) {
     if (!IsOurs(*flag)) continue;
     const bool secret = absl::EndsWith(name, "_token") || absl::EndsWith(name, "_secret");
-    lines.push_back(
-        absl::StrCat("--", name, "=", secret ? "(hidden)" : flag->CurrentValue()));
+    lines.push_back(absl::StrCat("--", name, "=", secret ? "(hidden)" : flag->CurrentValue()));
   }
   std::sort(lines.begin(), lines.end());
   return lines;

@@ -9,9 +9,10 @@
 namespace agentdesk {
 
 // Reads a program's flags: the command line goes before the environment (AGENTDESK_LISTEN for
-// --listen), that before the file that --flagfile or AGENTDESK_FLAGFILE names. Returns the arguments
-// that are no flags, without the program's name. Ends the program with a message and exit code 1 when
-// a flag is unknown or its value cannot be read, and with code 0 after --help or --version.
+// --listen), that before the file that --flagfile or AGENTDESK_FLAGFILE names. Returns the
+// arguments that are no flags, without the program's name. Ends the program with a message and exit
+// code 1 when a flag is unknown or its value cannot be read, and with code 0 after --help or
+// --version.
 //
 // `usage` is what --help says first. Call once, first thing in main.
 std::vector<std::string> ReadFlags(absl::string_view usage, int argc, char** argv);

@@ -17,16 +17,16 @@ struct Sink {
   std::string service = "agentdesk";
   bool readable = isatty(STDERR_FILENO) == 1;
 
-  Sink() : logger(std::make_shared<spdlog::logger>(
-                "agentdesk", std::make_shared<spdlog::sinks::stderr_sink_mt>())) {
+  Sink()
+      : logger(std::make_shared<spdlog::logger>(
+            "agentdesk", std::make_shared<spdlog::sinks::stderr_sink_mt>())) {
     SetPattern();
     logger->flush_on(spdlog::level::trace);
   }
   void SetPattern() {
-    logger->set_pattern(readable ? "%H:%M:%S.%e %L %v"
-                                 : R"({"time":"%Y-%m-%dT%H:%M:%S.%fZ","level":"%l",%v})",
-                        readable ? spdlog::pattern_time_type::local
-                                 : spdlog::pattern_time_type::utc);
+    logger->set_pattern(
+        readable ? "%H:%M:%S.%e %L %v" : R"({"time":"%Y-%m-%dT%H:%M:%S.%fZ","level":"%l",%v})",
+        readable ? spdlog::pattern_time_type::local : spdlog::pattern_time_type::utc);
   }
 };
 
@@ -39,11 +39,21 @@ std::string Quote(absl::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
           absl::StrAppendFormat(&out, "\\u%04x", static_cast<unsigned>(c));

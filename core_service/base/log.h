@@ -11,8 +11,8 @@
 
 namespace agentdesk {
 
-// One line on standard error for each call: a JSON object, or readable text where that is a terminal.
-// Never put a token, a secret or the text of an answer into a field. Thread-safe.
+// One line on standard error for each call: a JSON object, or readable text where that is a
+// terminal. Never put a token, a secret or the text of an answer into a field. Thread-safe.
 //
 //   LogInfo("listening", {{"address", address}, {"port", port}});
 struct LogField {
@@ -38,8 +38,8 @@ void LogInfo(absl::string_view message, LogFields fields = {});
 void LogWarning(absl::string_view message, LogFields fields = {});
 void LogError(absl::string_view message, LogFields fields = {});
 
-// Sets the least level that is written: debug, info, warning or error (InvalidArgument for any other),
-// and the name of the process that every line carries. Call once, before any thread starts.
+// Sets the least level that is written: debug, info, warning or error (InvalidArgument for any
+// other), and the name of the process that every line carries. Call once, before any thread starts.
 absl::Status StartLog(absl::string_view service, absl::string_view level);
 
 }  // namespace agentdesk

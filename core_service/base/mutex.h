@@ -9,8 +9,8 @@
 
 namespace agentdesk {
 
-// A std::mutex that clang's thread-safety analysis understands. absl::Mutex would do the same, but the
-// packaged abseil is not instrumented, so ThreadSanitizer reports races under it that are none.
+// A std::mutex that clang's thread-safety analysis understands. absl::Mutex would do the same, but
+// the packaged abseil is not instrumented, so ThreadSanitizer reports races under it that are none.
 class ABSL_LOCKABLE Mutex {
  public:
   Mutex() = default;

@@ -9,8 +9,8 @@
 
 namespace agentdesk {
 
-// Between absl's time and protobuf's. Everything is kept to the microsecond, so that a time is the same
-// value in a row, in an event and in a browser.
+// Between absl's time and protobuf's. Everything is kept to the microsecond, so that a time is the
+// same value in a row, in an event and in a browser.
 google::protobuf::Timestamp ToProto(absl::Time time);
 absl::Time FromProto(const google::protobuf::Timestamp& timestamp);
 google::protobuf::Duration ToProto(absl::Duration duration);

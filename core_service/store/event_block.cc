@@ -1,0 +1,89 @@
+#include "core_service/store/event_block.h"
+
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/wire_format_lite.h"
+
+namespace agentdesk::store {
+namespace {
+
+// The tag of `repeated Event events = 1` in SubscribeResponse.
+constexpr char kEventsTag =
+    static_cast<char>((v1::SubscribeResponse::kEventsFieldNumber << 3) |
+                      google::protobuf::internal::WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+
+}  // namespace
+
+v1::EventType TypeOf(const v1::Event& event) {
+  using E = v1::Event;
+  switch (event.payload_case()) {
+    case E::kTicketCreated:
+      return v1::EVENT_TYPE_TICKET_CREATED;
+    case E::kTicketUpdated:
+      return v1::EVENT_TYPE_TICKET_UPDATED;
+    case E::kTicketCancelled:
+      return v1::EVENT_TYPE_TICKET_CANCELLED;
+    case E::kAgentStarted:
+      return v1::EVENT_TYPE_AGENT_STARTED;
+    case E::kAgentMessage:
+      return v1::EVENT_TYPE_AGENT_MESSAGE;
+    case E::kToolCall:
+      return v1::EVENT_TYPE_TOOL_CALL;
+    case E::kAgentQuestion:
+      return v1::EVENT_TYPE_AGENT_QUESTION;
+    case E::kQuestionAnswered:
+      return v1::EVENT_TYPE_QUESTION_ANSWERED;
+    case E::kQuestionExpired:
+      return v1::EVENT_TYPE_QUESTION_EXPIRED;
+    case E::kQuestionWithdrawn:
+      return v1::EVENT_TYPE_QUESTION_WITHDRAWN;
+    case E::kUserMessage:
+      return v1::EVENT_TYPE_USER_MESSAGE;
+    case E::kJobRequeued:
+      return v1::EVENT_TYPE_JOB_REQUEUED;
+    case E::kJobWaiting:
+      return v1::EVENT_TYPE_JOB_WAITING;
+    case E::kAgentComplete:
+      return v1::EVENT_TYPE_AGENT_COMPLETE;
+    case E::kAgentError:
+      return v1::EVENT_TYPE_AGENT_ERROR;
+    case E::PAYLOAD_NOT_SET:
+      break;
+  }
+  return v1::EVENT_TYPE_UNSPECIFIED;
+}
+
+void EventBlock::Append(const v1::Event& event) {
+  using google::protobuf::io::CodedOutputStream;
+  const size_t offset = bytes_.size();
+  const size_t size = event.ByteSizeLong();
+  const size_t prefix = 1 + CodedOutputStream::VarintSize32(static_cast<uint32_t>(size));
+  bytes_.resize(offset + prefix + size);
+  auto* at = reinterpret_cast<uint8_t*>(bytes_.data() + offset);
+  *at++ = static_cast<uint8_t>(kEventsTag);
+  at = CodedOutputStream::WriteVarint32ToArray(static_cast<uint32_t>(size), at);
+  event.SerializeWithCachedSizesToArray(at);
+  entries_.push_back(
+      Entry{event.sequence(), TypeOf(event), Uuid::Parse(event.ticket_id()).value_or(Uuid{}),
+            Uuid::Parse(event.session_id()).value_or(Uuid{}), offset, prefix + size});
+}
+
+void EventBlock::AppendEncoded(Entry entry, absl::string_view encoded) {
+  entry.offset = bytes_.size();
+  entry.size = encoded.size();
+  bytes_.append(encoded.data(), encoded.size());
+  entries_.push_back(entry);
+}
+
+v1::Event EventBlock::Decode(const Entry& entry) const {
+  const absl::string_view encoded = Encoded(entry);
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(encoded.data()),
+                                            static_cast<int>(encoded.size()));
+  in.ReadTag();
+  uint32_t size = 0;
+  in.ReadVarint32(&size);
+  v1::Event event;
+  event.ParseFromArray(encoded.data() + in.CurrentPosition(), static_cast<int>(size));
+  return event;
+}
+
+}  // namespace agentdesk::store
