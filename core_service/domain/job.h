@@ -1,0 +1,57 @@
+#ifndef AGENTDESK_CORE_SERVICE_DOMAIN_JOB_H_
+#define AGENTDESK_CORE_SERVICE_DOMAIN_JOB_H_
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "agentdesk/v1/agent.pb.h"
+#include "core_service/domain/change.h"
+
+namespace agentdesk::domain {
+
+// Checks a claim and fills in its defaults.
+absl::StatusOr<v1::ClaimJobRequest> Normalize(v1::ClaimJobRequest request);
+
+// FailedPrecondition (`lease_lost`) unless `token` is the token of the job's live lease.
+absl::Status CheckLease(const JobRecord& job, int64_t token);
+
+// Gives the job, which must be claimable, to a worker. The token is the sequence of
+// `agent_started`, so it is greater than that of any claim before. The response's
+// `lease_expires_at` and the job's are now + the term; `desk_id` is left to the caller.
+Decision<v1::ClaimJobResponse> ClaimJob(const v1::ClaimJobRequest& request,
+                                        const TicketState& state, const Context& context);
+
+// Stores what the agent said and did. `known_keys` are those of the request's keys that the session
+// has already: what carries one is left out, and so is a repeat of a key within the request.
+absl::StatusOr<Decision<v1::ReportActivityResponse>> ReportActivity(
+    const v1::ReportActivityRequest& request, const std::vector<std::string>& known_keys,
+    const TicketState& state, const Context& context);
+
+// Ends the attempt without a result. Ends as cancelled where cancel is in the log. Parks unless the
+// session has input after `input_after_sequence`; then it is offered again at once.
+absl::StatusOr<Decision<v1::ReleaseJobResponse>> ReleaseJob(const v1::ReleaseJobRequest& request,
+                                                            const TicketState& state,
+                                                            const Context& context);
+absl::StatusOr<Decision<v1::CompleteJobResponse>> CompleteJob(const v1::CompleteJobRequest& request,
+                                                              const TicketState& state,
+                                                              const Context& context);
+absl::StatusOr<Decision<v1::FailJobResponse>> FailJob(const v1::FailJobRequest& request,
+                                                      const TicketState& state,
+                                                      const Context& context);
+
+// The lease ran out: the attempt is over, and counts as failed unless a question of the session is
+// open. The job must have a lease.
+Change LoseLease(const TicketState& state, const Context& context);
+
+// The time of a delayed job has come: it becomes claimable. Appends no event: it was `queued`
+// already.
+Change BecomeClaimable(const JobRecord& job);
+
+// How long a job waits after its n-th failed attempt (n from 1): 1 s, doubling to 5 min, of which
+// `fraction` in [0, 1) takes away up to half, so that jobs which failed together do not return
+// together.
+absl::Duration Backoff(int failed_attempts, double fraction);
+
+}  // namespace agentdesk::domain
+
+#endif  // AGENTDESK_CORE_SERVICE_DOMAIN_JOB_H_

@@ -1,0 +1,63 @@
+#ifndef AGENTDESK_CORE_SERVICE_DOMAIN_QUESTION_H_
+#define AGENTDESK_CORE_SERVICE_DOMAIN_QUESTION_H_
+
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "agentdesk/v1/agent.pb.h"
+#include "agentdesk/v1/session.pb.h"
+#include "core_service/domain/change.h"
+
+namespace agentdesk::domain {
+
+// Asks. `same_key` is the session's question under the request's key, if there is one: then the
+// response shows that one and nothing changes (InvalidArgument `question_key_reused` where its
+// content, choices or details differ).
+//
+// FailedPrecondition: `cancelling`; `authentication_off` (`may_answer` could not be kept).
+// ResourceExhausted: `too_many_open_questions`.
+absl::StatusOr<Decision<v1::AskQuestionResponse>> AskQuestion(
+    const v1::AskQuestionRequest& request, const std::optional<QuestionRecord>& same_key,
+    const TicketState& state, const Context& context);
+
+// Takes `question` back; one that is over stays as it is.
+absl::StatusOr<Decision<v1::WithdrawQuestionResponse>> WithdrawQuestion(
+    const v1::WithdrawQuestionRequest& request, const QuestionRecord& question,
+    const TicketState& state, const Context& context);
+
+// The deadline of an open question has passed. Wakes a parked job.
+Change ExpireQuestion(const QuestionRecord& question, const TicketState& state,
+                      const Context& context);
+
+// Checks what can be checked without the desk: InvalidArgument for a missing session, for neither
+// `question_id` nor `as_of_sequence`, for both `response` and `responses`. What is wrong with the
+// response itself is an outcome.
+absl::Status Validate(const v1::SubmitResponseRequest& request);
+
+// What the desk knows of the questions that a response may be for.
+struct ResponseTarget {
+  // With a `question_id`: the question, if the session has it.
+  std::optional<QuestionRecord> named;
+  // Without: what the giver had seen as of its sequence.
+  std::vector<QuestionRecord> open_as_of;      // the questions that were open
+  std::optional<QuestionRecord> latest_as_of;  // the one asked last
+  bool agent_spoke_since_latest = false;       // after that one was over, up to the sequence
+};
+
+// Judges a response: exactly one for a question wins, everyone else learns who did; where there is
+// no question that it could be for, it is kept as a message. All questions in `target` are as they
+// stand now. The response is always a judged one; only RESPONSE_OUTCOME_RECEIVED comes with a
+// change.
+//
+// A response judged against a question never slides on to another one.
+Decision<v1::SubmitResponseResponse> SubmitResponse(const v1::SubmitResponseRequest& request,
+                                                    const ResponseTarget& target,
+                                                    const TicketState& state,
+                                                    const Context& context);
+
+// The outcome for a session that the desk does not know.
+v1::SubmitResponseResponse UnknownSession(const Context& context);
+
+}  // namespace agentdesk::domain
+
+#endif  // AGENTDESK_CORE_SERVICE_DOMAIN_QUESTION_H_

@@ -1,0 +1,33 @@
+#ifndef AGENTDESK_CORE_SERVICE_DOMAIN_TICKET_H_
+#define AGENTDESK_CORE_SERVICE_DOMAIN_TICKET_H_
+
+#include "absl/status/statusor.h"
+#include "agentdesk/v1/ticket.pb.h"
+#include "core_service/domain/change.h"
+
+namespace agentdesk::domain {
+
+// Checks a request and brings it into the one form that is stored: defaults filled in, an own
+// `ticket_id` in lower case with dashes. Two requests mean the same when their forms are equal.
+absl::StatusOr<v1::CreateTicketRequest> Normalize(v1::CreateTicketRequest request);
+
+// A ticket, its session and its first job. `request` must be normal. That an own `ticket_id` is
+// free is for the caller to check: see TicketExists.
+Decision<v1::CreateTicketResponse> CreateTicket(const v1::CreateTicketRequest& request,
+                                                const Context& context);
+
+// AlreadyExists, with the ticket's name and status in the text and `ticket_id` in the metadata.
+absl::Status TicketExists(const TicketRecord& existing);
+
+// FailedPrecondition (`ticket_ended`): completed or failed. Already cancelled or cancelling: no
+// change.
+absl::StatusOr<Decision<v1::CancelTicketResponse>> CancelTicket(const TicketState& state,
+                                                                const Context& context);
+
+// FailedPrecondition (`not_retryable`): neither failed nor cancelled.
+absl::StatusOr<Decision<v1::RetryTicketResponse>> RetryTicket(const TicketState& state,
+                                                              const Context& context);
+
+}  // namespace agentdesk::domain
+
+#endif  // AGENTDESK_CORE_SERVICE_DOMAIN_TICKET_H_
