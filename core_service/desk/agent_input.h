@@ -1,0 +1,50 @@
+#ifndef AGENTDESK_CORE_SERVICE_DESK_AGENT_INPUT_H_
+#define AGENTDESK_CORE_SERVICE_DESK_AGENT_INPUT_H_
+
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "agentdesk/v1/agent.pb.h"
+#include "core_service/events/subscription.h"
+#include "core_service/store/store.h"
+
+namespace agentdesk::desk {
+
+class Desk;
+
+// What humans and the desk have for the agent of one attempt, read from the log: a subscription to
+// its session's events, turned into input. Not thread-safe. All methods may block: call them on a
+// thread that reads (Desk::PostRead).
+class AgentInput {
+ public:
+  // FailedPrecondition (`lease_lost`) unless the request's token is that of the live lease;
+  // NotFound: no such job; InvalidArgument: a position that the log has not reached.
+  static absl::StatusOr<std::unique_ptr<AgentInput>> Open(Desk& desk,
+                                                          const v1::ReceiveInputRequest& request,
+                                                          store::Store& store);
+
+  struct Batch {
+    bool waiting = false;  // nothing now; `waiter` will be told
+    bool ended = false;    // the attempt is over: this batch is the last
+    std::deque<v1::ReceiveInputResponse> inputs;
+    int64_t up_to = 0;
+  };
+  absl::StatusOr<Batch> Next(const std::shared_ptr<events::Waiter>& waiter, store::Store& store);
+
+  void Forget(const std::shared_ptr<events::Waiter>& waiter) { subscription_.Forget(waiter); }
+
+ private:
+  AgentInput(events::Subscription subscription, std::string job_id, int64_t lease_token);
+  absl::Status Translate(const v1::Event& event, store::Store& store, Batch& batch);
+
+  events::Subscription subscription_;
+  const std::string job_id_;
+  const int64_t lease_token_;
+};
+
+}  // namespace agentdesk::desk
+
+#endif  // AGENTDESK_CORE_SERVICE_DESK_AGENT_INPUT_H_

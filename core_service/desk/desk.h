@@ -1,0 +1,150 @@
+#ifndef AGENTDESK_CORE_SERVICE_DESK_DESK_H_
+#define AGENTDESK_CORE_SERVICE_DESK_DESK_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "agentdesk/v1/agent.pb.h"
+#include "agentdesk/v1/event.pb.h"
+#include "agentdesk/v1/session.pb.h"
+#include "agentdesk/v1/ticket.pb.h"
+#include "core_service/base/clock.h"
+#include "core_service/base/thread_pool.h"
+#include "core_service/base/uuid.h"
+#include "core_service/events/event_log.h"
+#include "core_service/events/subscription.h"
+#include "core_service/store/store.h"
+
+namespace agentdesk::desk {
+
+class Committer;
+
+// On whose behalf a command is given.
+struct Caller {
+  v1::Actor actor;
+  std::string identity;        // whose request ids these are; empty while authentication is off
+  std::string tenant;          // empty: the default one
+  std::string trace_id;        // W3C trace id; may be empty
+  bool authenticated = false;  // whether authentication is on
+};
+
+// Called exactly once with a response or an error, on a thread of the desk or, for an error that is
+// known at once, on the caller's own. Must not block.
+template <typename Response>
+using Done = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
+
+// The right to call off a claim that waits. Thread-safe.
+class WaitingClaim {
+ public:
+  virtual ~WaitingClaim() = default;
+  // The claim ends without a job, unless one was already given.
+  virtual void Cancel() = 0;
+};
+
+// The state as of one position, in parts as SubscribeResponse carries them.
+struct SnapshotParts {
+  int64_t sequence = 0;
+  std::vector<v1::Snapshot> parts;  // at least one; `more` is set in all but the last
+};
+
+struct DeskOptions {
+  size_t max_commands = 4096;  // given and not yet answered; past it: ResourceExhausted
+  int max_batch = 256;         // commands in one transaction
+  int read_threads = 2;
+  size_t max_reads = 4096;
+  int64_t retain_events = 0;  // how many Subscribe serves; 0: all
+  // No question expires before the desk has been up for so long.
+  absl::Duration expiry_hold = absl::Seconds(30);
+  absl::Duration remember_requests = absl::Hours(24 * 7);
+  events::EventLog::Limits tail;
+  // Told once, on the writer's thread, when the store has failed: what was not acknowledged may or
+  // may not exist, nothing more is taken, and the process must end.
+  absl::AnyInvocable<void(absl::Status)> on_fatal;
+};
+
+// One ordered log and the state that it tells of. Commands go to the one writer thread, which
+// decides them one after the other and commits many in one transaction; reads run on their own
+// threads and never wait for it. Thread-safe.
+//
+// Every command may be refused with ResourceExhausted (reason `overloaded`, with a time to wait)
+// and fail with Unavailable (the outcome is unknown); the other errors are those of the domain and
+// of the call's comment in the protos.
+class Desk {
+ public:
+  // Loads what has a time and starts the threads. `store`, `clock` and `ids` must outlive the desk.
+  static absl::StatusOr<std::unique_ptr<Desk>> Start(DeskOptions options, store::Store& store,
+                                                     Clock& clock, IdSource& ids);
+  // Finishes what was taken, calls off claims that wait, and joins the threads.
+  ~Desk();
+  Desk(const Desk&) = delete;
+  Desk& operator=(const Desk&) = delete;
+
+  void Execute(Caller caller, v1::CreateTicketRequest request, Done<v1::CreateTicketResponse> done);
+  void Execute(Caller caller, v1::CancelTicketRequest request, Done<v1::CancelTicketResponse> done);
+  void Execute(Caller caller, v1::RetryTicketRequest request, Done<v1::RetryTicketResponse> done);
+  void Execute(Caller caller, v1::RenewLeaseRequest request, Done<v1::RenewLeaseResponse> done);
+  void Execute(Caller caller, v1::ReportActivityRequest request,
+               Done<v1::ReportActivityResponse> done);
+  void Execute(Caller caller, v1::AskQuestionRequest request, Done<v1::AskQuestionResponse> done);
+  void Execute(Caller caller, v1::WithdrawQuestionRequest request,
+               Done<v1::WithdrawQuestionResponse> done);
+  void Execute(Caller caller, v1::ReleaseJobRequest request, Done<v1::ReleaseJobResponse> done);
+  void Execute(Caller caller, v1::CompleteJobRequest request, Done<v1::CompleteJobResponse> done);
+  void Execute(Caller caller, v1::FailJobRequest request, Done<v1::FailJobResponse> done);
+  void Execute(Caller caller, v1::SubmitResponseRequest request,
+               Done<v1::SubmitResponseResponse> done);
+  void Execute(Caller caller, v1::SendMessageRequest request, Done<v1::SendMessageResponse> done);
+  // Waits for a job as long as the request says. `done` may be called before this returns.
+  std::unique_ptr<WaitingClaim> Claim(Caller caller, v1::ClaimJobRequest request,
+                                      Done<v1::ClaimJobResponse> done);
+
+  void Read(const Caller& caller, v1::GetTicketRequest request, Done<v1::GetTicketResponse> done);
+  void Read(const Caller& caller, v1::ListTicketsRequest request,
+            Done<v1::ListTicketsResponse> done);
+  void Read(const Caller& caller, v1::GetJobRequest request, Done<v1::GetJobResponse> done);
+  void Read(const Caller& caller, v1::ListJobsRequest request, Done<v1::ListJobsResponse> done);
+  void Read(const Caller& caller, v1::GetSessionRequest request, Done<v1::GetSessionResponse> done);
+  void Read(const Caller& caller, v1::ListSessionsRequest request,
+            Done<v1::ListSessionsResponse> done);
+  void Read(const Caller& caller, v1::GetQuestionRequest request,
+            Done<v1::GetQuestionResponse> done);
+  void Read(const Caller& caller, v1::ListQuestionsRequest request,
+            Done<v1::ListQuestionsResponse> done);
+  void Read(const Caller& caller, v1::ListEventsRequest request, Done<v1::ListEventsResponse> done);
+  v1::GetDeskResponse GetDesk();
+
+  // Whether a position can be subscribed to: OutOfRange with reason `compacted`, `other_desk` or
+  // `ahead` and what can be served; InvalidArgument for a position other than 0 without its desk.
+  absl::Status CheckPosition(absl::string_view desk_id, int64_t after);
+  // A cursor that starts after a position, from where the writer thread wakes it.
+  events::Subscription Subscribe(events::Filter filter, int64_t after);
+  // The state now; tickets and sessions only those that `filter` names, where it names any.
+  void TakeSnapshot(const v1::EventFilter& filter, Done<std::shared_ptr<const SnapshotParts>> done);
+  // Runs `task`, which may block, on a thread that reads. ResourceExhausted when too much waits.
+  absl::Status PostRead(absl::AnyInvocable<void(store::Store&)> task);
+
+  const std::string& desk_id() const { return store_.desk_id(); }
+  events::EventLog& log() { return log_; }
+  Clock& clock() { return clock_; }
+
+ private:
+  Desk(DeskOptions options, store::Store& store, Clock& clock, IdSource& ids, int64_t head,
+       int64_t oldest);
+
+  store::Store& store_;
+  Clock& clock_;
+  events::EventLog log_;
+  std::unique_ptr<Committer> committer_;
+  ThreadPool readers_;
+};
+
+}  // namespace agentdesk::desk
+
+#endif  // AGENTDESK_CORE_SERVICE_DESK_DESK_H_
