@@ -1,13 +1,33 @@
 #include "ws_gateway/frame.h"
 
+#include <algorithm>
 #include <utility>
 
-namespace agentdesk::gateway {
+#include "absl/strings/str_cat.h"
 
-void AppendTextFrame(absl::string_view payload, std::string& out) {
-  constexpr char kFinText = static_cast<char>(0x81);
+namespace agentdesk::gateway {
+namespace {
+
+constexpr size_t kMaxControlPayload = 125;
+
+uint64_t ReadBigEndian(absl::string_view bytes) {
+  uint64_t value = 0;
+  for (const char byte : bytes) value = value << 8 | static_cast<unsigned char>(byte);
+  return value;
+}
+
+Frames Own(std::string bytes) {
+  auto owner = std::make_shared<const std::string>(std::move(bytes));
+  const absl::string_view view = *owner;
+  return Frames{std::move(owner), view, 0};
+}
+
+}  // namespace
+
+void AppendFrame(Opcode opcode, absl::string_view payload, std::string& out) {
+  constexpr unsigned kFin = 0x80;
   const size_t size = payload.size();
-  out.push_back(kFinText);
+  out.push_back(static_cast<char>(kFin | static_cast<unsigned>(opcode)));
   int length_bytes = 0;
   if (size < 126) {
     out.push_back(static_cast<char>(size));
@@ -24,13 +44,35 @@ void AppendTextFrame(absl::string_view payload, std::string& out) {
   out.append(payload.data(), payload.size());
 }
 
-Frames MakeFrame(absl::string_view payload) {
+Frames MakeFrame(absl::string_view payload, Opcode opcode) {
   std::string bytes;
   bytes.reserve(payload.size() + 10);
-  AppendTextFrame(payload, bytes);
-  auto owner = std::make_shared<const std::string>(std::move(bytes));
-  const absl::string_view view = *owner;
-  return Frames{std::move(owner), view, 0};
+  AppendFrame(opcode, payload, bytes);
+  return Own(std::move(bytes));
+}
+
+Frames MakeCloseFrame(uint16_t code, absl::string_view reason) {
+  size_t size = std::min(reason.size(), kMaxControlPayload - 2);
+  if (size < reason.size()) {
+    while (size > 0 && (static_cast<unsigned char>(reason[size]) & 0xc0) == 0x80) --size;
+  }
+  const char code_bytes[] = {static_cast<char>(code >> 8), static_cast<char>(code & 0xff)};
+  return MakeFrame(absl::StrCat(absl::string_view(code_bytes, 2), reason.substr(0, size)),
+                   Opcode::kClose);
+}
+
+size_t FrameEnd(absl::string_view bytes, size_t offset) {
+  size_t end = 0;
+  while (end < offset) {
+    const size_t length = static_cast<unsigned char>(bytes[end + 1]);
+    if (length < 126) {
+      end += 2 + length;
+    } else {
+      const size_t length_bytes = length == 126 ? 2 : 8;
+      end += 2 + length_bytes + ReadBigEndian(bytes.substr(end + 2, length_bytes));
+    }
+  }
+  return end;
 }
 
 }  // namespace agentdesk::gateway

@@ -1,0 +1,109 @@
+#include "ws_gateway/outbox.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace agentdesk::gateway {
+namespace {
+
+// Small events: 64 of them fill a good part of a socket buffer, and the array stays on the stack.
+constexpr size_t kMaxGathered = 64;
+// Written entries at the front are kept until there are this many, so that removing them is cheap.
+constexpr size_t kCompactAfter = 64;
+// An empty outbox keeps room for this many, so that a lone message does not allocate.
+constexpr size_t kKeptCapacity = 4;
+
+}  // namespace
+
+void Outbox::Append(Frames frames, Clock::time_point now) {
+  if (frames.bytes.empty()) return;
+  queued_bytes_ += frames.bytes.size();
+  entries_.push_back(Entry{std::move(frames), now});
+}
+
+std::error_code Outbox::Flush(int fd) {
+  while (!entries_.empty()) {
+    std::array<iovec, kMaxGathered> parts;
+    const size_t count = std::min(kMaxGathered, entries_.size() - head_);
+    size_t offered = 0;
+    for (size_t i = 0; i < count; ++i) {
+      absl::string_view bytes = entries_[head_ + i].frames.bytes;
+      if (i == 0) bytes.remove_prefix(written_);
+      parts[i].iov_base = const_cast<char*>(bytes.data());
+      parts[i].iov_len = bytes.size();
+      offered += bytes.size();
+    }
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = count;
+    const ssize_t sent = ::sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return {};
+      return std::error_code(errno, std::generic_category());
+    }
+    Advance(static_cast<size_t>(sent));
+    // A part means that the socket is full: the next call would only say so.
+    if (static_cast<size_t>(sent) < offered) return {};
+  }
+  return {};
+}
+
+void Outbox::Advance(size_t bytes) {
+  queued_bytes_ -= bytes;
+  while (bytes > 0) {
+    Entry& front = entries_[head_];
+    const size_t rest = front.frames.bytes.size() - written_;
+    if (bytes < rest) {
+      written_ += bytes;
+      break;
+    }
+    bytes -= rest;
+    written_ = 0;
+    written_sequence_ = std::max(written_sequence_, front.frames.sequence);
+    front.frames = Frames{};
+    ++head_;
+  }
+  if (head_ == entries_.size()) {
+    Clear();
+  } else if (head_ >= kCompactAfter && head_ >= entries_.size() / 2) {
+    entries_.erase(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(head_));
+    head_ = 0;
+  }
+}
+
+void Outbox::DropUnstarted() {
+  if (written_ == 0) {
+    Clear();
+    return;
+  }
+  Frames& front = entries_[head_].frames;
+  const size_t end = FrameEnd(front.bytes, written_);
+  if (end < front.bytes.size()) {
+    front.bytes = front.bytes.substr(0, end);
+    front.sequence = 0;
+  }
+  entries_.resize(head_ + 1);
+  queued_bytes_ = end - written_;
+  // The last write may have ended exactly where a frame does.
+  if (queued_bytes_ == 0) Clear();
+}
+
+void Outbox::Clear() {
+  // clear() alone would keep the memory of the worst burst for as long as the connection lives.
+  if (entries_.capacity() > kKeptCapacity) {
+    std::vector<Entry>().swap(entries_);
+  } else {
+    entries_.clear();
+  }
+  head_ = 0;
+  written_ = 0;
+  queued_bytes_ = 0;
+}
+
+}  // namespace agentdesk::gateway

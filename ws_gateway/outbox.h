@@ -1,0 +1,58 @@
+#ifndef AGENTDESK_WS_GATEWAY_OUTBOX_H_
+#define AGENTDESK_WS_GATEWAY_OUTBOX_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <system_error>
+#include <vector>
+
+#include "ws_gateway/frame.h"
+
+namespace agentdesk::gateway {
+
+// What one socket has yet to write, in order, and the gathered write that takes many entries to the
+// kernel in one call. Asio would pass at most 16 buffers to a call, so this is ours.
+//
+// Not thread-safe. Idle, it holds next to no memory beyond itself.
+class Outbox {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // Queues frames, to be written after all that is queued.
+  void Append(Frames frames, Clock::time_point now);
+  // Writes to the socket `fd` what it takes without blocking. Returns an error when the socket is
+  // broken; nothing more can be written then. Blocked is no error: see empty().
+  std::error_code Flush(int fd);
+  // Keeps the rest of the frame that is partly written, if there is one, and drops all after it.
+  // An entry that is cut no longer counts for written_sequence().
+  void DropUnstarted();
+  void Clear();
+
+  bool empty() const { return entries_.empty(); }
+  size_t queued_bytes() const { return queued_bytes_; }
+  // The greatest Frames::sequence whose last byte the kernel has taken.
+  int64_t written_sequence() const { return written_sequence_; }
+  // When the oldest byte that waits was appended. Not for an empty outbox.
+  Clock::time_point oldest() const { return entries_[head_].since; }
+
+ private:
+  struct Entry {
+    Frames frames;
+    Clock::time_point since;
+  };
+
+  // Removes `bytes` from the front.
+  void Advance(size_t bytes);
+
+  // A vector and not a deque, which would cost half a kilobyte for each idle connection.
+  std::vector<Entry> entries_;
+  size_t head_ = 0;     // the first entry that is not written
+  size_t written_ = 0;  // bytes of that entry that are written
+  size_t queued_bytes_ = 0;
+  int64_t written_sequence_ = 0;
+};
+
+}  // namespace agentdesk::gateway
+
+#endif  // AGENTDESK_WS_GATEWAY_OUTBOX_H_

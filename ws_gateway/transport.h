@@ -1,0 +1,159 @@
+#ifndef AGENTDESK_WS_GATEWAY_TRANSPORT_H_
+#define AGENTDESK_WS_GATEWAY_TRANSPORT_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "ws_gateway/frame.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace agentdesk::gateway {
+
+// HTTP and WebSocket (RFC 9110, RFC 9112, RFC 6455) on one port, for one thread. Everything of
+// Boost.Beast is behind this header, in one .cc: each unit that instantiates its WebSocket
+// operations costs half a minute of compiling.
+//
+// Thread rules: an object of this header belongs to the thread that runs its io_context; every call
+// into it and every callback out of it happens there. No callback is made from within a call of the
+// callee, so a handler may call anything here at any time, except destroy the Transport.
+
+struct HttpRequest {
+  std::string method;  // upper case
+  std::string target;  // path and query as sent, origin form; `*` is possible with OPTIONS
+  std::string body;
+  std::string remote_address;  // without the port
+  // In order of arrival, names in lower case.
+  std::vector<std::pair<std::string, std::string>> headers;
+
+  // The first value of a header, named in lower case; empty when absent.
+  absl::string_view Header(absl::string_view name) const;
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body;  // counted but not sent in answer to HEAD; ignored for 204 and 304
+  // More headers. The transport itself sets Date, Server, Connection and Content-Length.
+  std::vector<std::pair<std::string, std::string>> headers;
+};
+
+// Takes the one response to a request, at any later time, on the transport's thread; calls after
+// the first do nothing, nor does any when the client or the transport is gone. Dropped without a
+// call: the client gets a 500.
+using Responder = absl::AnyInvocable<void(HttpResponse)>;
+
+// The write side of one accepted WebSocket. Owned by the transport: valid until its handler's
+// OnClosed has returned.
+class Socket {
+ public:
+  virtual ~Socket() = default;
+
+  // Queues frames and writes them as soon as the socket takes them: at once when nothing waits,
+  // else gathered with whatever else waits. Never blocks, never calls back into the handler.
+  // Ignored once closing. A socket whose queue passes the limits of TransportOptions is closed with
+  // 4430.
+  virtual void Send(const Frames& frames) = 0;
+  // Sends a close frame after the frames that are queued (RFC 6455 section 7) and then drops the
+  // socket when the peer has answered, or resets it when `close_timeout` is over. With
+  // `drop_queue`, only the frame under way is finished first. Later calls do nothing; messages that
+  // still arrive are not delivered. A reason longer than 123 bytes is cut.
+  virtual void Close(uint16_t code, absl::string_view reason, bool drop_queue = false) = 0;
+  // The greatest Frames::sequence whose last byte the kernel has taken.
+  virtual int64_t written_sequence() const = 0;
+  // What waits to be written here, in bytes; the kernel's own buffer is not counted.
+  virtual size_t queued_bytes() const = 0;
+};
+
+// What a browser's connection does. One object per WebSocket, owned by the transport.
+class SocketHandler {
+ public:
+  virtual ~SocketHandler() = default;
+
+  // The handshake is done; `socket` may be used until OnClosed.
+  virtual void OnOpen(Socket& socket) = 0;
+  // One complete text message, valid UTF-8. The bytes are valid during the call.
+  virtual void OnText(absl::string_view message) = 0;
+  // The same for a binary message; only with TransportOptions::allow_binary.
+  virtual void OnBinary(absl::string_view /*message*/) {}
+  // The queue has become empty after a Send had to leave something in it.
+  virtual void OnDrained() {}
+  // The socket is gone, for whatever reason; the last call, exactly one for each handler, also
+  // where the handshake failed and OnOpen never came. `code` is the close code that was sent or
+  // received first (1005: a close without a code), 1006 where there was none.
+  virtual void OnClosed(uint16_t code) = 0;
+};
+
+// What to do with a request to upgrade to a WebSocket: accept it with `handler` (and perhaps a
+// subprotocol, one of those offered), or refuse it with `refusal`.
+struct UpgradeDecision {
+  std::unique_ptr<SocketHandler> handler;  // null: refused
+  std::string subprotocol;                 // empty: none is named in the response
+  HttpResponse refusal;
+};
+
+// What the transport asks of the program. Must outlive the transport.
+class TransportHandler {
+ public:
+  virtual ~TransportHandler() = default;
+
+  virtual void OnRequest(HttpRequest request, Responder respond) = 0;
+  virtual UpgradeDecision OnUpgrade(const HttpRequest& request) = 0;
+};
+
+struct TransportOptions {
+  size_t max_message_bytes = 256 * 1024;  // inbound WebSocket message; more is closed with 1009
+  bool allow_binary = false;              // else a binary message is closed with 1003
+  size_t max_body_bytes = 1024 * 1024;    // HTTP body; more is answered with 413
+  size_t max_header_bytes = 16 * 1024;    // request line and headers; more is answered with 431
+  size_t max_queued_bytes = 1024 * 1024;  // of one socket; more is closed with 4430
+  // The durations are kept to an eighth of the shortest of them: one timer serves all connections.
+  std::chrono::milliseconds max_queue_age{10000};      // of the oldest byte that waits; then 4430
+  std::chrono::milliseconds handshake_timeout{10000};  // from accept to the first byte of a request
+  std::chrono::milliseconds request_timeout{10000};    // from a request's first byte to its last
+  // An HTTP connection between requests, and the taking of a response.
+  std::chrono::milliseconds keep_alive_timeout{60000};
+  std::chrono::milliseconds ping_interval{25000};  // protocol pings from the server
+  std::chrono::milliseconds pong_timeout{10000};   // no pong within this resets the connection
+  std::chrono::milliseconds close_timeout{5000};   // for a close to be written and answered
+  int send_buffer_bytes = 128 * 1024;              // SO_SNDBUF: makes a slow reader visible early
+  size_t max_connections = 20000;  // sockets in all; past it a WebSocket is accepted and closed
+                                   // with 1013, an HTTP request answered with 503
+  std::string server_name = "agentdesk";  // the Server header
+};
+
+class Transport {
+ public:
+  // `io` and `handler` must outlive the transport.
+  static std::unique_ptr<Transport> Create(boost::asio::io_context& io, TransportOptions options,
+                                           TransportHandler& handler);
+  // Drops every connection; every handler gets OnClosed before this returns. The io_context need
+  // not run any more.
+  virtual ~Transport() = default;
+
+  // Listens on `address` ("127.0.0.1:8000", "[::1]:0") and accepts until StopAccepting, also
+  // through exhaustion of descriptors. With `share_port` several transports (one per thread) listen
+  // on the same port and the kernel spreads connections over them. Call once. Returns the port.
+  // Errors name the address.
+  virtual absl::StatusOr<uint16_t> Listen(absl::string_view address, bool share_port) = 0;
+  virtual void StopAccepting() = 0;
+  // Closes HTTP connections as soon as the request under way has been answered.
+  virtual void DrainHttp() = 0;
+  // Open sockets, also those that are not yet or no longer of use to anyone.
+  virtual size_t connections() const = 0;
+};
+
+}  // namespace agentdesk::gateway
+
+#endif  // AGENTDESK_WS_GATEWAY_TRANSPORT_H_
