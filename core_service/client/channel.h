@@ -1,0 +1,44 @@
+#ifndef AGENTDESK_CORE_SERVICE_CLIENT_CHANNEL_H_
+#define AGENTDESK_CORE_SERVICE_CLIENT_CHANNEL_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
+
+namespace agentdesk::client {
+
+enum class ChannelUse {
+  kCalls,
+  // For EventStream: a small receive window, so that a reader that stops holds up the core's cursor
+  // and not megabytes on the way.
+  kSubscription,
+};
+
+// InvalidArgument unless `target` is HOST:PORT; says what is wrong with it.
+absl::Status CheckTarget(absl::string_view target);
+
+// A channel to the core at `target`, HOST:PORT. It connects with the first call, notices a dead
+// path within 40 s of a call, and finds a core that came back within about a second. The channels
+// of the two uses do not share a connection.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
+                                           ChannelUse use = ChannelUse::kCalls);
+
+// On whose behalf a call is made, as labels for the log's `actor`.
+struct CallLabels {
+  std::string actor;        // such as `guest-1a2b`; empty: the core calls it `anonymous`
+  std::string via;          // such as `websocket`; empty: `grpc`
+  std::string traceparent;  // W3C trace context; may be empty
+};
+
+// Prepares the context of one call: its labels, and its end `timeout` from now (on the monotonic
+// clock; absl::InfiniteDuration(): none).
+void PrepareCall(const CallLabels& labels, absl::Duration timeout, grpc::ClientContext& context);
+
+}  // namespace agentdesk::client
+
+#endif  // AGENTDESK_CORE_SERVICE_CLIENT_CHANNEL_H_
