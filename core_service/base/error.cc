@@ -50,6 +50,13 @@ absl::Status ErrorWithReason(absl::StatusCode code, absl::string_view reason,
       {.reason = std::string(reason), .field = {}, .retry_after = std::nullopt, .metadata = {}});
 }
 
+absl::Status Overloaded(absl::string_view message) {
+  return WithDetail(absl::ResourceExhaustedError(message), {.reason = "overloaded",
+                                                            .field = {},
+                                                            .retry_after = absl::Milliseconds(200),
+                                                            .metadata = {}});
+}
+
 ErrorDetail DetailOf(const absl::Status& status) {
   ErrorDetail detail;
   detail.reason = Payload(status, kReason);

@@ -26,6 +26,8 @@ absl::Status InvalidField(absl::string_view field, absl::string_view rule);
 // Any error with a reason, and perhaps more.
 absl::Status ErrorWithReason(absl::StatusCode code, absl::string_view reason,
                              absl::string_view message);
+// ResourceExhausted with reason `overloaded`: a repeat in a fifth of a second may succeed.
+absl::Status Overloaded(absl::string_view message);
 absl::Status WithDetail(absl::Status status, const ErrorDetail& detail);
 // The detail of `status`; where it has none, a reason made from its code (`not_found`, ...).
 ErrorDetail DetailOf(const absl::Status& status);

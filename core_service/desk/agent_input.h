@@ -37,12 +37,10 @@ class AgentInput {
   void Forget(const std::shared_ptr<events::Waiter>& waiter) { subscription_.Forget(waiter); }
 
  private:
-  AgentInput(events::Subscription subscription, std::string job_id, int64_t lease_token);
-  absl::Status Translate(const v1::Event& event, store::Store& store, Batch& batch);
+  explicit AgentInput(events::Subscription subscription);
+  static absl::Status Translate(const v1::Event& event, store::Store& store, Batch& batch);
 
   events::Subscription subscription_;
-  const std::string job_id_;
-  const int64_t lease_token_;
 };
 
 }  // namespace agentdesk::desk

@@ -1,0 +1,237 @@
+#include "core_service/desk/desk.h"
+
+#include <atomic>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core_service/base/error.h"
+#include "core_service/base/timestamp.h"
+#include "core_service/desk/commands.h"
+#include "core_service/desk/committer.h"
+#include "core_service/desk/timers.h"
+#include "core_service/domain/job.h"
+#include "core_service/domain/ticket.h"
+
+namespace agentdesk::desk {
+namespace {
+
+class CallOff final : public WaitingClaim {
+ public:
+  CallOff(std::shared_ptr<std::atomic<bool>> called_off, Committer& committer)
+      : called_off_(std::move(called_off)), committer_(committer) {}
+  void Cancel() override {
+    called_off_->store(true, std::memory_order_relaxed);
+    committer_.Nudge();
+  }
+
+ private:
+  // Shared with the command, which may be finished and gone before this, or outlive it.
+  const std::shared_ptr<std::atomic<bool>> called_off_;
+  Committer& committer_;
+};
+
+absl::Status OutOfRange(absl::string_view reason, absl::string_view message,
+                        absl::string_view desk_id, int64_t oldest, int64_t head) {
+  return WithDetail(absl::OutOfRangeError(message),
+                    {.reason = std::string(reason),
+                     .field = {},
+                     .retry_after = std::nullopt,
+                     .metadata = {{"desk_id", std::string(desk_id)},
+                                  {"available_from", absl::StrCat(oldest)},
+                                  {"head", absl::StrCat(head)}}});
+}
+
+}  // namespace
+
+Desk::Desk(const DeskOptions& options, store::Store& store, Clock& clock, IdSource& ids,
+           int64_t head, int64_t oldest)
+    : store_(store),
+      clock_(clock),
+      ids_(ids),
+      log_(options.tail, head, oldest),
+      timers_(std::make_unique<Timers>()),
+      readers_(std::make_unique<ThreadPool>(options.read_threads, options.max_reads)) {}
+
+absl::StatusOr<std::unique_ptr<Desk>> Desk::Start(DeskOptions options, store::Store& store,
+                                                  Clock& clock, IdSource& ids) {
+  absl::StatusOr<std::unique_ptr<store::View>> view = store.OpenView();
+  if (!view.ok()) return view.status();
+  auto desk = std::unique_ptr<Desk>(
+      new Desk(options, store, clock, ids, (*view)->head(), (*view)->oldest()));
+  const absl::Duration no_expiry_before = clock.Monotonic() + options.expiry_hold;
+  if (absl::Status status = desk->LoadTimers(**view, no_expiry_before); !status.ok()) {
+    return status;
+  }
+  view->reset();
+  Committer::Limits limits;
+  limits.max_commands = options.max_commands;
+  limits.max_batch = options.max_batch;
+  limits.retain_events = options.retain_events;
+  limits.remember_requests = options.remember_requests;
+  desk->committer_ = std::make_unique<Committer>(
+      limits, store, desk->log_, *desk->timers_,
+      Surroundings{clock, ids, *desk->timers_, store.desk_id(), no_expiry_before},
+      std::move(options.on_fatal));
+  return desk;
+}
+
+Desk::~Desk() {
+  committer_.reset();
+  readers_.reset();
+}
+
+absl::Status Desk::LoadTimers(store::View& view, absl::Duration no_expiry_before) {
+  const absl::Time now = clock_.Now();
+  const absl::Duration start = clock_.Monotonic();
+  const absl::StatusOr<std::vector<store::JobRecord>> leased = view.LeasedJobs();
+  if (!leased.ok()) return leased.status();
+  for (const store::JobRecord& job : *leased) {
+    // The time that the core was down counts against nobody.
+    timers_->Set(Timers::Kind::kLease, job.job().job_id(),
+                 start + absl::Milliseconds(job.lease_ms()));
+  }
+  const absl::StatusOr<std::vector<store::JobRecord>> delayed = view.DelayedJobs();
+  if (!delayed.ok()) return delayed.status();
+  for (const store::JobRecord& job : *delayed) {
+    timers_->Set(Timers::Kind::kClaimable, job.job().job_id(),
+                 start + (FromProto(job.job().next_attempt_at()) - now));
+  }
+  const absl::StatusOr<std::vector<store::QuestionRecord>> questions = view.QuestionsWithDeadline();
+  if (!questions.ok()) return questions.status();
+  for (const store::QuestionRecord& question : *questions) {
+    timers_->Set(
+        Timers::Kind::kDeadline, question.question().question_id(),
+        std::max(start + (FromProto(question.question().expires_at()) - now), no_expiry_before));
+  }
+  return absl::OkStatus();
+}
+
+template <typename Request, typename Response>
+void Desk::Submit(Caller caller, Request request, Done<Response> done) {
+  committer_->Submit(
+      MakeCommand<Request, Response>(std::move(caller), std::move(request), std::move(done)));
+}
+
+void Desk::Execute(Caller caller, v1::CreateTicketRequest request,
+                   Done<v1::CreateTicketResponse> done) {
+  absl::StatusOr<v1::CreateTicketRequest> normal = domain::Normalize(std::move(request));
+  if (!normal.ok()) {
+    done(normal.status());
+    return;
+  }
+  Submit(std::move(caller), *std::move(normal), std::move(done));
+}
+
+void Desk::Execute(Caller caller, v1::CancelTicketRequest request,
+                   Done<v1::CancelTicketResponse> done) {
+  Submit(std::move(caller), std::move(request), std::move(done));
+}
+
+void Desk::Execute(Caller caller, v1::RetryTicketRequest request,
+                   Done<v1::RetryTicketResponse> done) {
+  Submit(std::move(caller), std::move(request), std::move(done));
+}
+
+void Desk::Execute(Caller caller, v1::RenewLeaseRequest request,
+                   Done<v1::RenewLeaseResponse> done) {
+  Submit(std::move(caller), std::move(request), std::move(done));
+}
+
+void Desk::Execute(Caller caller, v1::ReportActivityRequest request,
+                   Done<v1::ReportActivityResponse> done) {
+  Submit(std::move(caller), std::move(request), std::move(done));
+}
+
+void Desk::Execute(Caller caller, v1::AskQuestionRequest request,
+                   Done<v1::AskQuestionResponse> done) {
+  Submit(std::move(caller), std::move(request), std::move(done));
+}
+
+void Desk::Execute(Caller caller, v1::WithdrawQuestionRequest request,
+                   Done<v1::WithdrawQuestionResponse> done) {
+  Submit(std::move(caller), std::move(request), std::move(done));
+}
+
+void Desk::Execute(Caller caller, v1::ReleaseJobRequest request,
+                   Done<v1::ReleaseJobResponse> done) {
+  Submit(std::move(caller), std::move(request), std::move(done));
+}
+
+void Desk::Execute(Caller caller, v1::CompleteJobRequest request,
+                   Done<v1::CompleteJobResponse> done) {
+  Submit(std::move(caller), std::move(request), std::move(done));
+}
+
+void Desk::Execute(Caller caller, v1::FailJobRequest request, Done<v1::FailJobResponse> done) {
+  Submit(std::move(caller), std::move(request), std::move(done));
+}
+
+void Desk::Execute(Caller caller, v1::SubmitResponseRequest request,
+                   Done<v1::SubmitResponseResponse> done) {
+  Submit(std::move(caller), std::move(request), std::move(done));
+}
+
+void Desk::Execute(Caller caller, v1::SendMessageRequest request,
+                   Done<v1::SendMessageResponse> done) {
+  Submit(std::move(caller), std::move(request), std::move(done));
+}
+
+std::unique_ptr<WaitingClaim> Desk::Claim(Caller caller, v1::ClaimJobRequest request,
+                                          Done<v1::ClaimJobResponse> done) {
+  auto called_off = std::make_shared<std::atomic<bool>>(false);
+  auto claim = std::make_unique<CallOff>(called_off, *committer_);
+  absl::StatusOr<v1::ClaimJobRequest> normal = domain::Normalize(std::move(request));
+  if (!normal.ok()) {
+    done(normal.status());
+    return claim;
+  }
+  const absl::Duration waits_until = clock_.Monotonic() + FromProto(normal->wait());
+  committer_->Submit(MakeClaim(std::move(caller), *std::move(normal), waits_until,
+                               std::move(called_off), std::move(done)));
+  return claim;
+}
+
+absl::Status Desk::CheckPosition(absl::string_view desk_id, int64_t after) {
+  if (after < 0) return InvalidField("after_sequence", "must not be negative");
+  if (after != 0 && desk_id.empty()) {
+    return InvalidField("desk_id",
+                        "a position other than 0 needs the id of the desk that it belongs to");
+  }
+  const int64_t head = log_.reached();
+  const int64_t oldest = log_.oldest();
+  const std::string range = absl::StrCat("this desk is ", store_.desk_id(), " and serves ", oldest,
+                                         " to ", head, "; take a snapshot or start from there");
+  if (!desk_id.empty() && desk_id != store_.desk_id()) {
+    return OutOfRange("other_desk",
+                      absl::StrCat("desk_id: the position belongs to desk ", desk_id, ", ", range),
+                      store_.desk_id(), oldest, head);
+  }
+  if (after > head) {
+    return OutOfRange(
+        "ahead", absl::StrCat("after_sequence: the log is behind position ", after, ", ", range),
+        store_.desk_id(), oldest, head);
+  }
+  if (after + 1 < oldest) {
+    return OutOfRange(
+        "compacted",
+        absl::StrCat("after_sequence: the log no longer reaches back to ", after, ", ", range),
+        store_.desk_id(), oldest, head);
+  }
+  return absl::OkStatus();
+}
+
+events::Subscription Desk::Subscribe(events::Filter filter, int64_t after) {
+  return events::Subscription(log_, std::move(filter), after, {});
+}
+
+v1::GetDeskResponse Desk::GetDesk() {
+  v1::GetDeskResponse response;
+  response.set_desk_id(store_.desk_id());
+  response.set_head_sequence(log_.head());
+  response.set_oldest_sequence(log_.oldest());
+  response.set_version(AGENTDESK_VERSION);
+  *response.mutable_time() = ToProto(clock_.Now());
+  return response;
+}
+
+}  // namespace agentdesk::desk

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,6 +17,7 @@
 #include "agentdesk/v1/session.pb.h"
 #include "agentdesk/v1/ticket.pb.h"
 #include "core_service/base/clock.h"
+#include "core_service/base/mutex.h"
 #include "core_service/base/thread_pool.h"
 #include "core_service/base/uuid.h"
 #include "core_service/events/event_log.h"
@@ -25,6 +27,7 @@
 namespace agentdesk::desk {
 
 class Committer;
+class Timers;
 
 // On whose behalf a command is given.
 struct Caller {
@@ -135,14 +138,31 @@ class Desk {
   Clock& clock() { return clock_; }
 
  private:
-  Desk(DeskOptions options, store::Store& store, Clock& clock, IdSource& ids, int64_t head,
+  Desk(const DeskOptions& options, store::Store& store, Clock& clock, IdSource& ids, int64_t head,
        int64_t oldest);
 
+  // Sets the timers of what was under way when the desk was last up.
+  absl::Status LoadTimers(store::View& view, absl::Duration no_expiry_before);
+  template <typename Request, typename Response>
+  void Submit(Caller caller, Request request, Done<Response> done);
+  // Runs `read` on a view of the store, on a thread that reads.
+  template <typename Response>
+  void OnView(Done<Response> done, absl::AnyInvocable<absl::StatusOr<Response>(store::View&)> read);
+  // Shows the lease as it is now: renewals are not stored.
+  void ObserveLease(v1::Job& job);
+
+  // Constant after construction; each provides its own synchronization.
   store::Store& store_;
   Clock& clock_;
+  IdSource& ids_;
   events::EventLog log_;
+  std::unique_ptr<Timers> timers_;
   std::unique_ptr<Committer> committer_;
-  ThreadPool readers_;
+  std::unique_ptr<ThreadPool> readers_;
+
+  Mutex snapshot_mutex_;
+  // The last snapshot of everything; as good as a new one while nothing was committed since.
+  std::shared_ptr<const SnapshotParts> snapshot_ ABSL_GUARDED_BY(snapshot_mutex_);
 };
 
 }  // namespace agentdesk::desk

@@ -1,0 +1,340 @@
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "core_service/base/error.h"
+#include "core_service/base/timestamp.h"
+#include "core_service/desk/desk.h"
+#include "core_service/desk/timers.h"
+#include "core_service/desk/turn.h"
+
+// The desk's reads: each opens a view, so that all it says is true as of one position.
+namespace agentdesk::desk {
+namespace {
+
+constexpr int kDefaultPage = 50;
+constexpr int kMaxPage = 1000;
+constexpr size_t kMaxEventPageBytes = 1024 * 1024;
+
+constexpr absl::string_view kTooManyReads = "too many reads wait for the desk; repeat in a moment";
+
+absl::Status NotFound(absl::string_view field, absl::string_view id) {
+  return ErrorWithReason(absl::StatusCode::kNotFound, "not_found",
+                         absl::StrCat(field, ": there is none with the id ", id));
+}
+
+// What a store's NotFound says to a caller.
+absl::Status Explain(const absl::Status& status, absl::string_view field, absl::string_view id) {
+  return absl::IsNotFound(status) ? NotFound(field, id) : status;
+}
+
+absl::StatusOr<int> PageSize(int size) {
+  if (size == 0) return kDefaultPage;
+  if (size < 0 || size > kMaxPage) {
+    return InvalidField("page_size", absl::StrCat("must be 1 to ", kMaxPage));
+  }
+  return size;
+}
+
+// A page token is `FINGERPRINT.POSITION`: it holds only for the call and the arguments it came
+// from. FNV-1a, because it has to be the same after a restart.
+std::string ArgumentsMark(absl::string_view arguments) {
+  uint64_t hash = 14695981039346656037u;
+  for (const char c : arguments) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return absl::StrCat(absl::Hex(static_cast<uint32_t>(hash ^ (hash >> 32)), absl::kZeroPad8));
+}
+
+absl::StatusOr<store::PageRequest> ReadPage(int page_size, absl::string_view token,
+                                            absl::string_view arguments) {
+  const absl::StatusOr<int> size = PageSize(page_size);
+  if (!size.ok()) return size.status();
+  store::PageRequest page;
+  page.size = *size;
+  if (token.empty()) return page;
+  const std::vector<std::string> parts = absl::StrSplit(token, absl::MaxSplits('.', 1));
+  if (parts.size() != 2 || parts[0] != ArgumentsMark(arguments)) {
+    return InvalidField("page_token",
+                        "is not the next_page_token of this call with the same arguments");
+  }
+  page.after = parts[1];
+  return page;
+}
+
+std::string NextToken(const std::string& next, absl::string_view arguments) {
+  return next.empty() ? std::string() : absl::StrCat(ArgumentsMark(arguments), ".", next);
+}
+
+// The store says InvalidArgument for a position that is none of its own.
+absl::Status ExplainPage(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) ? InvalidField("page_token", "is not a token of this desk")
+                                         : status;
+}
+
+template <typename Enum>
+absl::Status CheckEnum(absl::string_view field, Enum value, bool valid) {
+  if (valid) return absl::OkStatus();
+  return InvalidField(field, absl::StrCat(static_cast<int>(value), " is not a known value"));
+}
+
+}  // namespace
+
+template <typename Response>
+void Desk::OnView(Done<Response> done,
+                  absl::AnyInvocable<absl::StatusOr<Response>(store::View&)> read) {
+  // Shared with the task, which is gone when it was not taken.
+  auto callback = std::make_shared<Done<Response>>(std::move(done));
+  const bool taken = readers_->Post([this, callback, read = std::move(read)]() mutable {
+    absl::StatusOr<std::unique_ptr<store::View>> view = store_.OpenView();
+    if (!view.ok()) {
+      (*callback)(view.status());
+      return;
+    }
+    absl::StatusOr<Response> response = read(**view);
+    view->reset();
+    (*callback)(std::move(response));
+  });
+  if (!taken) (*callback)(Overloaded(kTooManyReads));
+}
+
+absl::Status Desk::PostRead(absl::AnyInvocable<void(store::Store&)> task) {
+  const bool taken = readers_->Post([this, task = std::move(task)]() mutable { task(store_); });
+  return taken ? absl::OkStatus() : Overloaded(kTooManyReads);
+}
+
+void Desk::ObserveLease(v1::Job& job) {
+  const std::optional<absl::Duration> at = timers_->Find(Timers::Kind::kLease, job.job_id());
+  if (!at.has_value()) {
+    job.clear_lease_expires_at();
+    return;
+  }
+  *job.mutable_lease_expires_at() = ToProto(clock_.Now() + (*at - clock_.Monotonic()));
+}
+
+void Desk::Read(const Caller&, v1::GetTicketRequest request, Done<v1::GetTicketResponse> done) {
+  const absl::StatusOr<std::string> id = NormalUuid("ticket_id", request.ticket_id());
+  if (!id.ok()) return done(id.status());
+  OnView<v1::GetTicketResponse>(
+      std::move(done), [id = *id](store::View& view) -> absl::StatusOr<v1::GetTicketResponse> {
+        absl::StatusOr<store::TicketRecord> ticket = view.FindTicket(id);
+        if (!ticket.ok()) return Explain(ticket.status(), "ticket_id", id);
+        v1::GetTicketResponse response;
+        *response.mutable_ticket() = std::move(*ticket->mutable_ticket());
+        response.set_sequence(view.head());
+        return response;
+      });
+}
+
+void Desk::Read(const Caller&, v1::ListTicketsRequest request, Done<v1::ListTicketsResponse> done) {
+  const std::string arguments = absl::StrCat("tickets ", request.status());
+  const absl::StatusOr<store::PageRequest> page =
+      ReadPage(request.page_size(), request.page_token(), arguments);
+  if (!page.ok()) return done(page.status());
+  if (absl::Status status =
+          CheckEnum("status", request.status(), v1::JobStatus_IsValid(request.status()));
+      !status.ok()) {
+    return done(status);
+  }
+  OnView<v1::ListTicketsResponse>(
+      std::move(done),
+      [page = *page, arguments,
+       status = request.status()](store::View& view) -> absl::StatusOr<v1::ListTicketsResponse> {
+        absl::StatusOr<store::Page<store::TicketRecord>> rows = view.ListTickets(status, page);
+        if (!rows.ok()) return ExplainPage(rows.status());
+        v1::ListTicketsResponse response;
+        for (store::TicketRecord& row : rows->rows) {
+          *response.add_tickets() = std::move(*row.mutable_ticket());
+        }
+        response.set_next_page_token(NextToken(rows->next, arguments));
+        response.set_sequence(view.head());
+        return response;
+      });
+}
+
+void Desk::Read(const Caller&, v1::GetJobRequest request, Done<v1::GetJobResponse> done) {
+  const absl::StatusOr<std::string> id = NormalJobId(request.job_id());
+  if (!id.ok()) return done(id.status());
+  OnView<v1::GetJobResponse>(
+      std::move(done), [this, id = *id](store::View& view) -> absl::StatusOr<v1::GetJobResponse> {
+        absl::StatusOr<store::JobRecord> job = view.FindJob(id);
+        if (!job.ok()) return Explain(job.status(), "job_id", id);
+        v1::GetJobResponse response;
+        *response.mutable_job() = std::move(*job->mutable_job());
+        ObserveLease(*response.mutable_job());
+        response.set_sequence(view.head());
+        return response;
+      });
+}
+
+void Desk::Read(const Caller&, v1::ListJobsRequest request, Done<v1::ListJobsResponse> done) {
+  std::string ticket_id;
+  if (!request.ticket_id().empty()) {
+    absl::StatusOr<std::string> id = NormalUuid("ticket_id", request.ticket_id());
+    if (!id.ok()) return done(id.status());
+    ticket_id = *std::move(id);
+  }
+  const std::string arguments = absl::StrCat("jobs ", request.status(), " ", ticket_id);
+  const absl::StatusOr<store::PageRequest> page =
+      ReadPage(request.page_size(), request.page_token(), arguments);
+  if (!page.ok()) return done(page.status());
+  if (absl::Status status =
+          CheckEnum("status", request.status(), v1::JobStatus_IsValid(request.status()));
+      !status.ok()) {
+    return done(status);
+  }
+  OnView<v1::ListJobsResponse>(
+      std::move(done),
+      [this, page = *page, arguments, ticket_id,
+       status = request.status()](store::View& view) -> absl::StatusOr<v1::ListJobsResponse> {
+        absl::StatusOr<store::Page<store::JobRecord>> rows = view.ListJobs(ticket_id, status, page);
+        if (!rows.ok()) return ExplainPage(rows.status());
+        v1::ListJobsResponse response;
+        for (store::JobRecord& row : rows->rows) {
+          ObserveLease(*row.mutable_job());
+          *response.add_jobs() = std::move(*row.mutable_job());
+        }
+        response.set_next_page_token(NextToken(rows->next, arguments));
+        response.set_sequence(view.head());
+        return response;
+      });
+}
+
+void Desk::Read(const Caller&, v1::GetSessionRequest request, Done<v1::GetSessionResponse> done) {
+  const absl::StatusOr<std::string> id = NormalUuid("session_id", request.session_id());
+  if (!id.ok()) return done(id.status());
+  OnView<v1::GetSessionResponse>(
+      std::move(done), [id = *id](store::View& view) -> absl::StatusOr<v1::GetSessionResponse> {
+        absl::StatusOr<store::TicketRecord> ticket = view.FindTicketOfSession(id);
+        if (!ticket.ok()) return Explain(ticket.status(), "session_id", id);
+        v1::GetSessionResponse response;
+        *response.mutable_session() = std::move(*ticket->mutable_session());
+        response.set_sequence(view.head());
+        return response;
+      });
+}
+
+void Desk::Read(const Caller&, v1::ListSessionsRequest request,
+                Done<v1::ListSessionsResponse> done) {
+  const std::string arguments = absl::StrCat("sessions ", request.state());
+  const absl::StatusOr<store::PageRequest> page =
+      ReadPage(request.page_size(), request.page_token(), arguments);
+  if (!page.ok()) return done(page.status());
+  if (absl::Status status =
+          CheckEnum("state", request.state(), v1::SessionState_IsValid(request.state()));
+      !status.ok()) {
+    return done(status);
+  }
+  OnView<v1::ListSessionsResponse>(
+      std::move(done),
+      [page = *page, arguments,
+       state = request.state()](store::View& view) -> absl::StatusOr<v1::ListSessionsResponse> {
+        absl::StatusOr<store::Page<store::TicketRecord>> rows = view.ListSessions(state, page);
+        if (!rows.ok()) return ExplainPage(rows.status());
+        v1::ListSessionsResponse response;
+        for (store::TicketRecord& row : rows->rows) {
+          *response.add_sessions() = std::move(*row.mutable_session());
+        }
+        response.set_next_page_token(NextToken(rows->next, arguments));
+        response.set_sequence(view.head());
+        return response;
+      });
+}
+
+void Desk::Read(const Caller&, v1::GetQuestionRequest request, Done<v1::GetQuestionResponse> done) {
+  const absl::StatusOr<std::string> id = NormalUuid("question_id", request.question_id());
+  if (!id.ok()) return done(id.status());
+  OnView<v1::GetQuestionResponse>(
+      std::move(done), [id = *id](store::View& view) -> absl::StatusOr<v1::GetQuestionResponse> {
+        absl::StatusOr<store::QuestionRecord> question = view.FindQuestion(id);
+        if (!question.ok()) return Explain(question.status(), "question_id", id);
+        v1::GetQuestionResponse response;
+        *response.mutable_question() = std::move(*question->mutable_question());
+        response.set_sequence(view.head());
+        return response;
+      });
+}
+
+void Desk::Read(const Caller&, v1::ListQuestionsRequest request,
+                Done<v1::ListQuestionsResponse> done) {
+  std::string session_id;
+  if (!request.session_id().empty()) {
+    absl::StatusOr<std::string> id = NormalUuid("session_id", request.session_id());
+    if (!id.ok()) return done(id.status());
+    session_id = *std::move(id);
+  }
+  const std::string arguments = absl::StrCat("questions ", request.state(), " ", session_id);
+  const absl::StatusOr<store::PageRequest> page =
+      ReadPage(request.page_size(), request.page_token(), arguments);
+  if (!page.ok()) return done(page.status());
+  if (absl::Status status =
+          CheckEnum("state", request.state(), v1::QuestionState_IsValid(request.state()));
+      !status.ok()) {
+    return done(status);
+  }
+  OnView<v1::ListQuestionsResponse>(
+      std::move(done),
+      [page = *page, arguments, session_id,
+       state = request.state()](store::View& view) -> absl::StatusOr<v1::ListQuestionsResponse> {
+        absl::StatusOr<store::Page<store::QuestionRecord>> rows =
+            view.ListQuestions(state, session_id, page);
+        if (!rows.ok()) return ExplainPage(rows.status());
+        v1::ListQuestionsResponse response;
+        for (store::QuestionRecord& row : rows->rows) {
+          *response.add_questions() = std::move(*row.mutable_question());
+        }
+        response.set_next_page_token(NextToken(rows->next, arguments));
+        response.set_sequence(view.head());
+        return response;
+      });
+}
+
+void Desk::Read(const Caller&, v1::ListEventsRequest request, Done<v1::ListEventsResponse> done) {
+  absl::StatusOr<events::Filter> filter = events::Filter::Create(request.filter());
+  if (!filter.ok()) return done(filter.status());
+  const std::string arguments = absl::StrCat("events ", filter->proto().SerializeAsString());
+  absl::StatusOr<store::PageRequest> page =
+      ReadPage(request.page_size(), request.page_token(), arguments);
+  if (!page.ok()) return done(page.status());
+  int64_t after = request.after_sequence();
+  if (page->after.empty()) {
+    // Stored events are kept when Subscribe no longer serves them, so a compacted position is fine.
+    absl::Status status = CheckPosition(request.desk_id(), after);
+    if (!status.ok() && DetailOf(status).reason != "compacted") return done(status);
+  } else if (!absl::SimpleAtoi(page->after, &after) || after < 0) {
+    return done(InvalidField("page_token", "is not a token of this desk"));
+  }
+  OnView<v1::ListEventsResponse>(
+      std::move(done),
+      [this, after, size = page->size, arguments,
+       filter = *std::move(filter)](store::View& view) -> absl::StatusOr<v1::ListEventsResponse> {
+        store::EventQuery query;
+        query.after = after;
+        query.filter = filter.passes_all() ? nullptr : &filter.proto();
+        query.max_events = size;
+        query.max_bytes = kMaxEventPageBytes;
+        const absl::StatusOr<store::EventRead> read = view.ReadEvents(query);
+        if (!read.ok()) return read.status();
+        v1::ListEventsResponse response;
+        // Events are stored as the field `events` of a stream's response, which has the same number
+        // here.
+        static_assert(int{v1::ListEventsResponse::kEventsFieldNumber} ==
+                      int{v1::SubscribeResponse::kEventsFieldNumber});
+        const absl::string_view bytes = read->block->bytes();
+        if (!response.MergeFromString(std::string(bytes))) {
+          return absl::DataLossError("stored events cannot be read");
+        }
+        const int64_t up_to = std::min(read->complete_up_to, view.head());
+        response.set_desk_id(desk_id());
+        response.set_up_to_sequence(up_to);
+        response.set_sequence(view.head());
+        if (up_to < view.head()) {
+          response.set_next_page_token(NextToken(absl::StrCat(up_to), arguments));
+        }
+        return response;
+      });
+}
+
+}  // namespace agentdesk::desk

@@ -6,7 +6,12 @@
 namespace agentdesk::events {
 
 EventLog::EventLog(Limits limits, int64_t head, int64_t oldest)
-    : limits_(limits), head_(head), oldest_(oldest) {}
+    : limits_(limits), head_(head), expected_(head), oldest_(oldest) {}
+
+void EventLog::Expect(int64_t head) {
+  MutexLock lock(mutex_);
+  expected_ = std::max(expected_, head);
+}
 
 std::vector<std::shared_ptr<Waiter>> EventLog::Append(
     std::shared_ptr<const store::EventBlock> block) {
@@ -42,6 +47,11 @@ int64_t EventLog::head() const {
   return head_;
 }
 
+int64_t EventLog::reached() const {
+  MutexLock lock(mutex_);
+  return std::max(head_, expected_);
+}
+
 int64_t EventLog::oldest() const {
   MutexLock lock(mutex_);
   return oldest_;
@@ -53,15 +63,11 @@ EventLog::Read EventLog::ReadOrWait(int64_t after, int64_t max_events, size_t ma
   Read read;
   read.head = head_;
   read.oldest = oldest_;
-  if (after > head_) {
-    read.found = Found::kAhead;
-    return read;
-  }
   if (after + 1 < oldest_) {
     read.found = Found::kCompacted;
     return read;
   }
-  if (after == head_) {
+  if (after >= head_) {
     waiters_.insert(waiter);
     read.found = Found::kWaiting;
     return read;

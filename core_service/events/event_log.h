@@ -39,6 +39,10 @@ class EventLog {
   EventLog(const EventLog&) = delete;
   EventLog& operator=(const EventLog&) = delete;
 
+  // Says, before a commit, how far the log will reach: from then on a reader of the store may have
+  // seen that position, and reached() knows it. Called by the writer.
+  void Expect(int64_t head) ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Makes committed events visible, whose sequences follow head(), and takes out everyone who
   // waited: call their OnEvents without delay, from any thread, by Wake(). Called by one thread,
   // the writer.
@@ -50,6 +54,8 @@ class EventLog {
   void SetOldest(int64_t oldest) ABSL_LOCKS_EXCLUDED(mutex_);
 
   int64_t head() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // The last position that anybody can have seen: head(), or a little more during a commit.
+  int64_t reached() const ABSL_LOCKS_EXCLUDED(mutex_);
   int64_t oldest() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // What ReadOrWait found after a position.
@@ -58,7 +64,6 @@ class EventLog {
     kWaiting,    // nothing yet: the waiter is registered
     kInStore,    // the tail begins later: read from the store
     kCompacted,  // before oldest(): the position cannot be served any more
-    kAhead,      // the log is behind the position
   };
   struct Read {
     Found found = Found::kWaiting;
@@ -66,8 +71,9 @@ class EventLog {
     int64_t head = 0;
     int64_t oldest = 0;
   };
-  // Reads the blocks that follow `after`, until they hold `max_events` or `max_bytes`, or registers
-  // `waiter`, which is kept until it is woken or Forget is called.
+  // A position past head() is waited for: see reached(). Reads the blocks that follow `after`,
+  // until they hold `max_events` or `max_bytes`, or registers `waiter`, which is kept until it is
+  // woken or Forget is called.
   Read ReadOrWait(int64_t after, int64_t max_events, size_t max_bytes,
                   const std::shared_ptr<Waiter>& waiter) ABSL_LOCKS_EXCLUDED(mutex_);
   void Forget(const std::shared_ptr<Waiter>& waiter) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -77,6 +83,7 @@ class EventLog {
 
   mutable Mutex mutex_;
   int64_t head_ ABSL_GUARDED_BY(mutex_);
+  int64_t expected_ ABSL_GUARDED_BY(mutex_);  // at least head_
   int64_t oldest_ ABSL_GUARDED_BY(mutex_);
   // Without holes, the last one ending at head_; empty at start.
   std::deque<std::shared_ptr<const store::EventBlock>> tail_ ABSL_GUARDED_BY(mutex_);

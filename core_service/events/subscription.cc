@@ -74,10 +74,13 @@ Subscription::Batch Subscription::Next(const std::shared_ptr<Waiter>& waiter) {
   EventLog::Read read = log_.ReadOrWait(position_, limits_.max_events, limits_.max_bytes, waiter);
   Batch batch;
   batch.found = read.found;
+  if (batch.found == EventLog::Found::kCompacted && limits_.behind_oldest) {
+    batch.found = EventLog::Found::kInStore;
+  }
   batch.oldest = read.oldest;
   batch.head = read.head;
   batch.up_to = position_;
-  if (read.found != EventLog::Found::kEvents) return batch;
+  if (batch.found != EventLog::Found::kEvents) return batch;
 
   int64_t events = 0;
   size_t bytes = 0;
@@ -124,7 +127,7 @@ absl::StatusOr<Subscription::Batch> Subscription::ReadStore(store::Store& store)
   batch.oldest = (*view)->oldest();
   batch.head = (*view)->head();
   batch.up_to = position_;
-  if (position_ + 1 < batch.oldest) {
+  if (position_ + 1 < batch.oldest && !limits_.behind_oldest) {
     batch.found = EventLog::Found::kCompacted;
     return batch;
   }

@@ -49,6 +49,9 @@ class Subscription {
   struct Limits {
     int64_t max_events = 256;
     size_t max_bytes = 256 * 1024;
+    // Whether it also reads behind the oldest position that may be subscribed to, where rows are
+    // kept.
+    bool behind_oldest = false;
   };
 
   // `log` must outlive it. Starts after position `after`.

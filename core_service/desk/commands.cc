@@ -1,0 +1,465 @@
+#include "core_service/desk/commands.h"
+
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core_service/base/error.h"
+#include "core_service/base/timestamp.h"
+#include "core_service/domain/job.h"
+#include "core_service/domain/question.h"
+#include "core_service/domain/session.h"
+#include "core_service/domain/text.h"
+#include "core_service/domain/ticket.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+
+namespace agentdesk::desk {
+namespace {
+
+using domain::Decision;
+using domain::TicketState;
+
+// Two requests of one call with the same fingerprint are the same request, whatever their ids.
+template <typename Request>
+std::string Fingerprint(Request request) {
+  request.clear_request_id();
+  // A browser that repeats after a reconnect may have seen more by then.
+  if constexpr (requires { request.clear_as_of_sequence(); }) request.clear_as_of_sequence();
+  std::string bytes = Request::descriptor()->full_name();
+  bytes.push_back('\0');
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream out(&stream);
+    out.SetSerializationDeterministic(true);
+    request.SerializeToCodedStream(&out);
+  }
+  std::string digest(SHA256_DIGEST_LENGTH, '\0');
+  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+         reinterpret_cast<unsigned char*>(digest.data()));
+  return digest;
+}
+
+absl::Status RequestIdReused() {
+  return WithDetail(
+      absl::InvalidArgumentError(
+          "request_id: was used for another call or with other fields; take a new one"),
+      {.reason = "request_id_reused",
+       .field = "request_id",
+       .retry_after = std::nullopt,
+       .metadata = {}});
+}
+
+// The remembered result under a request id, if it is of this very request; InvalidArgument
+// (`request_id_reused`) if it is of another.
+template <typename Response>
+absl::StatusOr<std::optional<Response>> Recall(Turn& turn, const Caller& caller,
+                                               const std::string& request_id,
+                                               const std::string& fingerprint) {
+  if (request_id.empty()) return std::nullopt;
+  if (absl::Status status = domain::CheckRequestId(request_id); !status.ok()) return status;
+  const absl::StatusOr<std::optional<store::RequestRecord>> record =
+      turn.Optional(turn.transaction().FindRequest(caller.identity, request_id));
+  if (!record.ok()) return record.status();
+  if (!record->has_value()) return std::nullopt;
+  if ((*record)->fingerprint() != fingerprint) return RequestIdReused();
+  Response response;
+  if (!response.ParseFromString((*record)->response())) {
+    return turn.Spoil(absl::DataLossError("a remembered response cannot be read"));
+  }
+  response.set_replayed(true);
+  return response;
+}
+
+absl::Status Remember(Turn& turn, const Caller& caller, const std::string& request_id,
+                      const std::string& fingerprint, const google::protobuf::Message& response,
+                      absl::Time now) {
+  if (request_id.empty()) return absl::OkStatus();
+  store::RequestRecord record;
+  record.set_caller(caller.identity);
+  record.set_request_id(request_id);
+  record.set_fingerprint(fingerprint);
+  record.set_response(response.SerializeAsString());
+  record.set_time_us(absl::ToUnixMicros(now));
+  return turn.Remember(record);
+}
+
+// What each command loads, and the rule that decides it.
+
+absl::StatusOr<Decision<v1::CreateTicketResponse>> Decide(Turn& turn,
+                                                          const domain::Context& context,
+                                                          const v1::CreateTicketRequest& request) {
+  if (!request.ticket_id().empty()) {
+    const absl::StatusOr<std::optional<store::TicketRecord>> existing =
+        turn.Optional(turn.transaction().FindTicket(request.ticket_id()));
+    if (!existing.ok()) return existing.status();
+    if (existing->has_value()) return domain::TicketExists(**existing);
+  }
+  return domain::CreateTicket(request, context);
+}
+
+absl::StatusOr<Decision<v1::CancelTicketResponse>> Decide(Turn& turn,
+                                                          const domain::Context& context,
+                                                          const v1::CancelTicketRequest& request) {
+  const absl::StatusOr<TicketState> state = turn.LoadTicket(request.ticket_id());
+  if (!state.ok()) return state.status();
+  return domain::CancelTicket(*state, context);
+}
+
+absl::StatusOr<Decision<v1::RetryTicketResponse>> Decide(Turn& turn, const domain::Context& context,
+                                                         const v1::RetryTicketRequest& request) {
+  const absl::StatusOr<TicketState> state = turn.LoadTicket(request.ticket_id());
+  if (!state.ok()) return state.status();
+  return domain::RetryTicket(*state, context);
+}
+
+absl::StatusOr<Decision<v1::SendMessageResponse>> Decide(Turn& turn, const domain::Context& context,
+                                                         const v1::SendMessageRequest& request) {
+  const absl::StatusOr<TicketState> state = turn.LoadTicketOfSession(request.session_id());
+  if (!state.ok()) return state.status();
+  return domain::SendMessage(request, *state, context);
+}
+
+// What a worker may do only while it holds the job's lease.
+absl::StatusOr<TicketState> LoadLeased(Turn& turn, const std::string& job_id, int64_t lease_token) {
+  absl::StatusOr<TicketState> state = turn.LoadTicketOfJob(job_id);
+  if (!state.ok()) return state;
+  if (absl::Status status = domain::CheckLease(state->job, lease_token); !status.ok())
+    return status;
+  return state;
+}
+
+absl::StatusOr<Decision<v1::RenewLeaseResponse>> Decide(Turn& turn, const domain::Context& context,
+                                                        const v1::RenewLeaseRequest& request) {
+  const absl::StatusOr<TicketState> state =
+      LoadLeased(turn, request.job_id(), request.lease_token());
+  if (!state.ok()) return state.status();
+  // Not stored: after a restart every live lease gets a full term anyway.
+  const absl::Duration term = absl::Milliseconds(state->job.lease_ms());
+  turn.around().timers.Set(Timers::Kind::kLease, state->job.job().job_id(),
+                           turn.around().clock.Monotonic() + term);
+  Decision<v1::RenewLeaseResponse> decision;
+  *decision.response.mutable_lease_expires_at() = ToProto(context.now + term);
+  *decision.response.mutable_lease_duration() = ToProto(term);
+  decision.response.set_cancelling(state->job.job().status() == v1::JOB_STATUS_CANCELLING);
+  return decision;
+}
+
+absl::StatusOr<Decision<v1::ReportActivityResponse>> Decide(
+    Turn& turn, const domain::Context& context, const v1::ReportActivityRequest& request) {
+  const absl::StatusOr<TicketState> state =
+      LoadLeased(turn, request.job_id(), request.lease_token());
+  if (!state.ok()) return state.status();
+  std::vector<std::string> known_keys;
+  for (const v1::Activity& activity : request.activities()) {
+    const std::string& key =
+        activity.has_message() ? activity.message().key() : activity.tool_call().key();
+    if (key.empty()) continue;
+    const absl::StatusOr<bool> known =
+        turn.transaction().HasActivityKey(state->ticket.session().session_id(), key);
+    if (!known.ok()) return turn.Spoil(known.status());
+    if (*known) known_keys.push_back(key);
+  }
+  return domain::ReportActivity(request, known_keys, *state, context);
+}
+
+absl::StatusOr<Decision<v1::AskQuestionResponse>> Decide(Turn& turn, const domain::Context& context,
+                                                         const v1::AskQuestionRequest& request) {
+  const absl::StatusOr<TicketState> state =
+      LoadLeased(turn, request.job_id(), request.lease_token());
+  if (!state.ok()) return state.status();
+  std::optional<store::QuestionRecord> same_key;
+  if (!request.key().empty()) {
+    absl::StatusOr<std::optional<store::QuestionRecord>> found = turn.Optional(
+        turn.transaction().FindQuestionByKey(state->ticket.session().session_id(), request.key()));
+    if (!found.ok()) return found.status();
+    same_key = *std::move(found);
+  }
+  return domain::AskQuestion(request, same_key, *state, context);
+}
+
+absl::StatusOr<Decision<v1::WithdrawQuestionResponse>> Decide(
+    Turn& turn, const domain::Context& context, const v1::WithdrawQuestionRequest& request) {
+  const absl::StatusOr<TicketState> state =
+      LoadLeased(turn, request.job_id(), request.lease_token());
+  if (!state.ok()) return state.status();
+  if (request.question_id().empty() == request.key().empty()) {
+    return InvalidField("question_id", "give either this or `key`");
+  }
+  const std::string& session_id = state->ticket.session().session_id();
+  absl::StatusOr<std::optional<store::QuestionRecord>> question = std::nullopt;
+  if (request.question_id().empty()) {
+    question = turn.Optional(turn.transaction().FindQuestionByKey(session_id, request.key()));
+  } else {
+    const absl::StatusOr<std::string> id = NormalUuid("question_id", request.question_id());
+    if (!id.ok()) return id.status();
+    question = turn.Optional(turn.transaction().FindQuestion(*id));
+  }
+  if (!question.ok()) return question.status();
+  if (!question->has_value() || (*question)->question().session_id() != session_id) {
+    return ErrorWithReason(absl::StatusCode::kNotFound, "unknown_question",
+                           "question_id: the session has no such question");
+  }
+  return domain::WithdrawQuestion(request, **question, *state, context);
+}
+
+absl::StatusOr<Decision<v1::ReleaseJobResponse>> Decide(Turn& turn, const domain::Context& context,
+                                                        const v1::ReleaseJobRequest& request) {
+  const absl::StatusOr<TicketState> state =
+      LoadLeased(turn, request.job_id(), request.lease_token());
+  if (!state.ok()) return state.status();
+  return domain::ReleaseJob(request, *state, context);
+}
+
+absl::StatusOr<Decision<v1::CompleteJobResponse>> Decide(Turn& turn, const domain::Context& context,
+                                                         const v1::CompleteJobRequest& request) {
+  const absl::StatusOr<TicketState> state =
+      LoadLeased(turn, request.job_id(), request.lease_token());
+  if (!state.ok()) return state.status();
+  return domain::CompleteJob(request, *state, context);
+}
+
+absl::StatusOr<Decision<v1::FailJobResponse>> Decide(Turn& turn, const domain::Context& context,
+                                                     const v1::FailJobRequest& request) {
+  const absl::StatusOr<TicketState> state =
+      LoadLeased(turn, request.job_id(), request.lease_token());
+  if (!state.ok()) return state.status();
+  return domain::FailJob(request, *state, context);
+}
+
+// What the giver of an unnamed response had seen as of a position.
+absl::Status FindUnnamed(Turn& turn, const std::string& session_id, int64_t as_of,
+                         domain::ResponseTarget& target) {
+  // Two are enough to know that it is not the only one.
+  absl::StatusOr<std::vector<store::QuestionRecord>> open =
+      turn.transaction().OpenQuestions(session_id, as_of, 2);
+  if (!open.ok()) return turn.Spoil(open.status());
+  target.open_as_of = *std::move(open);
+  if (!target.open_as_of.empty()) return absl::OkStatus();
+  absl::StatusOr<std::optional<store::QuestionRecord>> latest =
+      turn.Optional(turn.transaction().LatestQuestion(session_id, as_of));
+  if (!latest.ok()) return latest.status();
+  target.latest_as_of = *std::move(latest);
+  if (!target.latest_as_of.has_value()) return absl::OkStatus();
+  const absl::StatusOr<bool> spoke = turn.transaction().AgentSpoke(
+      session_id, target.latest_as_of->question().closed_sequence(), as_of);
+  if (!spoke.ok()) return turn.Spoil(spoke.status());
+  target.agent_spoke_since_latest = *spoke;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Decision<v1::SubmitResponseResponse>> Decide(
+    Turn& turn, const domain::Context& context, const v1::SubmitResponseRequest& request) {
+  if (absl::Status status = domain::Validate(request); !status.ok()) return status;
+  const std::optional<Uuid> session = Uuid::Parse(request.session_id());
+  absl::StatusOr<TicketState> state =
+      session.has_value() ? turn.LoadTicketOfSession(session->ToString())
+                          : absl::StatusOr<TicketState>(absl::NotFoundError("not a UUID"));
+  if (absl::IsNotFound(state.status())) {
+    return Decision<v1::SubmitResponseResponse>{domain::UnknownSession(context), {}};
+  }
+  if (!state.ok()) return state.status();
+
+  const std::string& session_id = state->ticket.session().session_id();
+  domain::ResponseTarget target;
+  if (request.question_id().empty()) {
+    const int64_t as_of = std::min(request.as_of_sequence(), turn.head());
+    if (absl::Status s = FindUnnamed(turn, session_id, as_of, target); !s.ok()) return s;
+  } else if (const std::optional<Uuid> id = Uuid::Parse(request.question_id()); id.has_value()) {
+    absl::StatusOr<std::optional<store::QuestionRecord>> question =
+        turn.Optional(turn.transaction().FindQuestion(id->ToString()));
+    if (!question.ok()) return question.status();
+    if (question->has_value() && (*question)->question().session_id() == session_id) {
+      target.named = *std::move(question);
+    }
+  }
+  return domain::SubmitResponse(request, target, *state, context);
+}
+
+template <typename Request, typename Response>
+class RequestCommand final : public Command {
+ public:
+  RequestCommand(Caller caller, Request request, Done<Response> done)
+      : caller_(std::move(caller)), request_(std::move(request)), done_(std::move(done)) {
+    // On the caller's thread: the writer's time is everybody's.
+    if constexpr (kIdempotent) {
+      if (!request_.request_id().empty()) fingerprint_ = Fingerprint(request_);
+    }
+  }
+
+  Progress Run(Turn& turn) override {
+    result_ = Execute(turn);
+    return Progress::kDecided;
+  }
+  void Finish(const absl::Status& committed) override {
+    if (committed.ok()) {
+      done_(std::move(result_));
+    } else {
+      done_(committed);
+    }
+  }
+
+ private:
+  static constexpr bool kIdempotent = requires(const Request& request) { request.request_id(); };
+
+  absl::StatusOr<Response> Execute(Turn& turn) {
+    if constexpr (kIdempotent) {
+      absl::StatusOr<std::optional<Response>> earlier =
+          Recall<Response>(turn, caller_, request_.request_id(), fingerprint_);
+      if (!earlier.ok()) return earlier.status();
+      if (earlier->has_value()) return **std::move(earlier);
+    }
+    const domain::Context context = turn.ContextFor(caller_);
+    absl::StatusOr<Decision<Response>> decision = Decide(turn, context, request_);
+    if (!decision.ok()) return decision.status();
+    if (absl::Status status = turn.Apply(decision->change); !status.ok()) return status;
+    if constexpr (kIdempotent) {
+      // What changed nothing is judged anew when it is repeated.
+      if (!decision->change.empty()) {
+        absl::Status status = Remember(turn, caller_, request_.request_id(), fingerprint_,
+                                       decision->response, context.now);
+        if (!status.ok()) return status;
+      }
+    }
+    return std::move(decision->response);
+  }
+
+  const Caller caller_;
+  const Request request_;
+  Done<Response> done_;
+  std::string fingerprint_;
+  absl::StatusOr<Response> result_;
+};
+
+class ClaimCommand final : public Command {
+ public:
+  ClaimCommand(Caller caller, v1::ClaimJobRequest request, absl::Duration waits_until,
+               std::shared_ptr<const std::atomic<bool>> called_off, Done<v1::ClaimJobResponse> done)
+      : caller_(std::move(caller)),
+        request_(std::move(request)),
+        queues_(request_.queues().begin(), request_.queues().end()),
+        waits_until_(waits_until),
+        called_off_(std::move(called_off)),
+        done_(std::move(done)) {
+    // How long it waits does not make it another claim.
+    v1::ClaimJobRequest what = request_;
+    what.clear_wait();
+    if (!request_.request_id().empty()) fingerprint_ = Fingerprint(std::move(what));
+  }
+
+  Progress Run(Turn& turn) override {
+    absl::StatusOr<std::optional<v1::ClaimJobResponse>> claimed = Claim(turn);
+    if (!claimed.ok()) {
+      result_ = claimed.status();
+      return Progress::kDecided;
+    }
+    if (!claimed->has_value()) {
+      return waits_until_ > turn.around().clock.Monotonic() && !called_off() ? Progress::kWaits
+                                                                             : Progress::kDecided;
+    }
+    result_ = **std::move(claimed);
+    return Progress::kDecided;
+  }
+  void Finish(const absl::Status& committed) override {
+    if (committed.ok()) {
+      done_(std::move(result_));
+    } else {
+      done_(committed);
+    }
+  }
+  bool called_off() const override { return called_off_->load(std::memory_order_relaxed); }
+  absl::Duration waits_until() const override { return waits_until_; }
+  bool WaitsFor(absl::string_view queue) const override {
+    return std::find(queues_.begin(), queues_.end(), queue) != queues_.end();
+  }
+  void GiveUp() override { result_ = v1::ClaimJobResponse(); }
+
+ private:
+  // The lease that an earlier claim under this request id got, while it is live.
+  absl::StatusOr<std::optional<v1::ClaimJobResponse>> RecallLive(Turn& turn) {
+    absl::StatusOr<std::optional<v1::ClaimJobResponse>> earlier =
+        Recall<v1::ClaimJobResponse>(turn, caller_, request_.request_id(), fingerprint_);
+    if (!earlier.ok() || !earlier->has_value()) return earlier;
+    v1::ClaimJobResponse& response = **earlier;
+    const absl::StatusOr<std::optional<store::JobRecord>> job =
+        turn.Optional(turn.transaction().FindJob(response.job().job_id()));
+    if (!job.ok()) return job.status();
+    if (!job->has_value() || (*job)->lease_token() != response.lease_token()) return std::nullopt;
+    const absl::Duration left = turn.around()
+                                    .timers.Find(Timers::Kind::kLease, response.job().job_id())
+                                    .value_or(turn.around().clock.Monotonic()) -
+                                turn.around().clock.Monotonic();
+    const auto expires_at = ToProto(turn.around().clock.Now() + left);
+    *response.mutable_lease_expires_at() = expires_at;
+    *response.mutable_job()->mutable_lease_expires_at() = expires_at;
+    return earlier;
+  }
+
+  absl::StatusOr<std::optional<v1::ClaimJobResponse>> Claim(Turn& turn) {
+    absl::StatusOr<std::optional<v1::ClaimJobResponse>> earlier = RecallLive(turn);
+    if (!earlier.ok() || earlier->has_value()) return earlier;
+    const absl::StatusOr<std::optional<store::JobRecord>> job =
+        turn.Optional(turn.transaction().NextClaimableJob(queues_));
+    if (!job.ok()) return job.status();
+    if (!job->has_value()) return std::nullopt;
+    const absl::StatusOr<TicketState> state = turn.LoadTicketOfJob((*job)->job().job_id());
+    if (!state.ok()) return turn.Spoil(absl::InternalError(state.status().message()));
+    const domain::Context context = turn.ContextFor(caller_);
+    Decision<v1::ClaimJobResponse> decision = domain::ClaimJob(request_, *state, context);
+    decision.response.set_desk_id(turn.around().desk_id);
+    if (absl::Status status = turn.Apply(decision.change); !status.ok()) return status;
+    absl::Status status = Remember(turn, caller_, request_.request_id(), fingerprint_,
+                                   decision.response, context.now);
+    if (!status.ok()) return status;
+    return std::move(decision.response);
+  }
+
+  const Caller caller_;
+  const v1::ClaimJobRequest request_;
+  const std::vector<std::string> queues_;
+  const absl::Duration waits_until_;
+  const std::shared_ptr<const std::atomic<bool>> called_off_;
+  Done<v1::ClaimJobResponse> done_;
+  std::string fingerprint_;
+  absl::StatusOr<v1::ClaimJobResponse> result_ = v1::ClaimJobResponse();
+};
+
+}  // namespace
+
+template <typename Request, typename Response>
+std::unique_ptr<Command> MakeCommand(Caller caller, Request request, Done<Response> done) {
+  return std::make_unique<RequestCommand<Request, Response>>(std::move(caller), std::move(request),
+                                                             std::move(done));
+}
+
+#define AGENTDESK_COMMAND(name)                                                         \
+  template std::unique_ptr<Command> MakeCommand<v1::name##Request, v1::name##Response>( \
+      Caller, v1::name##Request, Done<v1::name##Response>)
+AGENTDESK_COMMAND(CreateTicket);
+AGENTDESK_COMMAND(CancelTicket);
+AGENTDESK_COMMAND(RetryTicket);
+AGENTDESK_COMMAND(RenewLease);
+AGENTDESK_COMMAND(ReportActivity);
+AGENTDESK_COMMAND(AskQuestion);
+AGENTDESK_COMMAND(WithdrawQuestion);
+AGENTDESK_COMMAND(ReleaseJob);
+AGENTDESK_COMMAND(CompleteJob);
+AGENTDESK_COMMAND(FailJob);
+AGENTDESK_COMMAND(SubmitResponse);
+AGENTDESK_COMMAND(SendMessage);
+#undef AGENTDESK_COMMAND
+
+std::unique_ptr<Command> MakeClaim(Caller caller, v1::ClaimJobRequest request,
+                                   absl::Duration waits_until,
+                                   std::shared_ptr<const std::atomic<bool>> called_off,
+                                   Done<v1::ClaimJobResponse> done) {
+  return std::make_unique<ClaimCommand>(std::move(caller), std::move(request), waits_until,
+                                        std::move(called_off), std::move(done));
+}
+
+}  // namespace agentdesk::desk

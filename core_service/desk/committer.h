@@ -1,0 +1,125 @@
+#ifndef AGENTDESK_CORE_SERVICE_DESK_COMMITTER_H_
+#define AGENTDESK_CORE_SERVICE_DESK_COMMITTER_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "core_service/base/mutex.h"
+#include "core_service/desk/desk.h"
+#include "core_service/desk/timers.h"
+#include "core_service/desk/turn.h"
+#include "core_service/events/event_log.h"
+#include "core_service/store/store.h"
+
+namespace agentdesk::desk {
+
+// Something to decide. Created by a caller, run by the writer, finished by the publisher; one
+// thread at a time has it.
+class Command {
+ public:
+  virtual ~Command() = default;
+
+  enum class Progress { kDecided, kWaits };
+  // Decides and applies. A refusal is a result like any other: it is kept until Finish. kWaits:
+  // there is nothing to decide yet; Run is called again when there may be.
+  virtual Progress Run(Turn& turn) = 0;
+  // Hands the result to who asked, or `committed` when that is an error. The last call.
+  virtual void Finish(const absl::Status& committed) = 0;
+
+  // For a command that may wait: whether it has been called off, until when it waits on the
+  // monotonic clock, whether a job in this queue is of use to it, and what it says when it has
+  // waited in vain.
+  virtual bool called_off() const { return false; }
+  virtual absl::Duration waits_until() const { return absl::ZeroDuration(); }
+  virtual bool WaitsFor(absl::string_view /*queue*/) const { return false; }
+  virtual void GiveUp() {}
+};
+
+// The one writer. A thread takes all commands that wait, up to a batch, lets each decide on the
+// state that those before it left, and commits the lot in one transaction; a second thread, the
+// publisher, then wakes the subscriptions and hands out the results while the writer is at the next
+// batch.
+//
+// It also drives the timers: what is due is decided before the commands of a batch, so that a
+// command never slips in after the end of its lease.
+class Committer {
+ public:
+  struct Limits {
+    size_t max_commands = 4096;
+    int max_batch = 256;
+    size_t max_waiting = 10000;
+    int64_t retain_events = 0;
+    absl::Duration remember_requests;
+  };
+
+  // Everything must outlive the committer. `on_fatal` as in DeskOptions.
+  Committer(Limits limits, store::Store& store, events::EventLog& log, Timers& timers,
+            Surroundings around, absl::AnyInvocable<void(absl::Status)> on_fatal);
+  // Runs what was submitted, gives up what waits, and joins.
+  ~Committer();
+  Committer(const Committer&) = delete;
+  Committer& operator=(const Committer&) = delete;
+
+  // Refused with ResourceExhausted (then finished on this thread) when too many are under way.
+  void Submit(std::unique_ptr<Command> command) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Lets the writer look again at what waits: something was called off.
+  void Nudge() ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  using Commands = std::vector<std::unique_ptr<Command>>;
+  struct Published {
+    std::vector<std::shared_ptr<events::Waiter>> waiters;
+    Commands finished;
+    absl::Status status;
+  };
+
+  void Write() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Publish() ABSL_LOCKS_EXCLUDED(mutex_);
+  // False: the committer is stopping and nothing is left.
+  bool TakeBatch(Commands& batch) ABSL_LOCKS_EXCLUDED(mutex_);
+  void RunBatch(Commands batch);
+  void RunTimers(Turn& turn);
+  void RunWaiting(Turn& turn, Commands& finished);
+  void Forget(Turn& turn);
+  absl::Status Retain(Turn& turn);
+  absl::Status Commit(store::Transaction& transaction, Turn& turn, Published& published);
+  void HandOver(Published published) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Duration NextDue() const;
+
+  // Constant after construction.
+  const Limits limits_;
+  store::Store& store_;
+  events::EventLog& log_;
+  Timers& timers_;
+
+  // The writer's alone.
+  Surroundings around_;
+  absl::AnyInvocable<void(absl::Status)> on_fatal_;
+  Commands waiting_;  // in the order in which they came
+  absl::Duration forget_at_;
+  absl::Status failed_;
+
+  Mutex mutex_;
+  Condition submitted_;    // the writer waits on it
+  Condition handed_over_;  // the publisher waits on it
+  std::deque<std::unique_ptr<Command>> queue_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Published> published_ ABSL_GUARDED_BY(mutex_);
+  size_t under_way_ ABSL_GUARDED_BY(mutex_) = 0;  // submitted, neither finished nor waiting
+  bool nudged_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool writer_done_ ABSL_GUARDED_BY(mutex_) = false;
+
+  std::thread writer_;
+  std::thread publisher_;
+};
+
+}  // namespace agentdesk::desk
+
+#endif  // AGENTDESK_CORE_SERVICE_DESK_COMMITTER_H_
