@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Installs what AgentDesk needs from Debian's packages, and only what is missing.
+#
+#   tools/install.sh           what building and running needs, and what the tests need
+#   tools/install.sh --build   only what building and running needs
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+build_packages=(
+  cmake ninja-build ccache g++ pkg-config
+  libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev grpc-proto
+  libabsl-dev libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
+  libsqlite3-dev libssl-dev libspdlog-dev libgtest-dev
+  python3 curl ca-certificates
+)
+test_packages=(
+  clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev libbenchmark-dev
+  python3-websockets python3-grpcio python3-protobuf
+  git strace sqlite3 shellcheck util-linux
+)
+
+say() { printf 'install: %s\n' "$*"; }
+
+apt() {
+  if [[ $EUID -eq 0 ]]; then
+    DEBIAN_FRONTEND=noninteractive apt-get "$@"
+  elif command -v sudo >/dev/null; then
+    sudo DEBIAN_FRONTEND=noninteractive apt-get "$@"
+  else
+    say "this needs root or sudo: apt-get $*" >&2
+    exit 1
+  fi
+}
+
+# Prints those of the named packages that are not installed.
+missing_of() {
+  local installed
+  # dpkg-query fails when it does not know one of the names; what it prints is right all the same.
+  installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null |
+    sed -n 's/^installed //p' || true)
+  comm -23 <(printf '%s\n' "$@" | sort) <(sort <<<"$installed")
+}
+
+install_packages() {
+  local missing
+  mapfile -t missing < <(missing_of "$@")
+  [[ ${#missing[@]} -gt 0 ]] || return 0
+  say "installing ${missing[*]}"
+  apt update -qq
+  apt install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# The linter and breaking-change check of the protos. Its package brings a ready program; node only
+# fetches it.
+install_buf() {
+  local stamp=build/tools/buf/.stamp
+  cmp -s tools/buf/package-lock.json "$stamp" && return 0
+  command -v npm >/dev/null || install_packages nodejs npm
+  say "installing buf"
+  mkdir -p build/tools/buf
+  cp tools/buf/package.json tools/buf/package-lock.json build/tools/buf/
+  npm ci --prefix build/tools/buf --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+  ln -sf "$(find "$PWD/build/tools/buf/node_modules" -path '*/bin/buf' -type f | head -n 1)" \
+    build/tools/buf/buf
+  build/tools/buf/buf --version >/dev/null
+  cp tools/buf/package-lock.json "$stamp"
+}
+
+# A gRPC client that shares no code with us. Pinned to the last version that Debian's Go builds.
+install_grpcurl() {
+  local version=v1.9.1
+  local stamp=build/tools/grpcurl.$version
+  [[ -e $stamp ]] && return 0
+  command -v go >/dev/null || install_packages golang-go
+  say "installing grpcurl $version"
+  mkdir -p build/tools
+  if GOTOOLCHAIN=local GOBIN="$PWD/build/tools" timeout 300 \
+    go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$version" 2>build/tools/grpcurl.log; then
+    touch "$stamp"
+  else
+    say "grpcurl could not be built ($(tail -n 1 build/tools/grpcurl.log)); buf curl takes its place"
+  fi
+}
+
+[[ -r /etc/debian_version ]] || {
+  say "this is not Debian; install by hand what the lists in $0 name" >&2
+  exit 1
+}
+install_packages "${build_packages[@]}"
+if [[ ${1:-} != --build ]]; then
+  install_packages "${test_packages[@]}"
+  install_buf
+  install_grpcurl
+fi

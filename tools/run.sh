@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# Builds AgentDesk and runs all of it on this machine: the core, the gateway, and a worker with the
+# demonstration agent. Ctrl-C ends it in order.
+#
+#   tools/run.sh               install what is missing, build, run
+#   tools/run.sh --build-only  install and build, and stop
+#
+# The data is kept in $AGENTDESK_DATA_DIR (default ~/.local/state/agentdesk), logs beside it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+core_port=50051
+gateway_port=8000
+state=${XDG_STATE_HOME:-$HOME/.local/state}/agentdesk
+data=${AGENTDESK_DATA_DIR:-$state/data}
+logs=$state/log
+bin=$PWD/build/release/bin
+# The flags below are meant; what is in the environment would reach all three programs alike.
+unset AGENTDESK_LISTEN AGENTDESK_CORE AGENTDESK_DATA_DIR
+
+say() { printf '%s\n' "$*"; }
+
+build() {
+  tools/install.sh --build
+  [[ -e build/release/build.ninja ]] || cmake --preset release >/dev/null
+  cmake --build build/release --target agentdesk-core agentdesk-gateway agentdesk agentdesk-worker
+}
+
+is_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+require_free() {
+  if is_taken "$1"; then
+    say "Port $1, which the $2 needs, is taken: is AgentDesk already running? Find out: ss -ltnp 'sport = :$1'" >&2
+    exit 1
+  fi
+}
+
+declare -A pid_of=()
+
+# start NAME COMMAND...: runs it in a process group of its own, so that Ctrl-C does not reach it
+# before we end it in its turn.
+start() {
+  local name=$1
+  shift
+  set -m
+  "$@" </dev/null >>"$logs/$name.log" 2>&1 &
+  pid_of[$name]=$!
+  set +m
+}
+
+is_alive() { kill -0 "${pid_of[$1]}" 2>/dev/null; }
+
+# Waits up to 20 s for a condition, as long as the named program lives.
+await() {
+  local name=$1
+  shift
+  for _ in {1..200}; do
+    "$@" && return 0
+    is_alive "$name" || break
+    sleep 0.1
+  done
+  say "The $name did not get ready; the end of $logs/$name.log:" >&2
+  tail -n 5 "$logs/$name.log" >&2
+  return 1
+}
+
+stop() {
+  local name=$1 pid=${pid_of[$1]:-}
+  [[ -n $pid ]] || return 0
+  kill -TERM "$pid" 2>/dev/null || return 0
+  for _ in {1..200}; do
+    kill -0 "$pid" 2>/dev/null || return 0
+    sleep 0.1
+  done
+  say "The $name did not end within 20 s and is killed."
+  kill -KILL -- "-$pid" 2>/dev/null || true
+}
+
+# Work first, then the way in, then the truth: nobody loses what they still need to finish.
+drain() {
+  trap '' INT TERM
+  for name in worker gateway core; do stop "$name"; done
+}
+
+gateway_is_ready() { curl -fs -o /dev/null --max-time 2 "http://127.0.0.1:$gateway_port/readyz"; }
+
+build
+[[ ${1:-} != --build-only ]] || exit 0
+
+require_free "$core_port" core
+require_free "$gateway_port" gateway
+mkdir -p "$data" "$logs"
+trap drain EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+start core "$bin/agentdesk-core" "--listen=127.0.0.1:$core_port" "--data_dir=$data"
+await core is_taken "$core_port"
+start gateway "$bin/agentdesk-gateway" "--listen=127.0.0.1:$gateway_port" "--core=127.0.0.1:$core_port"
+await gateway gateway_is_ready
+start worker "$bin/agentdesk-worker" "--core=127.0.0.1:$core_port" "--name=demo" \
+  "--agent=/usr/bin/python3 '$PWD/tools/demo_agent.py'"
+
+cat <<EOF
+
+AgentDesk is running. Its data is in $data, its logs in $logs.
+
+  browsers   ws://localhost:$gateway_port/ws, http://localhost:$gateway_port/health
+  watch      $bin/agentdesk watch
+  curl       curl -X POST localhost:$gateway_port/tickets/create -H 'Content-Type: application/json' \\
+               -d '{"ticket_name":"Count the files","description":"Which folder?"}'
+  grpcurl    grpcurl -plaintext -d '{"ticket_name":"Count the files"}' \\
+               localhost:$core_port agentdesk.v1.TicketService/CreateTicket
+
+The demonstration agent will ask you something: $bin/agentdesk questions
+Ctrl-C ends it all.
+EOF
+
+# The three run until one of them ends, which none should by itself.
+wait -n || true
+for name in core gateway worker; do
+  is_alive "$name" && continue
+  say "The $name has ended; the end of $logs/$name.log:" >&2
+  tail -n 5 "$logs/$name.log" >&2
+done
+exit 1

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands; about half an hour on two cores from nothing.
+#
+#   tools/test.sh         lint, all tests in release, address and thread sanitizers
+#   tools/test.sh --all   also more rounds of each fault, clang-tidy of the whole tree, the mutants
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+all=0
+case ${1:-} in
+  '') ;;
+  --all) all=1 ;;
+  *) printf 'unknown: %s\n' "$1" >&2; exit 2 ;;
+esac
+[[ $all = 0 ]] || export AGENTDESK_TEST_SCALE=10
+
+passed=0
+failed=0
+failures=()
+jobs=$(nproc)
+
+# step NAME COMMAND...: runs it, says how long it took, counts it.
+step() {
+  local name=$1 begin=$SECONDS status=0
+  shift
+  printf '\n=== %s\n+ %s\n' "$name" "$*"
+  "$@" || status=$?
+  printf '=== %s: %s after %d s\n' "$name" "$([[ $status = 0 ]] && echo ok || echo FAILED)" \
+    $((SECONDS - begin))
+  if [[ $status = 0 ]]; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    failures+=("$name")
+  fi
+  return 0
+}
+
+# build PRESET: everything of it. A failure here is told once, and its tests are not run.
+build() {
+  cmake --preset "$1" >/dev/null && cmake --build --preset "$1" -j "$jobs"
+}
+
+# tests PRESET NAME [ctest arguments]: counts each test, not the run.
+tests() {
+  local preset=$1 name=$2 log status=0 total bad
+  shift 2
+  log=$(mktemp)
+  printf '\n=== %s\n+ ctest --preset %s %s\n' "$name" "$preset" "$*"
+  ctest --preset "$preset" "$@" 2>&1 | tee "$log" || status=$?
+  total=$(sed -nE 's/.* tests failed out of ([0-9]+)$/\1/p' "$log")
+  bad=$(sed -nE 's/.*, ([0-9]+) tests failed out of .*/\1/p' "$log")
+  rm -f "$log"
+  if [[ -z $total ]]; then
+    failed=$((failed + 1))
+    failures+=("$name: no test ran")
+    return 0
+  fi
+  passed=$((passed + total - bad))
+  failed=$((failed + bad))
+  [[ $status = 0 ]] || failures+=("$name: $bad of $total")
+}
+
+# preset NAME TITLE: builds it and runs all its tests that `arguments` chooses; tests that measure
+# or count descriptors run alone, which their own RUN_SERIAL sees to.
+preset() {
+  local name=$1 before=$failed
+  shift
+  step "build $name" build "$name"
+  [[ $failed = "$before" ]] || return 0
+  tests "$name" "tests $name" -j "$jobs" "$@"
+}
+
+step 'install' tools/install.sh
+step 'lint' tools/lint.sh
+preset release
+preset tsan
+preset asan -L 'unit|conformance|smoke'
+step 'thread safety' tools/lint.sh thread-safety
+if [[ $all = 1 ]]; then
+  step 'clang-tidy' tools/lint.sh clang-tidy
+  step 'mutants' tests/mutants/run.sh
+fi
+
+printf '\n'
+for failure in ${failures[@]+"${failures[@]}"}; do printf 'FAILED: %s\n' "$failure"; done
+printf 'took %d min\n' $((SECONDS / 60))
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[[ $failed = 0 ]]
