@@ -110,10 +110,14 @@ void Desk::TakeSnapshot(const v1::EventFilter& filter,
         absl::StatusOr<std::unique_ptr<store::View>> view = store.OpenView();
         if (!view.ok()) return (*callback)(view.status());
         if (everything) {
-          MutexLock lock(snapshot_mutex_);
-          if (snapshot_ != nullptr && snapshot_->sequence == (*view)->head()) {
+          std::shared_ptr<const SnapshotParts> last;
+          {
+            MutexLock lock(snapshot_mutex_);
+            last = snapshot_;
+          }
+          if (last != nullptr && last->sequence == (*view)->head()) {
             view->reset();
-            return (*callback)(snapshot_);
+            return (*callback)(std::move(last));
           }
         }
         PartBuilder builder((*view)->head());
