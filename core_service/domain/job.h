@@ -1,6 +1,10 @@
 #ifndef AGENTDESK_CORE_SERVICE_DOMAIN_JOB_H_
 #define AGENTDESK_CORE_SERVICE_DOMAIN_JOB_H_
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -12,6 +16,15 @@ namespace agentdesk::domain {
 // Checks a claim and fills in its defaults.
 absl::StatusOr<v1::ClaimJobRequest> Normalize(v1::ClaimJobRequest request);
 
+// What can be checked of a call without the desk: InvalidArgument. The functions below check it
+// too; by itself it lets the desk refuse bad input before it looks anything up.
+absl::Status Validate(const v1::RenewLeaseRequest& request);
+absl::Status Validate(const v1::ReceiveInputRequest& request);
+absl::Status Validate(const v1::ReportActivityRequest& request);
+absl::Status Validate(const v1::ReleaseJobRequest& request);
+absl::Status Validate(const v1::CompleteJobRequest& request);
+absl::Status Validate(const v1::FailJobRequest& request);
+
 // FailedPrecondition (`lease_lost`) unless `token` is the token of the job's live lease.
 absl::Status CheckLease(const JobRecord& job, int64_t token);
 
@@ -20,6 +33,9 @@ absl::Status CheckLease(const JobRecord& job, int64_t token);
 // `lease_expires_at` and the job's are now + the term; `desk_id` is left to the caller.
 Decision<v1::ClaimJobResponse> ClaimJob(const v1::ClaimJobRequest& request,
                                         const TicketState& state, const Context& context);
+
+// The calls of the worker that holds the job. FailedPrecondition (`lease_lost`) unless the ticket's
+// latest job is the one that the request names, held by its token.
 
 // Stores what the agent said and did. `known_keys` are those of the request's keys that the session
 // has already: what carries one is left out, and so is a repeat of a key within the request.

@@ -2,7 +2,9 @@
 #define AGENTDESK_CORE_SERVICE_DOMAIN_QUESTION_H_
 
 #include <optional>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "agentdesk/v1/agent.pb.h"
 #include "agentdesk/v1/session.pb.h"
@@ -10,29 +12,37 @@
 
 namespace agentdesk::domain {
 
+// What can be checked of a call without the desk: InvalidArgument. The functions below check it
+// too; by itself it lets the desk refuse bad input before it looks anything up. For SubmitResponse
+// that is a missing session, neither `question_id` nor `as_of_sequence`, both `response` and
+// `responses`; what is wrong with the response itself is an outcome.
+absl::Status Validate(const v1::AskQuestionRequest& request);
+absl::Status Validate(const v1::WithdrawQuestionRequest& request);
+absl::Status Validate(const v1::SubmitResponseRequest& request);
+
 // Asks. `same_key` is the session's question under the request's key, if there is one: then the
 // response shows that one and nothing changes (InvalidArgument `question_key_reused` where its
 // content, choices or details differ).
 //
-// FailedPrecondition: `cancelling`; `authentication_off` (`may_answer` could not be kept).
-// ResourceExhausted: `too_many_open_questions`.
+// FailedPrecondition: `lease_lost`; `cancelling`; `authentication_off` (`may_answer` could not be
+// kept). ResourceExhausted: `too_many_open_questions`.
 absl::StatusOr<Decision<v1::AskQuestionResponse>> AskQuestion(
     const v1::AskQuestionRequest& request, const std::optional<QuestionRecord>& same_key,
     const TicketState& state, const Context& context);
 
-// Takes `question` back; one that is over stays as it is.
+// Takes `question` back; one that is over stays as it is. FailedPrecondition (`lease_lost`);
+// NotFound
+// (`unknown_question`) when it is another session's.
 absl::StatusOr<Decision<v1::WithdrawQuestionResponse>> WithdrawQuestion(
     const v1::WithdrawQuestionRequest& request, const QuestionRecord& question,
     const TicketState& state, const Context& context);
 
-// The deadline of an open question has passed. Wakes a parked job.
+// NotFound (`unknown_question`): what WithdrawQuestion is answered with when there is no question.
+absl::Status UnknownQuestion();
+
+// The deadline of `question`, which must be open, has passed. Wakes a parked job.
 Change ExpireQuestion(const QuestionRecord& question, const TicketState& state,
                       const Context& context);
-
-// Checks what can be checked without the desk: InvalidArgument for a missing session, for neither
-// `question_id` nor `as_of_sequence`, for both `response` and `responses`. What is wrong with the
-// response itself is an outcome.
-absl::Status Validate(const v1::SubmitResponseRequest& request);
 
 // What the desk knows of the questions that a response may be for.
 struct ResponseTarget {
@@ -49,7 +59,7 @@ struct ResponseTarget {
 // stand now. The response is always a judged one; only RESPONSE_OUTCOME_RECEIVED comes with a
 // change.
 //
-// A response judged against a question never slides on to another one.
+// A response judged against a question never slides on to another one. `request` must be valid.
 Decision<v1::SubmitResponseResponse> SubmitResponse(const v1::SubmitResponseRequest& request,
                                                     const ResponseTarget& target,
                                                     const TicketState& state,

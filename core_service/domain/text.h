@@ -2,14 +2,18 @@
 #define AGENTDESK_CORE_SERVICE_DOMAIN_TEXT_H_
 
 #include <cstddef>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
 namespace agentdesk::domain {
 
+// How many characters (code points) `text` has; none when it is not valid UTF-8 (RFC 3629).
+std::optional<size_t> CountCharacters(absl::string_view text);
+
 // The rules for one field of text: InvalidArgument that names `field` and the rule it breaks. All
-// want valid UTF-8 (RFC 3629).
+// want valid UTF-8.
 absl::Status CheckCharacters(absl::string_view field, absl::string_view text, int min, int max);
 absl::Status CheckBytes(absl::string_view field, absl::string_view text, size_t min, size_t max);
 // 1 to 64 of `a-z 0-9 . _ -`.

@@ -1,6 +1,7 @@
 #ifndef AGENTDESK_CORE_SERVICE_DOMAIN_TICKET_H_
 #define AGENTDESK_CORE_SERVICE_DOMAIN_TICKET_H_
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "agentdesk/v1/ticket.pb.h"
 #include "core_service/domain/change.h"
@@ -19,12 +20,18 @@ Decision<v1::CreateTicketResponse> CreateTicket(const v1::CreateTicketRequest& r
 // AlreadyExists, with the ticket's name and status in the text and `ticket_id` in the metadata.
 absl::Status TicketExists(const TicketRecord& existing);
 
+// What can be checked of a call without the desk: InvalidArgument. For the caller to call: the two
+// functions below do not see the request.
+absl::Status Validate(const v1::CancelTicketRequest& request);
+absl::Status Validate(const v1::RetryTicketRequest& request);
+
 // FailedPrecondition (`ticket_ended`): completed or failed. Already cancelled or cancelling: no
 // change.
 absl::StatusOr<Decision<v1::CancelTicketResponse>> CancelTicket(const TicketState& state,
                                                                 const Context& context);
 
-// FailedPrecondition (`not_retryable`): neither failed nor cancelled.
+// A new job in the same session. FailedPrecondition (`not_retryable`): neither failed nor
+// cancelled.
 absl::StatusOr<Decision<v1::RetryTicketResponse>> RetryTicket(const TicketState& state,
                                                               const Context& context);
 
