@@ -74,6 +74,47 @@ void EventBlock::AppendEncoded(Entry entry, absl::string_view encoded) {
   entries_.push_back(entry);
 }
 
+absl::Status EventBlock::AppendEncoded(absl::string_view encoded) {
+  using google::protobuf::internal::WireFormatLite;
+  const absl::Status broken = absl::DataLossError("stored bytes are not an event");
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(encoded.data()),
+                                            static_cast<int>(encoded.size()));
+  uint32_t size = 0;
+  if (in.ReadTag() != static_cast<uint8_t>(kEventsTag) || !in.ReadVarint32(&size) ||
+      size != encoded.size() - static_cast<size_t>(in.CurrentPosition())) {
+    return broken;
+  }
+  Entry entry{0, v1::EVENT_TYPE_UNSPECIFIED, {}, {}, 0, encoded.size()};
+  // Only up to the payload's tag: a reader of the log needs no more of an event than this.
+  while (const uint32_t tag = in.ReadTag()) {
+    const int field = WireFormatLite::GetTagFieldNumber(tag);
+    if (field >= v1::Event::kTicketCreatedFieldNumber) {
+      entry.type = static_cast<v1::EventType>(field - v1::Event::kTicketCreatedFieldNumber +
+                                              static_cast<int>(v1::EVENT_TYPE_TICKET_CREATED));
+      break;
+    }
+    const bool is_ticket = field == v1::Event::kTicketIdFieldNumber;
+    if (is_ticket || field == v1::Event::kSessionIdFieldNumber) {
+      uint32_t length = 0;
+      if (!in.ReadVarint32(&length)) return broken;
+      const auto at = static_cast<size_t>(in.CurrentPosition());
+      if (length > encoded.size() - at) return broken;
+      (is_ticket ? entry.ticket_id : entry.session_id) =
+          Uuid::Parse(encoded.substr(at, length)).value_or(Uuid{});
+      in.Skip(static_cast<int>(length));
+    } else if (field == v1::Event::kSequenceFieldNumber) {
+      uint64_t sequence = 0;
+      if (!in.ReadVarint64(&sequence)) return broken;
+      entry.sequence = static_cast<int64_t>(sequence);
+    } else if (!WireFormatLite::SkipField(&in, tag)) {
+      return broken;
+    }
+  }
+  if (entry.sequence <= 0) return broken;
+  AppendEncoded(entry, encoded);
+  return absl::OkStatus();
+}
+
 v1::Event EventBlock::Decode(const Entry& entry) const {
   const absl::string_view encoded = Encoded(entry);
   google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(encoded.data()),

@@ -1,0 +1,144 @@
+#include "core_service/store/sqlite_store.h"
+
+#include <cassert>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core_service/base/mutex.h"
+#include "core_service/store/data_dir.h"
+#include "core_service/store/sqlite_connection.h"
+#include "core_service/store/sqlite_reads.h"
+#include "core_service/store/sqlite_schema.h"
+#include "core_service/store/sqlite_transaction.h"
+
+namespace agentdesk::store {
+namespace {
+
+constexpr char kFileName[] = "desk.sqlite3";
+constexpr absl::Duration kLongestWaitForReader = absl::Seconds(1);
+
+constexpr Sql kBeginRead = {"begin to read", "BEGIN"};
+constexpr Sql kEndRead = {"end reading", "ROLLBACK"};
+
+// The connections that read, each lent to one view at a time.
+class Readers {
+ public:
+  explicit Readers(Clock& clock) : clock_(clock) {}
+
+  void Add(std::unique_ptr<Connection> connection) {
+    MutexLock lock(mutex_);
+    free_.push_back(std::move(connection));
+    freed_.NotifyOne();
+  }
+  absl::StatusOr<std::unique_ptr<Connection>> Take() {
+    const absl::Duration deadline = clock_.Monotonic() + kLongestWaitForReader;
+    MutexLock lock(mutex_);
+    while (free_.empty()) {
+      if (clock_.Monotonic() >= deadline) {
+        return absl::ResourceExhaustedError(
+            "too many reads at once: none ended within a second; try again later");
+      }
+      clock_.WaitUntil(freed_, mutex_, deadline);
+    }
+    std::unique_ptr<Connection> connection = std::move(free_.back());
+    free_.pop_back();
+    return connection;
+  }
+
+ private:
+  Clock& clock_;
+  Mutex mutex_;
+  Condition freed_;
+  std::vector<std::unique_ptr<Connection>> free_ ABSL_GUARDED_BY(mutex_);
+};
+
+class SqliteView final : public SqliteReads<View> {
+ public:
+  static absl::StatusOr<std::unique_ptr<View>> Open(Readers& readers) {
+    absl::StatusOr<std::unique_ptr<Connection>> connection = readers.Take();
+    if (!connection.ok()) return connection.status();
+    // The first read fixes what the transaction sees.
+    absl::Status begun = Statement(**connection, kBeginRead).Run();
+    absl::StatusOr<LogEnd> end = begun.ok() ? ReadLogEnd(**connection) : begun;
+    if (!end.ok()) {
+      Return(readers, *std::move(connection));
+      return end.status();
+    }
+    return std::unique_ptr<View>(new SqliteView(readers, *std::move(connection), *end));
+  }
+  ~SqliteView() override { Return(readers_, std::move(lent_)); }
+
+ private:
+  SqliteView(Readers& readers, std::unique_ptr<Connection> connection, const LogEnd& end)
+      : SqliteReads<View>(*connection, end, nullptr),
+        readers_(readers),
+        lent_(std::move(connection)) {}
+
+  static void Return(Readers& readers, std::unique_ptr<Connection> connection) {
+    if (connection->in_transaction()) Statement(*connection, kEndRead).Run().IgnoreError();
+    readers.Add(std::move(connection));
+  }
+
+  Readers& readers_;
+  std::unique_ptr<Connection> lent_;
+};
+
+class SqliteStore final : public Store {
+ public:
+  SqliteStore(DataDir dir, Clock& clock, std::string desk_id,
+              std::unique_ptr<Connection> connection, const LogEnd& end)
+      : dir_(std::move(dir)), desk_id_(std::move(desk_id)), readers_(clock) {
+    writer_.connection = std::move(connection);
+    writer_.end = end;
+  }
+  ~SqliteStore() override { assert(!writer_.busy); }
+
+  void AddReader(std::unique_ptr<Connection> connection) { readers_.Add(std::move(connection)); }
+
+  const std::string& desk_id() const override { return desk_id_; }
+  absl::StatusOr<std::unique_ptr<Transaction>> Begin() override {
+    return SqliteTransaction::Begin(writer_);
+  }
+  absl::StatusOr<std::unique_ptr<View>> OpenView() override { return SqliteView::Open(readers_); }
+
+ private:
+  // Destroyed in the reverse order: readers, then the writer, which as the last connection copies
+  // the write-ahead log into the file, then the lock.
+  DataDir dir_;
+  const std::string desk_id_;
+  Writer writer_;
+  Readers readers_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& options, Clock& clock,
+                                                       IdSource& ids) {
+  if (options.readers < 1) return absl::InvalidArgumentError("a store needs at least one reader");
+  absl::StatusOr<DataDir> dir = DataDir::Hold(options.data_dir);
+  if (!dir.ok()) return dir.status();
+  const std::string path = dir->File(kFileName);
+  absl::StatusOr<std::unique_ptr<Connection>> writer =
+      Connection::Open(path, options.vfs, Connection::Access::kWrite);
+  if (!writer.ok()) return writer.status();
+  absl::StatusOr<Uuid> desk_id = OpenSchema(**writer, ids.NewUuid(clock.Now()));
+  if (!desk_id.ok()) return desk_id.status();
+  // SQLite does this for its log, but not for the file itself.
+  if (absl::Status status = dir->Sync(); !status.ok()) return status;
+  absl::StatusOr<LogEnd> end = ReadLogEnd(**writer);
+  if (!end.ok()) return end.status();
+
+  auto store = std::make_unique<SqliteStore>(*std::move(dir), clock, desk_id->ToString(),
+                                             *std::move(writer), *end);
+  for (int i = 0; i < options.readers; ++i) {
+    absl::StatusOr<std::unique_ptr<Connection>> reader =
+        Connection::Open(path, options.vfs, Connection::Access::kRead);
+    if (!reader.ok()) return reader.status();
+    store->AddReader(*std::move(reader));
+  }
+  return store;
+}
+
+}  // namespace agentdesk::store

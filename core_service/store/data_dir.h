@@ -1,0 +1,35 @@
+#ifndef AGENTDESK_CORE_SERVICE_STORE_DATA_DIR_H_
+#define AGENTDESK_CORE_SERVICE_STORE_DATA_DIR_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace agentdesk::store {
+
+// A data directory that this process alone holds, by a lock that the system drops when the process
+// ends, however it ends.
+class DataDir {
+ public:
+  // Makes the directory where it is missing, for this user alone. FailedPrecondition: another
+  // process holds it.
+  static absl::StatusOr<DataDir> Hold(const std::string& path);
+  ~DataDir();
+  DataDir(DataDir&& other) noexcept;
+  DataDir& operator=(DataDir&&) = delete;
+
+  std::string File(const char* name) const;
+  // Makes what was created in the directory survive a loss of power.
+  absl::Status Sync() const;
+
+ private:
+  DataDir(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+
+  std::string path_;
+  int lock_;
+};
+
+}  // namespace agentdesk::store
+
+#endif  // AGENTDESK_CORE_SERVICE_STORE_DATA_DIR_H_

@@ -1,0 +1,212 @@
+#include "core_service/store/sqlite_connection.h"
+
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace agentdesk::store {
+namespace {
+
+// A commit that finds this much in the write-ahead log copies it into the file. Larger means fewer
+// copies of pages that change often, and a longer log to read after a crash: at most 16 MiB.
+constexpr char kWriterSettings[] =
+    "PRAGMA synchronous = FULL;"
+    "PRAGMA wal_autocheckpoint = 4096;"
+    "PRAGMA journal_size_limit = 67108864;"
+    "PRAGMA cache_size = -65536;"
+    "PRAGMA temp_store = MEMORY;"
+    "PRAGMA trusted_schema = OFF;";
+
+// SQLite up to 3.51.2 can corrupt a file when a connection resets the write-ahead log while another
+// one checkpoints it, so readers never checkpoint.
+constexpr char kReaderSettings[] =
+    "PRAGMA query_only = 1;"
+    "PRAGMA wal_autocheckpoint = 0;"
+    "PRAGMA cache_size = -8192;"
+    "PRAGMA temp_store = MEMORY;"
+    "PRAGMA trusted_schema = OFF;";
+
+// Nothing of ours holds a lock that another connection of ours needs. A reader may, however, take
+// the writer's lock for microseconds while it repairs its view of the log's index.
+constexpr int kBusyTimeoutMs = 5000;
+
+const char kDiskFull[] = "free space on its disk, then start again";
+const char kUnreadable[] = "check the disk and the system's log, then start again";
+const char kDamaged[] = "the file is damaged: restore a backup";
+const char kForbidden[] = "let this user read and write the directory and what is in it";
+const char kHeld[] = "end the other program that uses the file";
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& path,
+                                                             const std::string& vfs,
+                                                             Access access) {
+  auto connection = std::unique_ptr<Connection>(new Connection(path));
+  const bool writes = access == Access::kWrite;
+  const int flags = SQLITE_OPEN_READWRITE | (writes ? SQLITE_OPEN_CREATE : 0) |
+                    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+  int code = sqlite3_open_v2(path.c_str(), &connection->handle_, flags,
+                             vfs.empty() ? nullptr : vfs.c_str());
+  if (code != SQLITE_OK) return connection->Error(code, "open the desk");
+  sqlite3_busy_timeout(connection->handle_, kBusyTimeoutMs);
+  sqlite3_db_config(connection->handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  if (!writes) {
+    sqlite3_db_config(connection->handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  }
+  if (absl::Status status =
+          connection->Execute("set up a connection", writes ? kWriterSettings : kReaderSettings);
+      !status.ok()) {
+    return status;
+  }
+  return connection;
+}
+
+Connection::~Connection() {
+  for (const auto& [sql, statement] : prepared_) sqlite3_finalize(statement);
+  sqlite3_close(handle_);
+}
+
+absl::Status Connection::Execute(const char* purpose, const char* script) {
+  const int code = sqlite3_exec(handle_, script, nullptr, nullptr, nullptr);
+  return code == SQLITE_OK ? absl::OkStatus() : Error(code, purpose);
+}
+
+absl::StatusOr<sqlite3_stmt*> Connection::Prepared(const Sql& sql) {
+  sqlite3_stmt*& statement = prepared_[&sql];
+  if (statement == nullptr) {
+    const int code =
+        sqlite3_prepare_v3(handle_, sql.text, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+    if (code != SQLITE_OK) return Error(code, sql.purpose);
+  }
+  return statement;
+}
+
+absl::Status Connection::Error(int code, const char* purpose) const {
+  const int kind = code & 0xff;
+  // SQLite keeps the system's error of an earlier failure; it belongs to these two only.
+  const bool of_system = kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN;
+  const int system_error = of_system && handle_ != nullptr ? sqlite3_system_errno(handle_) : 0;
+  absl::StatusCode meaning = absl::StatusCode::kInternal;
+  const char* remedy = "please report this as a fault of AgentDesk";
+  switch (kind) {
+    case SQLITE_FULL:
+      meaning = absl::StatusCode::kResourceExhausted;
+      remedy = kDiskFull;
+      break;
+    case SQLITE_NOMEM:
+      meaning = absl::StatusCode::kResourceExhausted;
+      remedy = "give the process more memory, then start again";
+      break;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+      meaning = absl::StatusCode::kUnavailable;
+      remedy = kUnreadable;
+      if (system_error == ENOSPC || system_error == EDQUOT) {
+        meaning = absl::StatusCode::kResourceExhausted;
+        remedy = kDiskFull;
+      } else if (system_error == EACCES || system_error == EPERM || system_error == EROFS) {
+        meaning = absl::StatusCode::kPermissionDenied;
+        remedy = kForbidden;
+      }
+      break;
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+    case SQLITE_READONLY:
+      meaning = absl::StatusCode::kPermissionDenied;
+      remedy = kForbidden;
+      break;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      meaning = absl::StatusCode::kDataLoss;
+      remedy = kDamaged;
+      break;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_PROTOCOL:
+      meaning = absl::StatusCode::kUnavailable;
+      remedy = kHeld;
+      break;
+    default:
+      break;
+  }
+  std::string cause = handle_ != nullptr && sqlite3_errcode(handle_) != SQLITE_OK
+                          ? sqlite3_errmsg(handle_)
+                          : sqlite3_errstr(code);
+  if (system_error != 0) absl::StrAppend(&cause, ", ", std::strerror(system_error));
+  return absl::Status(meaning, absl::StrCat("cannot ", purpose, " in ", path_, ": ", cause,
+                                            " (SQLite ", code, "); ", remedy));
+}
+
+void Statement::Prepare() {
+  absl::StatusOr<sqlite3_stmt*> handle = connection_.Prepared(sql_);
+  if (handle.ok()) {
+    handle_ = *handle;
+    assert(!sqlite3_stmt_busy(handle_));
+  } else {
+    status_ = handle.status();
+  }
+}
+
+Statement::~Statement() {
+  if (handle_ != nullptr) sqlite3_reset(handle_);
+}
+
+// Binding fails only when there is no such parameter or no memory. With no statement SQLite answers
+// misuse, and the first error stays.
+void Statement::Bind(int64_t value) {
+  if (!status_.ok()) return;
+  const int code = sqlite3_bind_int64(handle_, ++bound_, value);
+  if (code != SQLITE_OK) status_ = connection_.Error(code, sql_.purpose);
+}
+
+void Statement::Bind(absl::string_view text) {
+  if (!status_.ok()) return;
+  // A null pointer would bind NULL.
+  const int code = sqlite3_bind_text(handle_, ++bound_, text.empty() ? "" : text.data(),
+                                     static_cast<int>(text.size()), SQLITE_STATIC);
+  if (code != SQLITE_OK) status_ = connection_.Error(code, sql_.purpose);
+}
+
+void Statement::Bind(Blob blob) {
+  if (!status_.ok()) return;
+  const int code = sqlite3_bind_blob(handle_, ++bound_, blob.bytes.empty() ? "" : blob.bytes.data(),
+                                     static_cast<int>(blob.bytes.size()), SQLITE_STATIC);
+  if (code != SQLITE_OK) status_ = connection_.Error(code, sql_.purpose);
+}
+
+void Statement::Bind(const Uuid& id) {
+  assert(ids_bound_ < ids_.size());
+  std::array<char, 16>& bytes = ids_[ids_bound_++];
+  for (size_t i = 0; i < 8; ++i) {
+    bytes[i] = static_cast<char>(id.high >> (56 - 8 * i));
+    bytes[i + 8] = static_cast<char>(id.low >> (56 - 8 * i));
+  }
+  Bind(Blob{absl::string_view(bytes.data(), bytes.size())});
+}
+
+absl::StatusOr<bool> Statement::Next() {
+  if (!status_.ok()) return status_;
+  const int code = sqlite3_step(handle_);
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  status_ = connection_.Error(code, sql_.purpose);
+  return status_;
+}
+
+absl::Status Statement::Run() {
+  while (true) {
+    absl::StatusOr<bool> row = Next();
+    if (!row.ok()) return row.status();
+    if (!*row) return absl::OkStatus();
+  }
+}
+
+absl::string_view Statement::Bytes(int column) const {
+  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(handle_, column));
+  return absl::string_view(bytes, static_cast<size_t>(sqlite3_column_bytes(handle_, column)));
+}
+
+}  // namespace agentdesk::store

@@ -1,0 +1,116 @@
+#ifndef AGENTDESK_CORE_SERVICE_STORE_SQLITE_CONNECTION_H_
+#define AGENTDESK_CORE_SERVICE_STORE_SQLITE_CONNECTION_H_
+
+#include <sqlite3.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "core_service/base/uuid.h"
+
+namespace agentdesk::store {
+
+// One SQL statement of the program's own text, and what it does in words for errors: `read a
+// ticket`. Defined once, as a constant: its address names the prepared statement in each
+// connection.
+struct Sql {
+  const char* purpose;
+  const char* text;
+};
+
+// A connection to the desk's file. Used by one thread at a time.
+class Connection {
+ public:
+  enum class Access {
+    kWrite,  // the one that writes and checkpoints
+    kRead,   // reads only, and never touches the write-ahead log's end
+  };
+
+  // `vfs` may be empty: the system's.
+  static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& path,
+                                                          const std::string& vfs, Access access);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Runs statements whose rows are of no interest.
+  absl::Status Execute(const char* purpose, const char* script);
+  // Whether a transaction is open; SQLite ends one by itself after some errors.
+  bool in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
+  int64_t last_key() const { return sqlite3_last_insert_rowid(handle_); }
+  int changes() const { return sqlite3_changes(handle_); }
+
+  // What SQLite's result `code` means for the caller: ResourceExhausted when the disk is full,
+  // DataLoss when the file is damaged, Unavailable when it could not be read or written. The text
+  // says what was being done, in which file, and what to do.
+  absl::Status Error(int code, const char* purpose) const;
+
+ private:
+  friend class Statement;
+  explicit Connection(std::string path) : path_(std::move(path)) {}
+  absl::StatusOr<sqlite3_stmt*> Prepared(const Sql& sql);
+
+  const std::string path_;
+  sqlite3* handle_ = nullptr;
+  absl::flat_hash_map<const Sql*, sqlite3_stmt*> prepared_;
+};
+
+// A text of bytes that is bound as a blob.
+struct Blob {
+  absl::string_view bytes;
+};
+
+// One use of a prepared statement: binds at construction, is ready for the next use when destroyed.
+// A failure to prepare or bind is what Next() or Run() answers. Texts and blobs that are bound must
+// stay where they are until then; ids and numbers are copied. Not two at once of the same Sql on
+// one connection.
+class Statement {
+ public:
+  template <typename... Values>
+  Statement(Connection& connection, const Sql& sql, const Values&... values)
+      : connection_(connection), sql_(sql) {
+    Prepare();
+    (Bind(values), ...);
+  }
+  ~Statement();
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  // Whether there is a row; then the columns can be read.
+  absl::StatusOr<bool> Next();
+  // Runs to the end; rows are ignored.
+  absl::Status Run();
+
+  int64_t Int(int column) const { return sqlite3_column_int64(handle_, column); }
+  bool IsNull(int column) const { return sqlite3_column_type(handle_, column) == SQLITE_NULL; }
+  // Valid until the next call of Next().
+  absl::string_view Bytes(int column) const;
+
+ private:
+  void Prepare();
+  void Bind(int64_t value);
+  void Bind(int value) { Bind(int64_t{value}); }
+  void Bind(bool value) { Bind(int64_t{value}); }
+  void Bind(absl::string_view text);
+  void Bind(const std::string& text) { Bind(absl::string_view(text)); }
+  void Bind(Blob blob);
+  void Bind(const Uuid& id);
+
+  Connection& connection_;
+  const Sql& sql_;
+  sqlite3_stmt* handle_ = nullptr;
+  absl::Status status_;
+  int bound_ = 0;
+  std::array<std::array<char, 16>, 3> ids_;  // where bound ids stay
+  size_t ids_bound_ = 0;
+};
+
+}  // namespace agentdesk::store
+
+#endif  // AGENTDESK_CORE_SERVICE_STORE_SQLITE_CONNECTION_H_

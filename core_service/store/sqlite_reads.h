@@ -1,0 +1,133 @@
+#ifndef AGENTDESK_CORE_SERVICE_STORE_SQLITE_READS_H_
+#define AGENTDESK_CORE_SERVICE_STORE_SQLITE_READS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "core_service/base/uuid.h"
+#include "core_service/store/event_chain.h"
+#include "core_service/store/sqlite_connection.h"
+#include "core_service/store/store.h"
+
+namespace agentdesk::store {
+
+// What stands in a column for a deadline that does not exist and for a question that is still open,
+// so that both sort last and compare as later than anything.
+constexpr int64_t kNever = INT64_MAX;
+
+// Where the log ends, as of a transaction or a view.
+struct LogEnd {
+  int64_t head = 0;
+  int64_t oldest = 1;
+  int64_t time_us = INT64_MIN;  // of the last event; INT64_MIN: there is none
+  Digest chain{};               // of the last event
+};
+
+absl::StatusOr<LogEnd> ReadLogEnd(Connection& connection);
+
+// The columns of a job's row that indexes hold.
+struct JobColumns {
+  int status = 0;
+  std::string queue;
+  int priority = 0;
+  bool claimable = false;
+  int64_t lease_token = 0;
+  int64_t due_us = 0;
+
+  static JobColumns Of(const JobRecord& record);
+  friend bool operator==(const JobColumns&, const JobColumns&) = default;
+};
+
+// What a transaction has learned of rows, so that writing what was just read needs no second
+// lookup, and indexes are touched only where their columns change. Key 0: there is no such row.
+struct KnownRows {
+  struct Ticket {
+    int64_t key = 0;
+    int status = 0;
+  };
+  struct Job {
+    int64_t key = 0;
+    JobColumns columns;
+  };
+  absl::flat_hash_map<Uuid, Ticket> tickets;
+  absl::flat_hash_map<Uuid, int64_t> sessions;  // the key of the session's ticket
+  absl::flat_hash_map<Uuid, Job> jobs;
+  absl::flat_hash_map<Uuid, int64_t> questions;
+};
+
+// The UUID of an id as AgentDesk writes it, nothing for any other form.
+std::optional<Uuid> ParseId(absl::string_view id);
+// The same of a job's id.
+std::optional<Uuid> ParseJobId(absl::string_view id);
+
+// The reading half of views and transactions, over one connection with an open transaction. `Base`
+// is View or Transaction.
+template <typename Base>
+class SqliteReads : public Base {
+ public:
+  int64_t head() const override { return end_.head; }
+  int64_t oldest() const override { return end_.oldest; }
+  absl::Time last_time() const override;
+
+  absl::StatusOr<TicketRecord> FindTicket(absl::string_view ticket_id) override;
+  absl::StatusOr<TicketRecord> FindTicketOfSession(absl::string_view session_id) override;
+  absl::StatusOr<JobRecord> FindJob(absl::string_view job_id) override;
+  absl::StatusOr<QuestionRecord> FindQuestion(absl::string_view question_id) override;
+  absl::StatusOr<QuestionRecord> FindQuestionByKey(absl::string_view session_id,
+                                                   absl::string_view key) override;
+  absl::StatusOr<RequestRecord> FindRequest(absl::string_view caller,
+                                            absl::string_view request_id) override;
+  absl::StatusOr<bool> HasActivityKey(absl::string_view session_id, absl::string_view key) override;
+  absl::StatusOr<std::vector<QuestionRecord>> OpenQuestions(absl::string_view session_id,
+                                                            int64_t as_of, int limit) override;
+  absl::StatusOr<QuestionRecord> LatestQuestion(absl::string_view session_id,
+                                                int64_t as_of) override;
+  absl::StatusOr<bool> AgentSpoke(absl::string_view session_id, int64_t after,
+                                  int64_t up_to) override;
+  absl::StatusOr<JobRecord> NextClaimableJob(const std::vector<std::string>& queues) override;
+  absl::StatusOr<Page<TicketRecord>> ListTickets(v1::JobStatus status,
+                                                 const PageRequest& page) override;
+  absl::StatusOr<Page<JobRecord>> ListJobs(absl::string_view ticket_id, v1::JobStatus status,
+                                           const PageRequest& page) override;
+  absl::StatusOr<Page<TicketRecord>> ListSessions(v1::SessionState state,
+                                                  const PageRequest& page) override;
+  absl::StatusOr<Page<QuestionRecord>> ListQuestions(v1::QuestionState state,
+                                                     absl::string_view session_id,
+                                                     const PageRequest& page) override;
+  absl::StatusOr<Page<TicketRecord>> ListLiveTickets(const PageRequest& page) override;
+  absl::StatusOr<EventRead> ReadEvents(const EventQuery& query) override;
+  absl::StatusOr<std::vector<JobRecord>> LeasedJobs() override;
+  absl::StatusOr<std::vector<JobRecord>> DelayedJobs() override;
+  absl::StatusOr<std::vector<QuestionRecord>> QuestionsWithDeadline() override;
+
+ protected:
+  // `known` may be null: then nothing is remembered.
+  SqliteReads(Connection& connection, const LogEnd& end, KnownRows* known)
+      : connection_(connection), end_(end), known_(known) {}
+
+  // The key of the ticket that has this session; 0: there is none.
+  absl::StatusOr<int64_t> TicketKeyOfSession(absl::string_view session_id);
+
+  Connection& connection_;
+  LogEnd end_;
+  KnownRows* const known_;
+
+ private:
+  // Read the row at which `statement` stands; its columns are those of kTicket, kJob or kQuestion
+  // in the .cc.
+  absl::StatusOr<TicketRecord> ReadTicket(const Statement& statement);
+  absl::StatusOr<JobRecord> ReadJob(const Statement& statement);
+  absl::StatusOr<QuestionRecord> ReadQuestion(const Statement& statement);
+  absl::StatusOr<std::vector<JobRecord>> AllJobs(Statement& statement);
+  absl::StatusOr<std::vector<QuestionRecord>> AllQuestions(Statement& statement);
+};
+
+extern template class SqliteReads<View>;
+extern template class SqliteReads<Transaction>;
+
+}  // namespace agentdesk::store
+
+#endif  // AGENTDESK_CORE_SERVICE_STORE_SQLITE_READS_H_
