@@ -16,8 +16,8 @@ namespace agentdesk::domain {
 // Checks a claim and fills in its defaults.
 absl::StatusOr<v1::ClaimJobRequest> Normalize(v1::ClaimJobRequest request);
 
-// What can be checked of a call without the desk: InvalidArgument. The functions below check it
-// too; by itself it lets the desk refuse bad input before it looks anything up.
+// What can be checked of a call without the desk: InvalidArgument. The functions of this header
+// check it too; by itself it lets the desk refuse bad input before it looks anything up.
 absl::Status Validate(const v1::RenewLeaseRequest& request);
 absl::Status Validate(const v1::ReceiveInputRequest& request);
 absl::Status Validate(const v1::ReportActivityRequest& request);
@@ -43,14 +43,20 @@ absl::StatusOr<Decision<v1::ReportActivityResponse>> ReportActivity(
     const v1::ReportActivityRequest& request, const std::vector<std::string>& known_keys,
     const TicketState& state, const Context& context);
 
-// Ends the attempt without a result. Ends as cancelled where cancel is in the log. Parks unless the
-// session has input after `input_after_sequence`; then it is offered again at once.
+// Each ends the attempt; where cancel is in the log it ends the job as cancelled instead. Open
+// questions stay open until the job ends.
+
+// Gives the job back, which counts as no failure. With `input_after_sequence` it is parked, unless
+// the session has input after that position: then it is offered again at once.
 absl::StatusOr<Decision<v1::ReleaseJobResponse>> ReleaseJob(const v1::ReleaseJobRequest& request,
                                                             const TicketState& state,
                                                             const Context& context);
+// Completes the job. A job that ends as cancelled keeps the summary and the result.
 absl::StatusOr<Decision<v1::CompleteJobResponse>> CompleteJob(const v1::CompleteJobRequest& request,
                                                               const TicketState& state,
                                                               const Context& context);
+// Counts the attempt as failed: the job is offered again after a while, or fails for good when it
+// may not be retried or no attempt is left.
 absl::StatusOr<Decision<v1::FailJobResponse>> FailJob(const v1::FailJobRequest& request,
                                                       const TicketState& state,
                                                       const Context& context);

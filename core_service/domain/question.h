@@ -12,10 +12,10 @@
 
 namespace agentdesk::domain {
 
-// What can be checked of a call without the desk: InvalidArgument. The functions below check it
-// too; by itself it lets the desk refuse bad input before it looks anything up. For SubmitResponse
-// that is a missing session, neither `question_id` nor `as_of_sequence`, both `response` and
-// `responses`; what is wrong with the response itself is an outcome.
+// What can be checked of a call without the desk: InvalidArgument. AskQuestion and WithdrawQuestion
+// check it too; by itself it lets the desk refuse bad input before it looks anything up. For
+// SubmitResponse that is a missing session, neither `question_id` nor `as_of_sequence`, both
+// `response` and `responses`; what is wrong with the response itself is an outcome.
 absl::Status Validate(const v1::AskQuestionRequest& request);
 absl::Status Validate(const v1::WithdrawQuestionRequest& request);
 absl::Status Validate(const v1::SubmitResponseRequest& request);
