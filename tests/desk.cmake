@@ -1,0 +1,9 @@
+# base, events and the desk: free of gRPC, so all of it also runs under the thread sanitizer.
+add_library(agentdesk_desk_fixture STATIC support/desk_fixture.cc support/fake_clock.cc)
+target_link_libraries(agentdesk_desk_fixture
+  PUBLIC agentdesk_desk agentdesk_store_test_support GTest::gtest)
+
+add_executable(desk_test
+  unit/base/base_test.cc unit/events/event_log_test.cc unit/desk/desk_test.cc)
+target_link_libraries(desk_test PRIVATE agentdesk_desk_fixture GTest::gtest_main)
+gtest_discover_tests(desk_test PROPERTIES LABELS unit TIMEOUT 120)

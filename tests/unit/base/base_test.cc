@@ -1,0 +1,71 @@
+#include <gtest/gtest.h>
+
+#include "core_service/base/error.h"
+#include "core_service/base/thread_pool.h"
+#include "core_service/base/timestamp.h"
+#include "core_service/base/uuid.h"
+
+namespace agentdesk {
+namespace {
+
+TEST(UuidTest, ReadsEveryFormAndWritesOne) {
+  const auto uuid = Uuid::Parse("2BBAB0827928816f88e2f42f69157F7B");
+  ASSERT_TRUE(uuid.has_value());
+  EXPECT_EQ(uuid->ToString(), "2bbab082-7928-816f-88e2-f42f69157f7b");
+  EXPECT_EQ(Uuid::Parse(uuid->ToString()), uuid);
+  EXPECT_EQ(Uuid::FromBytes(uuid->ToBytes()), *uuid);
+  for (const char* bad :
+       {"", "x", "2bbab082-7928-816f-88e2-f42f69157f7", "2bbab0827928-816f-88e2-f42f69157f7b-",
+        "2bbab082x7928x816fx88e2xf42f69157f7b", "gbbab0827928816f88e2f42f69157f7b"}) {
+    EXPECT_FALSE(Uuid::Parse(bad).has_value()) << bad;
+  }
+}
+
+TEST(UuidTest, NewOnesAreOfVersionSevenAndSortByTime) {
+  const absl::Time now = absl::FromUnixSeconds(1764466501);
+  const std::string earlier = IdSource::Real().NewUuid(now).ToString();
+  const std::string later = IdSource::Real().NewUuid(now + absl::Milliseconds(1)).ToString();
+  EXPECT_LT(earlier, later);
+  EXPECT_EQ(earlier[14], '7');
+  EXPECT_NE(std::string("89ab").find(earlier[19]), std::string::npos);
+}
+
+TEST(TimestampTest, KeepsMicroseconds) {
+  const absl::Time time = absl::FromUnixMicros(1764466501946551);
+  EXPECT_EQ(FromProto(ToProto(time)), time);
+  EXPECT_EQ(FormatTimestamp(ToProto(time)), "2025-11-30T01:35:01.946551+00:00");
+  EXPECT_EQ(FromProto(ToProto(absl::Milliseconds(-1500))), absl::Milliseconds(-1500));
+  EXPECT_EQ(FromProto(ToProto(absl::FromUnixMicros(-1))), absl::FromUnixMicros(-1));
+}
+
+TEST(ErrorTest, CarriesItsDetail) {
+  const absl::Status status = InvalidField("ticket_name", "must have 1 to 500 characters");
+  EXPECT_EQ(status.message(), "ticket_name: must have 1 to 500 characters");
+  EXPECT_EQ(DetailOf(status).field, "ticket_name");
+  EXPECT_EQ(DetailOf(status).reason, "invalid_argument");
+  EXPECT_EQ(DetailOf(Overloaded("wait")).retry_after, absl::Milliseconds(200));
+  EXPECT_EQ(DetailOf(absl::NotFoundError("")).reason, "not_found");
+}
+
+TEST(ThreadPoolTest, RunsWhatItTookBeforeItEnds) {
+  Mutex mutex;
+  int ran = 0;
+  {
+    ThreadPool pool(2, 100);
+    for (int i = 0; i < 50; ++i) {
+      ASSERT_TRUE(pool.Post([&] {
+        MutexLock lock(mutex);
+        ++ran;
+      }));
+    }
+  }
+  EXPECT_EQ(ran, 50);
+}
+
+TEST(ThreadPoolTest, RefusesWhatIsTooMuch) {
+  ThreadPool pool(1, 0);
+  EXPECT_FALSE(pool.Post([] {}));
+}
+
+}  // namespace
+}  // namespace agentdesk
