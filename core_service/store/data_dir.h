@@ -12,6 +12,8 @@ namespace agentdesk::store {
 // ends, however it ends.
 class DataDir {
  public:
+  static constexpr char kDeskFile[] = "desk.sqlite3";
+
   // Makes the directory where it is missing, for this user alone. FailedPrecondition: another
   // process holds it.
   static absl::StatusOr<DataDir> Hold(const std::string& path);

@@ -10,11 +10,11 @@
 namespace agentdesk::store {
 namespace {
 
-// A commit that finds this much in the write-ahead log copies it into the file. Larger means fewer
-// copies of pages that change often, and a longer log to read after a crash: at most 16 MiB.
+// Checkpoints are made by Checkpoint(), since SQLite keeps the errors of its automatic ones to
+// itself.
 constexpr char kWriterSettings[] =
     "PRAGMA synchronous = FULL;"
-    "PRAGMA wal_autocheckpoint = 4096;"
+    "PRAGMA wal_autocheckpoint = 0;"
     "PRAGMA journal_size_limit = 67108864;"
     "PRAGMA cache_size = -65536;"
     "PRAGMA temp_store = MEMORY;"
@@ -31,7 +31,12 @@ constexpr char kReaderSettings[] =
 
 // Nothing of ours holds a lock that another connection of ours needs. A reader may, however, take
 // the writer's lock for microseconds while it repairs its view of the log's index.
-constexpr int kBusyTimeoutMs = 5000;
+constexpr int kBusyTimeoutMs = 500;
+
+// A write-ahead log starts again from its beginning only when it has been copied and nobody reads
+// it. Where views follow each other so closely that this never happens by itself, the writer waits
+// for those under way once the log is so many times longer than it should be.
+constexpr int kLongestLog = 4;
 
 const char kDiskFull[] = "free space on its disk, then start again";
 const char kUnreadable[] = "check the disk and the system's log, then start again";
@@ -61,12 +66,34 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
       !status.ok()) {
     return status;
   }
+  // After the settings: wal_autocheckpoint is a hook of the same kind and removes this one.
+  if (writes) {
+    sqlite3_wal_hook(
+        connection->handle_,
+        [](void* context, sqlite3*, const char*, int wal_pages) {
+          static_cast<Connection*>(context)->wal_pages_ = wal_pages;
+          return SQLITE_OK;
+        },
+        connection.get());
+  }
   return connection;
 }
 
 Connection::~Connection() {
   for (const auto& [sql, statement] : prepared_) sqlite3_finalize(statement);
   sqlite3_close(handle_);
+}
+
+absl::Status Connection::Checkpoint(int pages) {
+  if (wal_pages_ < copied_at_pages_) copied_at_pages_ = 0;  // the log has started again
+  if (wal_pages_ - copied_at_pages_ < pages) return absl::OkStatus();
+  copied_at_pages_ = wal_pages_;
+  const bool wait = wal_pages_ >= kLongestLog * pages;
+  const int code = sqlite3_wal_checkpoint_v2(
+      handle_, nullptr, wait ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, nullptr,
+      nullptr);
+  const bool done = code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY;
+  return done ? absl::OkStatus() : Error(code, "copy the write-ahead log");
 }
 
 absl::Status Connection::Execute(const char* purpose, const char* script) {

@@ -39,6 +39,11 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
+  // Copies the write-ahead log into the file where the log has grown by `pages` since this last
+  // did. Reads that are under way may keep some of it back until a later time; a log of many times
+  // that length makes this wait for them, half a second at most.
+  absl::Status Checkpoint(int pages);
+
   // Runs statements whose rows are of no interest.
   absl::Status Execute(const char* purpose, const char* script);
   // Whether a transaction is open; SQLite ends one by itself after some errors.
@@ -58,6 +63,8 @@ class Connection {
 
   const std::string path_;
   sqlite3* handle_ = nullptr;
+  int wal_pages_ = 0;        // in the write-ahead log, as of the last commit
+  int copied_at_pages_ = 0;  // its length when it was last copied
   absl::flat_hash_map<const Sql*, sqlite3_stmt*> prepared_;
 };
 

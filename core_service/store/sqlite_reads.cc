@@ -36,8 +36,8 @@ constexpr Sql kQuestionByKey = {"read a question",
                                 " FROM questions"
                                 " WHERE ticket_key = ? AND asker_key = ? AND asker_key <> ''"};
 constexpr Sql kRequest = {"read a request",
-                          "SELECT time_us, fingerprint, response FROM requests"
-                          " WHERE caller = ? AND request_id = ?"};
+                          "SELECT request_key, time_us, fingerprint, response FROM requests"
+                          " WHERE id_hash = ? AND caller = ? AND request_id = ?"};
 constexpr Sql kActivityKey = {"find an activity key",
                               "SELECT 1 FROM activity_keys WHERE ticket_key = ? AND agent_key = ?"};
 
@@ -246,6 +246,13 @@ std::optional<Uuid> ParseJobId(absl::string_view id) {
   return ParseId(id);
 }
 
+int64_t HashOfRequestId(absl::string_view caller, absl::string_view request_id) {
+  const Digest digest = ContentHash(absl::StrCat(caller.size(), ":", caller, request_id));
+  int64_t hash = 0;
+  for (size_t i = 0; i < 8; ++i) hash = (hash << 8) | digest[i];
+  return hash;
+}
+
 absl::StatusOr<LogEnd> ReadLogEnd(Connection& connection) {
   Statement read(connection, kLogEnd);
   absl::StatusOr<bool> row = read.Next();
@@ -417,16 +424,20 @@ absl::StatusOr<QuestionRecord> SqliteReads<Base>::FindQuestionByKey(absl::string
 template <typename Base>
 absl::StatusOr<RequestRecord> SqliteReads<Base>::FindRequest(absl::string_view caller,
                                                              absl::string_view request_id) {
-  Statement find(connection_, kRequest, caller, request_id);
+  const int64_t hash = HashOfRequestId(caller, request_id);
+  Statement find(connection_, kRequest, hash, caller, request_id);
   absl::StatusOr<bool> row = find.Next();
   if (!row.ok()) return row.status();
+  if (known_ != nullptr) {
+    known_->requests[{std::string(caller), std::string(request_id)}] = *row ? find.Int(0) : 0;
+  }
   if (!*row) return NoSuch("request");
   RequestRecord request;
   request.set_caller(std::string(caller));
   request.set_request_id(std::string(request_id));
-  request.set_time_us(find.Int(0));
-  request.set_fingerprint(std::string(find.Bytes(1)));
-  request.set_response(std::string(find.Bytes(2)));
+  request.set_time_us(find.Int(1));
+  request.set_fingerprint(std::string(find.Bytes(2)));
+  request.set_response(std::string(find.Bytes(3)));
   return request;
 }
 

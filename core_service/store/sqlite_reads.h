@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -56,12 +57,16 @@ struct KnownRows {
   absl::flat_hash_map<Uuid, int64_t> sessions;  // the key of the session's ticket
   absl::flat_hash_map<Uuid, Job> jobs;
   absl::flat_hash_map<Uuid, int64_t> questions;
+  absl::flat_hash_map<std::pair<std::string, std::string>, int64_t> requests;  // by caller and id
 };
 
 // The UUID of an id as AgentDesk writes it, nothing for any other form.
 std::optional<Uuid> ParseId(absl::string_view id);
 // The same of a job's id.
 std::optional<Uuid> ParseJobId(absl::string_view id);
+
+// What requests are found by. The texts must be compared as well.
+int64_t HashOfRequestId(absl::string_view caller, absl::string_view request_id);
 
 // The reading half of views and transactions, over one connection with an open transaction. `Base`
 // is View or Transaction.

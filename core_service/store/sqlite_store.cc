@@ -16,7 +16,6 @@
 namespace agentdesk::store {
 namespace {
 
-constexpr char kFileName[] = "desk.sqlite3";
 constexpr absl::Duration kLongestWaitForReader = absl::Seconds(1);
 
 constexpr Sql kBeginRead = {"begin to read", "BEGIN"};
@@ -87,12 +86,11 @@ class SqliteView final : public SqliteReads<View> {
 
 class SqliteStore final : public Store {
  public:
-  SqliteStore(DataDir dir, Clock& clock, std::string desk_id,
-              std::unique_ptr<Connection> connection, const LogEnd& end)
-      : dir_(std::move(dir)), desk_id_(std::move(desk_id)), readers_(clock) {
-    writer_.connection = std::move(connection);
-    writer_.end = end;
-  }
+  SqliteStore(DataDir dir, Clock& clock, std::string desk_id, Writer writer)
+      : dir_(std::move(dir)),
+        desk_id_(std::move(desk_id)),
+        writer_(std::move(writer)),
+        readers_(clock) {}
   ~SqliteStore() override { assert(!writer_.busy); }
 
   void AddReader(std::unique_ptr<Connection> connection) { readers_.Add(std::move(connection)); }
@@ -119,7 +117,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& opti
   if (options.readers < 1) return absl::InvalidArgumentError("a store needs at least one reader");
   absl::StatusOr<DataDir> dir = DataDir::Hold(options.data_dir);
   if (!dir.ok()) return dir.status();
-  const std::string path = dir->File(kFileName);
+  const std::string path = dir->File(DataDir::kDeskFile);
   absl::StatusOr<std::unique_ptr<Connection>> writer =
       Connection::Open(path, options.vfs, Connection::Access::kWrite);
   if (!writer.ok()) return writer.status();
@@ -131,7 +129,11 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& opti
   if (!end.ok()) return end.status();
 
   auto store = std::make_unique<SqliteStore>(*std::move(dir), clock, desk_id->ToString(),
-                                             *std::move(writer), *end);
+                                             Writer{.connection = *std::move(writer),
+                                                    .checkpoint_pages = options.checkpoint_pages,
+                                                    .end = *end,
+                                                    .failed = absl::OkStatus(),
+                                                    .busy = false});
   for (int i = 0; i < options.readers; ++i) {
     absl::StatusOr<std::unique_ptr<Connection>> reader =
         Connection::Open(path, options.vfs, Connection::Access::kRead);

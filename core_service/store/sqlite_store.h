@@ -15,6 +15,9 @@ struct SqliteOptions {
   std::string data_dir;  // made when it is missing; holds desk.sqlite3 and a lock file
   int readers = 4;       // connections that read
   std::string vfs;       // SQLite's file layer; empty: the system's. Tests put faults in here.
+  // How many pages of 4 KiB the write-ahead log grows by before it is copied into the file. More of
+  // them mean fewer copies of pages that change often, and a longer log to read after a crash.
+  int checkpoint_pages = 4096;
 };
 
 // Opens the desk in a directory, making it (with a new desk id) or migrating it forward as needed.
@@ -24,6 +27,12 @@ struct SqliteOptions {
 // SQLite said.
 absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& options, Clock& clock,
                                                        IdSource& ids);
+
+// Checks a desk that no process holds, from end to end: SQLite's own integrity check, the log
+// without holes, each event's content against its hash and the chain over all of them. DataLoss
+// names the first fault, NotFound says that there is no desk; the other errors are those of
+// OpenSqliteStore. Reads the whole file.
+absl::Status VerifySqliteStore(const SqliteOptions& options);
 
 }  // namespace agentdesk::store
 

@@ -49,12 +49,11 @@ constexpr Sql kUpdateQuestion = {
     "UPDATE questions SET state = ?, expires_us = ?, closed_sequence = ?, record = ?"
     " WHERE question_key = ?"};
 
-// A replaced request becomes the newest row, so rows stay in the order of their times, which is the
-// order in which they are forgotten.
-constexpr Sql kPutRequest = {
+constexpr Sql kInsertRequest = {
     "remember a request",
-    "INSERT OR REPLACE INTO requests (caller, request_id, time_us, fingerprint, response)"
-    " VALUES (?, ?, ?, ?, ?)"};
+    "INSERT INTO requests (id_hash, caller, request_id, time_us, fingerprint, response)"
+    " VALUES (?, ?, ?, ?, ?, ?)"};
+constexpr Sql kDeleteRequest = {"forget a request", "DELETE FROM requests WHERE request_key = ?"};
 constexpr Sql kForgetRequests = {
     "forget old requests",
     "DELETE FROM requests WHERE request_key IN"
@@ -82,7 +81,10 @@ absl::StatusOr<std::unique_ptr<Transaction>> SqliteTransaction::Begin(Writer& wr
         absl::StrCat("the store writes no more since a write failed: ", writer.failed.message()));
   }
   if (writer.busy) return absl::FailedPreconditionError("another transaction is under way");
-  if (absl::Status status = Statement(*writer.connection, kBegin).Run(); !status.ok()) {
+  // Here rather than after a commit, whose callers wait for its outcome.
+  absl::Status status = writer.connection->Checkpoint(writer.checkpoint_pages);
+  if (status.ok()) status = Statement(*writer.connection, kBegin).Run();
+  if (!status.ok()) {
     writer.failed = status;
     return status;
   }
@@ -246,9 +248,24 @@ absl::Status SqliteTransaction::PutQuestion(const QuestionRecord& record) {
 }
 
 absl::Status SqliteTransaction::PutRequest(const RequestRecord& request) {
-  Statement put(connection_, kPutRequest, request.caller(), request.request_id(), request.time_us(),
-                Blob{request.fingerprint()}, Blob{request.response()});
-  return Write(put);
+  const std::pair<std::string, std::string> name(request.caller(), request.request_id());
+  if (!rows_.requests.contains(name)) {
+    const absl::Status found = FindRequest(name.first, name.second).status();
+    if (!found.ok() && !absl::IsNotFound(found)) return found;
+  }
+  // A replaced request becomes the newest row, so rows stay in the order of their times, which is
+  // the order in which they are forgotten.
+  int64_t& key = rows_.requests[name];
+  if (key != 0) {
+    Statement remove(connection_, kDeleteRequest, key);
+    if (absl::Status status = Write(remove); !status.ok()) return status;
+  }
+  Statement insert(connection_, kInsertRequest, HashOfRequestId(name.first, name.second),
+                   name.first, name.second, request.time_us(), Blob{request.fingerprint()},
+                   Blob{request.response()});
+  if (absl::Status status = Write(insert); !status.ok()) return status;
+  key = connection_.last_key();
+  return absl::OkStatus();
 }
 
 absl::Status SqliteTransaction::PutActivityKey(absl::string_view session_id,
@@ -297,6 +314,7 @@ absl::Status SqliteTransaction::SetOldest(int64_t sequence) {
 absl::StatusOr<int> SqliteTransaction::ForgetRequests(absl::Time before, int limit) {
   Statement forget(connection_, kForgetRequests, limit, absl::ToUnixMicros(before));
   if (absl::Status status = Write(forget); !status.ok()) return status;
+  rows_.requests.clear();
   return connection_.changes();
 }
 

@@ -16,6 +16,7 @@ namespace agentdesk::store {
 // What passes from one transaction to the next. Belongs to the thread that writes.
 struct Writer {
   std::unique_ptr<Connection> connection;
+  int checkpoint_pages = 0;
   LogEnd end;           // as of the last commit
   absl::Status failed;  // the first write that failed; nothing is written after it
   bool busy = false;    // a transaction exists

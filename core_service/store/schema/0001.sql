@@ -95,12 +95,15 @@ CREATE TABLE activity_keys (
 ) STRICT;
 CREATE UNIQUE INDEX activity_keys_by_key ON activity_keys (ticket_key, agent_key);
 
+-- Request ids are random, so each new one touches another page of the index that finds them. 8 bytes
+-- of a hash in place of the texts make that index four times smaller; the texts decide.
 CREATE TABLE requests (
   request_key INTEGER PRIMARY KEY,
+  id_hash INTEGER NOT NULL,  -- of caller and request_id
   caller TEXT NOT NULL,
   request_id TEXT NOT NULL,
   time_us INTEGER NOT NULL,
   fingerprint BLOB NOT NULL,
   response BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX requests_by_id ON requests (caller, request_id);
+CREATE INDEX requests_by_hash ON requests (id_hash);
