@@ -33,6 +33,7 @@ AgentInput::AgentInput(events::Subscription subscription)
 absl::StatusOr<std::unique_ptr<AgentInput>> AgentInput::Open(Desk& desk,
                                                              const v1::ReceiveInputRequest& request,
                                                              store::Store& store) {
+  if (absl::Status status = domain::Validate(request); !status.ok()) return status;
   const absl::StatusOr<std::string> id = NormalJobId(request.job_id());
   if (!id.ok()) return id.status();
   absl::StatusOr<std::unique_ptr<store::View>> view = store.OpenView();
@@ -46,7 +47,7 @@ absl::StatusOr<std::unique_ptr<AgentInput>> AgentInput::Open(Desk& desk,
   if (absl::Status status = domain::CheckLease(*job, request.lease_token()); !status.ok()) {
     return status;
   }
-  if (request.after_sequence() < 0 || request.after_sequence() > (*view)->head()) {
+  if (request.after_sequence() > (*view)->head()) {
     return InvalidField("after_sequence",
                         absl::StrCat("must be 0 to ", (*view)->head(), ", the end of the log"));
   }

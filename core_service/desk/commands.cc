@@ -12,9 +12,9 @@
 #include "core_service/base/error.h"
 #include "core_service/base/timestamp.h"
 #include "core_service/domain/job.h"
+#include "core_service/domain/limits.h"
 #include "core_service/domain/question.h"
 #include "core_service/domain/session.h"
-#include "core_service/domain/text.h"
 #include "core_service/domain/ticket.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
@@ -62,7 +62,6 @@ absl::StatusOr<std::optional<Response>> Recall(Turn& turn, const Caller& caller,
                                                const std::string& request_id,
                                                const std::string& fingerprint) {
   if (request_id.empty()) return std::nullopt;
-  if (absl::Status status = domain::CheckRequestId(request_id); !status.ok()) return status;
   const absl::StatusOr<std::optional<store::RequestRecord>> record =
       turn.Optional(turn.transaction().FindRequest(caller.identity, request_id));
   if (!record.ok()) return record.status();
@@ -188,9 +187,6 @@ absl::StatusOr<Decision<v1::WithdrawQuestionResponse>> Decide(
   const absl::StatusOr<TicketState> state =
       LoadLeased(turn, request.job_id(), request.lease_token());
   if (!state.ok()) return state.status();
-  if (request.question_id().empty() == request.key().empty()) {
-    return InvalidField("question_id", "give either this or `key`");
-  }
   const std::string& session_id = state->ticket.session().session_id();
   absl::StatusOr<std::optional<store::QuestionRecord>> question = std::nullopt;
   if (request.question_id().empty()) {
@@ -235,9 +231,8 @@ absl::StatusOr<Decision<v1::FailJobResponse>> Decide(Turn& turn, const domain::C
 // What the giver of an unnamed response had seen as of a position.
 absl::Status FindUnnamed(Turn& turn, const std::string& session_id, int64_t as_of,
                          domain::ResponseTarget& target) {
-  // Two are enough to know that it is not the only one.
   absl::StatusOr<std::vector<store::QuestionRecord>> open =
-      turn.transaction().OpenQuestions(session_id, as_of, 2);
+      turn.transaction().OpenQuestions(session_id, as_of, domain::kMaxOpenQuestions);
   if (!open.ok()) return turn.Spoil(open.status());
   target.open_as_of = *std::move(open);
   if (!target.open_as_of.empty()) return absl::OkStatus();
@@ -255,7 +250,6 @@ absl::Status FindUnnamed(Turn& turn, const std::string& session_id, int64_t as_o
 
 absl::StatusOr<Decision<v1::SubmitResponseResponse>> Decide(
     Turn& turn, const domain::Context& context, const v1::SubmitResponseRequest& request) {
-  if (absl::Status status = domain::Validate(request); !status.ok()) return status;
   const std::optional<Uuid> session = Uuid::Parse(request.session_id());
   absl::StatusOr<TicketState> state =
       session.has_value() ? turn.LoadTicketOfSession(session->ToString())

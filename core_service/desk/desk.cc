@@ -10,6 +10,8 @@
 #include "core_service/desk/committer.h"
 #include "core_service/desk/timers.h"
 #include "core_service/domain/job.h"
+#include "core_service/domain/question.h"
+#include "core_service/domain/session.h"
 #include "core_service/domain/ticket.h"
 
 namespace agentdesk::desk {
@@ -108,6 +110,10 @@ absl::Status Desk::LoadTimers(store::View& view, absl::Duration no_expiry_before
 
 template <typename Request, typename Response>
 void Desk::Submit(Caller caller, Request request, Done<Response> done) {
+  // On the caller's thread, and before anything is looked up: bad input costs the writer nothing.
+  if constexpr (requires { domain::Validate(request); }) {
+    if (absl::Status status = domain::Validate(request); !status.ok()) return done(status);
+  }
   committer_->Submit(
       MakeCommand<Request, Response>(std::move(caller), std::move(request), std::move(done)));
 }
@@ -115,10 +121,7 @@ void Desk::Submit(Caller caller, Request request, Done<Response> done) {
 void Desk::Execute(Caller caller, v1::CreateTicketRequest request,
                    Done<v1::CreateTicketResponse> done) {
   absl::StatusOr<v1::CreateTicketRequest> normal = domain::Normalize(std::move(request));
-  if (!normal.ok()) {
-    done(normal.status());
-    return;
-  }
+  if (!normal.ok()) return done(normal.status());
   Submit(std::move(caller), *std::move(normal), std::move(done));
 }
 
