@@ -16,12 +16,6 @@ uint64_t ReadBigEndian(absl::string_view bytes) {
   return value;
 }
 
-Frames Own(std::string bytes) {
-  auto owner = std::make_shared<const std::string>(std::move(bytes));
-  const absl::string_view view = *owner;
-  return Frames{std::move(owner), view, 0};
-}
-
 }  // namespace
 
 void AppendFrame(Opcode opcode, absl::string_view payload, std::string& out) {
@@ -48,7 +42,13 @@ Frames MakeFrame(absl::string_view payload, Opcode opcode) {
   std::string bytes;
   bytes.reserve(payload.size() + 10);
   AppendFrame(opcode, payload, bytes);
-  return Own(std::move(bytes));
+  return OwnFrames(std::move(bytes));
+}
+
+Frames OwnFrames(std::string bytes) {
+  auto owner = std::make_shared<const std::string>(std::move(bytes));
+  const absl::string_view view = *owner;
+  return Frames{std::move(owner), view, 0};
 }
 
 Frames MakeCloseFrame(uint16_t code, absl::string_view reason) {

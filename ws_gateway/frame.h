@@ -32,6 +32,9 @@ inline void AppendTextFrame(absl::string_view payload, std::string& out) {
 // A frame of its own for a message to one connection.
 Frames MakeFrame(absl::string_view payload, Opcode opcode = Opcode::kText);
 
+// The same for bytes that are whole frames already.
+Frames OwnFrames(std::string bytes);
+
 // A close frame. A reason longer than the 123 bytes of room is cut between characters.
 Frames MakeCloseFrame(uint16_t code, absl::string_view reason);
 

@@ -1,6 +1,7 @@
 #ifndef AGENTDESK_WS_GATEWAY_OUTBOX_H_
 #define AGENTDESK_WS_GATEWAY_OUTBOX_H_
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -31,6 +32,9 @@ class Outbox {
 
   bool empty() const { return entries_.empty(); }
   size_t queued_bytes() const { return queued_bytes_; }
+  // What limits count: the bytes, or 128 for each entry where that is more, since many tiny frames
+  // (pongs, for a client that pings and does not read) cost more to keep than their bytes.
+  size_t cost() const { return std::max(queued_bytes_, 128 * (entries_.size() - head_)); }
   // The greatest Frames::sequence whose last byte the kernel has taken.
   int64_t written_sequence() const { return written_sequence_; }
   // When the oldest byte that waits was appended. Not for an empty outbox.

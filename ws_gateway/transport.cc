@@ -1,16 +1,9 @@
 #include "ws_gateway/transport.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/bind_handler.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -21,12 +14,13 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "core_service/base/log.h"
+#include "ws_gateway/acceptor.h"
+#include "ws_gateway/connection_set.h"
 #include "ws_gateway/outbox.h"
+#include "ws_gateway/tcp.h"
 
 namespace agentdesk::gateway {
 namespace {
@@ -35,12 +29,6 @@ namespace net = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
 namespace websocket = beast::websocket;
-using Clock = std::chrono::steady_clock;
-using Tcp = net::ip::tcp;
-// The concrete executor: the type-erased default costs memory and time in each operation.
-using Executor = net::io_context::executor_type;
-using TcpSocket = net::basic_stream_socket<Tcp, Executor>;
-using TcpAcceptor = net::basic_socket_acceptor<Tcp, Executor>;
 using ErrorCode = boost::system::error_code;
 using BeastRequest = http::request<http::string_body>;
 using BeastResponse = http::response<http::string_body>;
@@ -54,8 +42,8 @@ constexpr uint16_t kTooLarge = 1009;
 constexpr uint16_t kTryAgainLater = 1013;
 constexpr uint16_t kReadTooSlowly = 4430;
 
-constexpr auto kNever = Clock::time_point::max();
-constexpr std::chrono::milliseconds kAcceptPause{100};
+// The first byte of a close frame.
+constexpr char kCloseFrame = static_cast<char>(0x80 | static_cast<int>(Opcode::kClose));
 constexpr int kRetryAfterSeconds = 5;
 // An inbound buffer that a large message has grown past this is given back.
 constexpr size_t kKeptBuffer = 4096;
@@ -77,8 +65,7 @@ HttpResponse OverloadResponse() {
   return response;
 }
 
-// A last word on a socket that is about to be closed and that Beast does not write to.
-void WriteAndForget(int fd, const HttpResponse& response) {
+std::string Serialize(const HttpResponse& response) {
   std::string bytes =
       absl::StrCat("HTTP/1.1 ", response.status, " ",
                    View(http::obsolete_reason(static_cast<http::status>(response.status))),
@@ -88,15 +75,13 @@ void WriteAndForget(int fd, const HttpResponse& response) {
     absl::StrAppend(&bytes, "\r\n", name, ": ", value);
   }
   absl::StrAppend(&bytes, "\r\n\r\n", response.body);
-  [[maybe_unused]] const ssize_t sent =
-      ::send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  return bytes;
 }
 
-std::string AddressText(const net::ip::address& address) {
-  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
-    return net::ip::make_address_v4(net::ip::v4_mapped, address.to_v6()).to_string();
-  }
-  return address.to_string();
+// For a few bytes that may be lost, on a socket that nothing else is being written to.
+void SendAndForget(TcpSocket& socket, absl::string_view bytes) {
+  [[maybe_unused]] const ssize_t sent =
+      ::send(socket.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 HttpRequest PlainRequest(BeastRequest& message, absl::string_view remote_address) {
@@ -153,136 +138,14 @@ std::optional<HttpResponse> HandshakeFault(const BeastRequest& message) {
   return std::nullopt;
 }
 
-class HttpConnection;
+// What the connections of one transport share.
+struct Server {
+  const TransportOptions options;
+  TransportHandler& handler;
+  bool draining = false;
+};
+
 class WebSocketConnection;
-class Connection;
-
-class BeastTransport final : public Transport {
- public:
-  BeastTransport(net::io_context& io, TransportOptions options, TransportHandler& handler);
-  ~BeastTransport() override;
-
-  absl::StatusOr<uint16_t> Listen(absl::string_view address, bool share_port) override;
-  void StopAccepting() override;
-  void DrainHttp() override;
-  size_t connections() const override { return connections_.size(); }
-
-  const TransportOptions& options() const { return options_; }
-  TransportHandler& handler() { return handler_; }
-  bool draining() const { return draining_; }
-
-  void Add(std::shared_ptr<Connection> connection);
-  void Remove(Connection& connection);
-  // Puts `upgraded` where `connection` was.
-  void Replace(Connection& connection, std::shared_ptr<Connection> upgraded);
-  // Counts a connection that has sent its first request; false: there are too many.
-  bool Admit();
-
- private:
-  void Accept();
-  void OnAccepted(ErrorCode error, TcpSocket socket);
-  void PauseAccepting();
-  void RefuseOne();
-  void ArmSweep();
-
-  net::io_context& io_;
-  const TransportOptions options_;
-  TransportHandler& handler_;
-  TcpAcceptor acceptor_;
-  Tcp::endpoint peer_;
-  net::steady_timer accept_timer_;
-  net::steady_timer sweep_timer_;
-  std::chrono::milliseconds sweep_interval_;
-  bool sweeping_ = false;
-  bool draining_ = false;
-  bool exhausted_ = false;
-  // Given up for a moment when descriptors run out, to take a connection and refuse it.
-  int spare_descriptor_ = -1;
-  size_t admitted_ = 0;
-  // Each connection knows its slot; removal moves the last one into it.
-  std::vector<std::shared_ptr<Connection>> connections_;
-  // Callbacks of the timers and of the acceptor may run after the destructor; this tells them.
-  std::shared_ptr<char> alive_ = std::make_shared<char>();
-};
-
-// An accepted socket. The transport's list owns it, and so does each of its asynchronous
-// operations, since the buffers of these are within it and Asio calls back after a cancellation
-// too, when the transport may be gone: then gone() holds, and nothing but the members may be
-// touched.
-class Connection : public std::enable_shared_from_this<Connection> {
- public:
-  explicit Connection(BeastTransport& transport) : transport_(&transport) {}
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
-  virtual ~Connection() = default;
-
-  // Called every sweep interval: whatever is due by `now`.
-  virtual void Sweep(Clock::time_point now) = 0;
-  // Ends the connection at once, because the transport ends.
-  virtual void Drop() = 0;
-  virtual void CloseIfIdleHttp() {}
-
- protected:
-  friend class BeastTransport;
-
-  virtual TcpSocket& socket() = 0;
-
-  bool gone() const { return transport_ == nullptr; }
-  const TransportOptions& options() const { return transport_->options(); }
-  void ExpectWithin(std::chrono::milliseconds timeout) { deadline_ = Clock::now() + timeout; }
-  bool overdue(Clock::time_point now) const { return now >= deadline_; }
-
-  // Closes the socket and leaves the transport. The caller holds a reference to *this.
-  void Leave() {
-    if (gone()) return;
-    ErrorCode ignored;
-    socket().close(ignored);
-    std::exchange(transport_, nullptr)->Remove(*this);
-  }
-
-  // The same with a reset, so that the kernel keeps nothing for a peer that does not listen.
-  void Reset() {
-    if (gone()) return;
-    ErrorCode ignored;
-    socket().set_option(net::socket_base::linger(true, 0), ignored);
-    Leave();
-  }
-
-  void HalfClose() {
-    ErrorCode ignored;
-    socket().shutdown(net::socket_base::shutdown_send, ignored);
-  }
-
-  // Discards what arrives until the peer closes. To close with unread input would be a reset, which
-  // overtakes what was written last: the peer would never learn why.
-  void Discard() {
-    socket().async_wait(net::socket_base::wait_read,
-                        [this, self = shared_from_this()](ErrorCode error) {
-                          if (gone()) return;
-                          if (error || !DiscardSome()) return Leave();
-                          Discard();
-                        });
-  }
-
-  BeastTransport* transport_;  // null once the connection has left it
-  size_t slot_ = 0;
-  bool admitted_ = false;
-  Clock::time_point deadline_ = kNever;
-
- private:
-  // False: the peer has closed, or is lost.
-  bool DiscardSome() {
-    constexpr int kMaxReads = 16;  // then others get their turn
-    std::array<char, 16 * 1024> bytes;
-    for (int i = 0; i < kMaxReads; ++i) {
-      const ssize_t size =
-          ::recv(socket().native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT);
-      if (size < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-      if (size == 0) return false;
-    }
-    return true;
-  }
-};
 
 // The stream layer between Beast's WebSocket stream and the TCP socket. Reads pass through. Writes
 // do not reach the socket: each is one whole frame (or the handshake's response), which goes into
@@ -290,7 +153,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 // of Beast never mix, and Beast never waits for a slow reader.
 class OutboxStream {
  public:
-  using executor_type = Executor;
+  using executor_type = TcpExecutor;
 
   // `early_input`: what came behind the request to upgrade.
   OutboxStream(TcpSocket socket, std::string early_input, WebSocketConnection& connection)
@@ -342,20 +205,20 @@ void beast_close_socket(OutboxStream& stream) {
 class WebSocketConnection final : public Connection, public Socket {
  public:
   // Without a handler it is closed with 1013 as soon as it is open.
-  WebSocketConnection(BeastTransport& transport, TcpSocket socket, std::string early_input,
+  WebSocketConnection(const Server& server, TcpSocket socket, std::string early_input,
                       std::unique_ptr<SocketHandler> handler)
-      : Connection(transport),
+      : server_(server),
         ws_(std::move(socket), std::move(early_input), *this),
         handler_(std::move(handler)) {}
 
   void Start(const BeastRequest& request, absl::string_view subprotocol) {
-    ExpectWithin(options().handshake_timeout);
-    ws_.read_message_max(options().max_message_bytes);
+    ExpectWithin(server_.options.handshake_timeout);
+    ws_.read_message_max(server_.options.max_message_bytes);
     ws_.control_callback([this](websocket::frame_type kind, beast::string_view /*payload*/) {
       if (kind == websocket::frame_type::pong) pong_due_ = kNever;
     });
     ws_.set_option(websocket::stream_base::decorator(
-        [server = options().server_name,
+        [server = server_.options.server_name,
          protocol = std::string(subprotocol)](websocket::response_type& response) {
           response.set(http::field::server, server);
           if (!protocol.empty()) response.set(http::field::sec_websocket_protocol, protocol);
@@ -369,14 +232,17 @@ class WebSocketConnection final : public Connection, public Socket {
   void TakeFromBeast(std::string bytes) {
     // RFC 6455 section 5.5.1: after the close frame nothing more is sent.
     if (gone() || closing()) return;
-    constexpr char kCloseFrame = static_cast<char>(0x80 | static_cast<int>(Opcode::kClose));
     if (bytes.front() == kCloseFrame) {
       phase_ = Phase::kClosing;
-      ExpectWithin(options().close_timeout);
+      ExpectWithin(server_.options.close_timeout);
+      // Beast gives no reasons. This is the one refusal that an honest client can avoid next time.
+      if (bytes == MakeCloseFrame(kTooLarge, "").bytes) {
+        return Queue(MakeCloseFrame(
+            kTooLarge,
+            absl::StrCat("a message may have ", server_.options.max_message_bytes, " bytes")));
+      }
     }
-    auto owner = std::make_shared<const std::string>(std::move(bytes));
-    const absl::string_view view = *owner;
-    Queue(Frames{std::move(owner), view, 0});
+    Queue(OwnFrames(std::move(bytes)));
   }
 
   void Send(const Frames& frames) override {
@@ -387,7 +253,7 @@ class WebSocketConnection final : public Connection, public Socket {
     if (phase_ != Phase::kOpen) return;
     phase_ = Phase::kClosing;
     close_code_ = code;
-    ExpectWithin(options().close_timeout);
+    ExpectWithin(server_.options.close_timeout);
     if (drop_queue) outbox_.DropUnstarted();
     Queue(MakeCloseFrame(code, reason));
   }
@@ -396,19 +262,20 @@ class WebSocketConnection final : public Connection, public Socket {
   size_t queued_bytes() const override { return outbox_.queued_bytes(); }
 
   void Sweep(Clock::time_point now) override {
-    if (overdue(now) || now >= pong_due_) {
+    const bool open = phase_ == Phase::kOpen;
+    if (overdue(now) || (open && now >= pong_due_)) {
       Reset();
       NotifyClosed();
       return;
     }
-    if (phase_ != Phase::kOpen) return;
+    if (!open) return;
     if (!outbox_.empty()) {
       // A ping would only wait behind the rest, and the age of the rest tells as much.
-      if (now - outbox_.oldest() >= options().max_queue_age) CloseSlowReader();
+      if (now - outbox_.oldest() >= server_.options.max_queue_age) CloseSlowReader();
     } else if (now >= ping_due_) {
       static const Frames ping = MakeFrame("", Opcode::kPing);
-      ping_due_ = now + options().ping_interval;
-      if (pong_due_ == kNever) pong_due_ = now + options().pong_timeout;
+      ping_due_ = now + server_.options.ping_interval;
+      if (pong_due_ == kNever) pong_due_ = now + server_.options.pong_timeout;
       Queue(ping);
     }
   }
@@ -437,8 +304,8 @@ class WebSocketConnection final : public Connection, public Socket {
       return;
     }
     phase_ = Phase::kOpen;
-    deadline_ = kNever;
-    ping_due_ = Clock::now() + options().ping_interval;
+    ExpectNothing();
+    ping_due_ = Clock::now() + server_.options.ping_interval;
     if (handler_ == nullptr) {
       Close(kTryAgainLater,
             absl::StrCat("too many connections, retry in ", kRetryAfterSeconds, " s"), false);
@@ -461,7 +328,7 @@ class WebSocketConnection final : public Connection, public Socket {
       const absl::string_view message(static_cast<const char*>(bytes.data()), bytes.size());
       if (ws_.got_text()) {
         handler_->OnText(message);
-      } else if (options().allow_binary) {
+      } else if (server_.options.allow_binary) {
         handler_->OnBinary(message);
       } else {
         Close(kNotText, "binary messages are not understood", false);
@@ -484,7 +351,7 @@ class WebSocketConnection final : public Connection, public Socket {
     // one of ours was there first.
     if (close_code_ == 0) close_code_ = CodeOf(error);
     phase_ = Phase::kLingering;
-    ExpectWithin(options().close_timeout);
+    ExpectWithin(server_.options.close_timeout);
     if (outbox_.empty()) HalfClose();
     Discard();
     NotifyClosed();
@@ -503,7 +370,7 @@ class WebSocketConnection final : public Connection, public Socket {
   void Queue(Frames frames) {
     outbox_.Append(std::move(frames), Clock::now());
     if (!waits_for_room_) Flush();
-    if (phase_ == Phase::kOpen && outbox_.queued_bytes() > options().max_queued_bytes) {
+    if (phase_ == Phase::kOpen && outbox_.cost() > server_.options.max_queued_bytes) {
       CloseSlowReader();
     }
   }
@@ -515,7 +382,7 @@ class WebSocketConnection final : public Connection, public Socket {
       outbox_.Clear();
       if (!closing()) {
         phase_ = Phase::kClosing;
-        ExpectWithin(options().close_timeout);
+        ExpectWithin(server_.options.close_timeout);
       }
       return;
     }
@@ -543,6 +410,7 @@ class WebSocketConnection final : public Connection, public Socket {
     handler->OnClosed(close_code_ == 0 ? kAbnormal : close_code_);
   }
 
+  const Server& server_;
   websocket::stream<OutboxStream, false> ws_;
   std::unique_ptr<SocketHandler> handler_;
   beast::flat_buffer input_;
@@ -561,12 +429,10 @@ void OutboxStream::Take(std::string bytes) {
 // Requests are taken one at a time, so pipelined ones are answered in order.
 class HttpConnection final : public Connection {
  public:
-  HttpConnection(BeastTransport& transport, TcpSocket socket, std::string remote_address)
-      : Connection(transport),
-        socket_(std::move(socket)),
-        remote_address_(std::move(remote_address)) {}
+  HttpConnection(Server& server, TcpSocket socket, std::string remote_address)
+      : server_(server), socket_(std::move(socket)), remote_address_(std::move(remote_address)) {}
 
-  void Start() { AwaitRequest(options().handshake_timeout); }
+  void Start() { AwaitRequest(server_.options.handshake_timeout); }
 
   void Respond(HttpResponse response) {
     if (!gone() && phase_ == Phase::kAnswering) Write(std::move(response), keep_alive_);
@@ -575,8 +441,8 @@ class HttpConnection final : public Connection {
   void Sweep(Clock::time_point now) override {
     if (!overdue(now)) return;
     if (phase_ == Phase::kReading) {
-      WriteAndForget(socket_.native_handle(),
-                     ErrorResponse(408, "request_timeout", "the request took too long to arrive"));
+      SendAndForget(socket_, Serialize(ErrorResponse(408, "request_timeout",
+                                                     "the request took too long to arrive")));
       Leave();
     } else if (phase_ == Phase::kIdle) {
       Leave();
@@ -587,7 +453,7 @@ class HttpConnection final : public Connection {
 
   void Drop() override { Leave(); }
 
-  void CloseIfIdleHttp() override {
+  void LeaveIfIdle() override {
     if (phase_ == Phase::kIdle) Leave();
   }
 
@@ -611,10 +477,12 @@ class HttpConnection final : public Connection {
 
   void Read() {
     phase_ = Phase::kReading;
-    ExpectWithin(options().request_timeout);
+    ExpectWithin(server_.options.request_timeout);
+    version_ = 11;
+    is_head_ = false;
     parser_.emplace();
-    parser_->header_limit(static_cast<uint32_t>(options().max_header_bytes));
-    parser_->body_limit(options().max_body_bytes);
+    parser_->header_limit(static_cast<uint32_t>(server_.options.max_header_bytes));
+    parser_->body_limit(server_.options.max_body_bytes);
     http::async_read_header(socket_, input_, *parser_,
                             [this, self = shared_from_this()](ErrorCode error, size_t /*size*/) {
                               if (!gone()) OnHeader(error);
@@ -626,9 +494,7 @@ class HttpConnection final : public Connection {
     if (parser_->is_done()) return OnRequest();
     if (beast::iequals(parser_->get()[http::field::expect], "100-continue")) {
       // Nothing else is being written. If this is lost, the client sends its body after a while.
-      constexpr absl::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-      [[maybe_unused]] const ssize_t sent = ::send(socket_.native_handle(), kContinue.data(),
-                                                   kContinue.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      SendAndForget(socket_, "HTTP/1.1 100 Continue\r\n\r\n");
     }
     http::async_read(socket_, input_, *parser_,
                      [this, self = shared_from_this()](ErrorCode read_error, size_t /*size*/) {
@@ -641,13 +507,14 @@ class HttpConnection final : public Connection {
   void OnReadError(ErrorCode error) {
     static const auto& kHttpErrors = http::make_error_code(http::error::end_of_stream).category();
     if (error == http::error::body_limit) {
-      Write(ErrorResponse(413, "too_large",
-                          absl::StrCat("the body may have ", options().max_body_bytes, " bytes")),
+      Write(ErrorResponse(
+                413, "too_large",
+                absl::StrCat("the body may have ", server_.options.max_body_bytes, " bytes")),
             false);
     } else if (error == http::error::header_limit) {
       Write(ErrorResponse(
                 431, "headers_too_large",
-                absl::StrCat("the headers may have ", options().max_header_bytes, " bytes")),
+                absl::StrCat("the headers may have ", server_.options.max_header_bytes, " bytes")),
             false);
     } else if (error.category() == kHttpErrors && error != http::error::end_of_stream &&
                error != http::error::partial_message) {
@@ -659,7 +526,7 @@ class HttpConnection final : public Connection {
   }
 
   void OnRequest() {
-    deadline_ = kNever;
+    ExpectNothing();
     const bool chunked = parser_->chunked();
     BeastRequest message = parser_->release();
     parser_.reset();
@@ -675,21 +542,21 @@ class HttpConnection final : public Connection {
     if (hosts > 1 || (hosts == 0 && version_ >= 11)) {
       return Write(ErrorResponse(400, "invalid_request", "one Host header is required"), false);
     }
-    if (!admitted_) admitted_ = transport_->Admit();
-    if (AsksForWebSocket(message)) return Upgrade(message);
-    if (!admitted_) return Write(OverloadResponse(), false);
+    const bool admitted = Admit();
+    if (AsksForWebSocket(message)) return Upgrade(message, admitted);
+    if (!admitted) return Write(OverloadResponse(), false);
     phase_ = Phase::kAnswering;
-    transport_->handler().OnRequest(PlainRequest(message, remote_address_),
-                                    PendingResponse(weak_from_this()));
+    server_.handler.OnRequest(PlainRequest(message, remote_address_),
+                              PendingResponse(weak_from_this()));
   }
 
-  void Upgrade(BeastRequest& message) {
+  void Upgrade(BeastRequest& message, bool admitted) {
     if (std::optional<HttpResponse> fault = HandshakeFault(message)) {
       return Write(std::move(*fault), keep_alive_);
     }
     UpgradeDecision decision;
-    if (admitted_) {
-      decision = transport_->handler().OnUpgrade(PlainRequest(message, remote_address_));
+    if (admitted) {
+      decision = server_.handler.OnUpgrade(PlainRequest(message, remote_address_));
       if (decision.handler == nullptr) return Write(std::move(decision.refusal), keep_alive_);
     } else {
       // A browser that offers subprotocols takes no socket without one, and would not see the code.
@@ -698,23 +565,23 @@ class HttpConnection final : public Connection {
         break;
       }
     }
-    auto upgraded = std::make_shared<WebSocketConnection>(*transport_, std::move(socket_),
+    auto upgraded = std::make_shared<WebSocketConnection>(server_, std::move(socket_),
                                                           beast::buffers_to_string(input_.cdata()),
                                                           std::move(decision.handler));
-    std::exchange(transport_, nullptr)->Replace(*this, upgraded);
+    PassTo(upgraded);
     upgraded->Start(message, decision.subprotocol);
   }
 
   void Write(HttpResponse response, bool keep_alive) {
-    keep_alive = keep_alive && !transport_->draining();
+    keep_alive = keep_alive && !server_.draining;
     phase_ = Phase::kWriting;
-    ExpectWithin(options().keep_alive_timeout);
+    ExpectWithin(server_.options.keep_alive_timeout);
     BeastResponse& message = response_.emplace();
     message.version(version_);
     message.result(static_cast<unsigned>(response.status));
     message.set(http::field::date,
                 absl::FormatTime("%a, %d %b %E4Y %H:%M:%S GMT", absl::Now(), absl::UTCTimeZone()));
-    message.set(http::field::server, options().server_name);
+    message.set(http::field::server, server_.options.server_name);
     for (const auto& [name, value] : response.headers) message.insert(name, value);
     message.keep_alive(keep_alive);
     if (response.status != 204 && response.status != 304) {
@@ -729,11 +596,11 @@ class HttpConnection final : public Connection {
                         if (gone()) return;
                         response_.reset();
                         if (error) return Leave();
-                        if (keep_alive && !transport_->draining()) {
-                          return AwaitRequest(options().keep_alive_timeout);
+                        if (keep_alive && !server_.draining) {
+                          return AwaitRequest(server_.options.keep_alive_timeout);
                         }
                         phase_ = Phase::kLingering;
-                        ExpectWithin(options().close_timeout);
+                        ExpectWithin(server_.options.close_timeout);
                         HalfClose();
                         Discard();
                       });
@@ -746,7 +613,10 @@ class HttpConnection final : public Connection {
         : connection_(std::move(connection)) {}
     PendingResponse(PendingResponse&&) = default;
     PendingResponse& operator=(PendingResponse&&) = delete;
-    ~PendingResponse() { (*this)(ErrorResponse(500, "internal", "the request was not answered")); }
+    ~PendingResponse() {
+      if (connection_.expired()) return;
+      (*this)(ErrorResponse(500, "internal", "the request was not answered"));
+    }
 
     void operator()(HttpResponse response) {
       if (const auto connection = std::exchange(connection_, {}).lock()) {
@@ -758,6 +628,7 @@ class HttpConnection final : public Connection {
     std::weak_ptr<Connection> connection_;
   };
 
+  Server& server_;
   TcpSocket socket_;
   const std::string remote_address_;
   Phase phase_ = Phase::kIdle;
@@ -769,177 +640,57 @@ class HttpConnection final : public Connection {
   bool keep_alive_ = false;
 };
 
-BeastTransport::BeastTransport(net::io_context& io, TransportOptions options,
-                               TransportHandler& handler)
-    : io_(io),
-      options_(std::move(options)),
-      handler_(handler),
-      acceptor_(io),
-      accept_timer_(io),
-      sweep_timer_(io) {
-  const auto shortest =
-      std::min({options_.max_queue_age, options_.handshake_timeout, options_.request_timeout,
-                options_.keep_alive_timeout, options_.ping_interval, options_.pong_timeout,
-                options_.close_timeout});
+std::chrono::milliseconds SweepInterval(const TransportOptions& options) {
   using std::chrono::milliseconds;
-  sweep_interval_ = std::clamp(shortest / 8, milliseconds(5), milliseconds(500));
+  const milliseconds shortest =
+      std::min({options.max_queue_age, options.handshake_timeout, options.request_timeout,
+                options.keep_alive_timeout, options.ping_interval, options.pong_timeout,
+                options.close_timeout});
+  return std::clamp(shortest / 8, milliseconds(5), milliseconds(500));
 }
 
-BeastTransport::~BeastTransport() {
-  alive_.reset();
-  StopAccepting();
-  while (!connections_.empty()) {
-    const std::shared_ptr<Connection> connection = connections_.back();
-    connection->Drop();
+class BeastTransport final : public Transport {
+ public:
+  BeastTransport(net::io_context& io, TransportOptions options, TransportHandler& handler)
+      : server_{std::move(options), handler},
+        connections_(io, SweepInterval(server_.options), server_.options.max_connections),
+        acceptor_(io, Serialize(OverloadResponse()),
+                  [this](TcpSocket socket, std::string remote_address) {
+                    OnConnection(std::move(socket), std::move(remote_address));
+                  }) {}
+
+  absl::StatusOr<uint16_t> Listen(absl::string_view address, bool share_port) override {
+    return acceptor_.Listen(address, share_port);
   }
-  if (spare_descriptor_ >= 0) ::close(spare_descriptor_);
-}
-
-absl::StatusOr<uint16_t> BeastTransport::Listen(absl::string_view address, bool share_port) {
-  const size_t colon = address.rfind(':');
-  absl::string_view host = address.substr(0, colon);
-  uint32_t port = 0;
-  if (colon == absl::string_view::npos || host.empty() ||
-      !absl::SimpleAtoi(address.substr(colon + 1), &port) || port > 0xffff) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot listen on \"", address, "\": HOST:PORT is needed"));
+  void StopAccepting() override { acceptor_.Stop(); }
+  void DrainHttp() override {
+    server_.draining = true;
+    connections_.RemoveIdle();
   }
-  if (host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  size_t connections() const override { return connections_.size(); }
 
-  ErrorCode error;
-  const auto failed = [&] {
-    acceptor_.close();
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on \"", address, "\": ", error.message()));
-  };
-  const auto found = Tcp::resolver(io_).resolve(std::string(host), std::to_string(port),
-                                                Tcp::resolver::passive, error);
-  if (error) return failed();
-  const Tcp::endpoint endpoint = *found.begin();
-  if (acceptor_.open(endpoint.protocol(), error)) return failed();
-  if (acceptor_.set_option(net::socket_base::reuse_address(true), error)) return failed();
-  const int on = 1;
-  if (share_port &&
-      ::setsockopt(acceptor_.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) {
-    error.assign(errno, boost::system::system_category());
-    return failed();
-  }
-  if (acceptor_.bind(endpoint, error)) return failed();
-  if (acceptor_.listen(net::socket_base::max_listen_connections, error)) return failed();
-  const Tcp::endpoint bound = acceptor_.local_endpoint(error);
-  if (error) return failed();
-  Accept();
-  return bound.port();
-}
-
-void BeastTransport::StopAccepting() {
-  ErrorCode ignored;
-  acceptor_.close(ignored);
-  accept_timer_.cancel();
-}
-
-void BeastTransport::Accept() {
-  if (spare_descriptor_ < 0) spare_descriptor_ = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  acceptor_.async_accept(
-      peer_, [this, alive = std::weak_ptr<char>(alive_)](ErrorCode error, TcpSocket socket) {
-        if (alive.expired() || !acceptor_.is_open()) return;
-        OnAccepted(error, std::move(socket));
-      });
-}
-
-void BeastTransport::OnAccepted(ErrorCode error, TcpSocket socket) {
-  if (error) {
-    // Of the errors of accept(2) only this one is about the connection and not about this process.
-    if (error == net::error::connection_aborted) return Accept();
-    if (!std::exchange(exhausted_, true)) {
-      LogWarning("cannot accept connections", {{"error", error.message()}});
+ private:
+  void OnConnection(TcpSocket socket, std::string remote_address) {
+    // Beyond the limit some more are let in, to be refused in words.
+    const size_t limit = server_.options.max_connections;
+    if (connections_.size() >= limit + std::max<size_t>(16, limit / 8)) {
+      SendAndForget(socket, Serialize(OverloadResponse()));
+      return;
     }
-    RefuseOne();
-    return PauseAccepting();
+    ErrorCode ignored;
+    socket.set_option(net::ip::tcp::no_delay(true), ignored);
+    socket.set_option(net::socket_base::send_buffer_size(server_.options.send_buffer_bytes),
+                      ignored);
+    const auto connection =
+        std::make_shared<HttpConnection>(server_, std::move(socket), std::move(remote_address));
+    connections_.Add(connection);
+    connection->Start();
   }
-  if (std::exchange(exhausted_, false)) LogInfo("accepting connections again");
-  // Beyond the limit some more are let in, to be refused in words.
-  const size_t most = options_.max_connections + std::max<size_t>(16, options_.max_connections / 8);
-  if (connections_.size() >= most) {
-    WriteAndForget(socket.native_handle(), OverloadResponse());
-    return Accept();
-  }
-  ErrorCode ignored;
-  socket.set_option(Tcp::no_delay(true), ignored);
-  socket.set_option(net::socket_base::send_buffer_size(options_.send_buffer_bytes), ignored);
-  const auto connection =
-      std::make_shared<HttpConnection>(*this, std::move(socket), AddressText(peer_.address()));
-  Add(connection);
-  connection->Start();
-  Accept();
-}
 
-void BeastTransport::RefuseOne() {
-  if (spare_descriptor_ < 0) return;
-  ::close(std::exchange(spare_descriptor_, -1));
-  // Asio has made the acceptor non-blocking.
-  const int fd = ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC);
-  if (fd >= 0) {
-    WriteAndForget(fd, OverloadResponse());
-    ::close(fd);
-  }
-}
-
-void BeastTransport::PauseAccepting() {
-  accept_timer_.expires_after(kAcceptPause);
-  accept_timer_.async_wait([this, alive = std::weak_ptr<char>(alive_)](ErrorCode) {
-    if (!alive.expired() && acceptor_.is_open()) Accept();
-  });
-}
-
-void BeastTransport::DrainHttp() {
-  draining_ = true;
-  for (const auto& connection : std::vector(connections_)) connection->CloseIfIdleHttp();
-}
-
-void BeastTransport::Add(std::shared_ptr<Connection> connection) {
-  connection->slot_ = connections_.size();
-  connections_.push_back(std::move(connection));
-  ArmSweep();
-}
-
-void BeastTransport::Remove(Connection& connection) {
-  if (connection.admitted_) --admitted_;
-  const size_t slot = connection.slot_;
-  std::swap(connections_[slot], connections_.back());
-  connections_[slot]->slot_ = slot;
-  connections_.pop_back();
-}
-
-void BeastTransport::Replace(Connection& connection, std::shared_ptr<Connection> upgraded) {
-  upgraded->slot_ = connection.slot_;
-  upgraded->admitted_ = connection.admitted_;
-  connections_[connection.slot_] = std::move(upgraded);
-}
-
-bool BeastTransport::Admit() {
-  if (admitted_ >= options_.max_connections) return false;
-  ++admitted_;
-  return true;
-}
-
-void BeastTransport::ArmSweep() {
-  if (sweeping_ || connections_.empty()) return;
-  sweeping_ = true;
-  sweep_timer_.expires_after(sweep_interval_);
-  sweep_timer_.async_wait([this, alive = std::weak_ptr<char>(alive_)](ErrorCode) {
-    if (alive.expired()) return;
-    const auto now = Clock::now();
-    // Backwards, since one that leaves is replaced by the last one, which has had its turn then.
-    for (size_t slot = connections_.size(); slot-- > 0;) {
-      if (slot >= connections_.size()) continue;
-      const std::shared_ptr<Connection> connection = connections_[slot];
-      connection->Sweep(now);
-    }
-    sweeping_ = false;
-    ArmSweep();
-  });
-}
+  Server server_;
+  ConnectionSet connections_;
+  Acceptor acceptor_;
+};
 
 }  // namespace
 

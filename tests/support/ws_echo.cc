@@ -11,7 +11,8 @@ ABSL_FLAG(std::string, listen, "127.0.0.1:0", "address to listen on; port 0 pick
 namespace agentdesk::gateway {
 namespace {
 
-// Sends back each message as it came, so that conformance clients see the transport and nothing else.
+// Sends back each message as it came, so that conformance clients see the transport and nothing
+// else.
 class Echo final : public SocketHandler {
  public:
   void OnOpen(Socket& socket) override { socket_ = &socket; }

@@ -1,0 +1,355 @@
+// How WebSockets end, and what keeps slow, dead and surplus peers from harming the others.
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "tests/support/raw_client.h"
+#include "tests/support/transport_server.h"
+
+namespace agentdesk::testing {
+namespace {
+
+using gateway::Frames;
+using gateway::MakeFrame;
+using gateway::Socket;
+using gateway::Transport;
+using std::chrono::milliseconds;
+
+constexpr int kSmallBuffer = 4096;
+
+// A frame of a known size that tells its place.
+Frames NumberedFrame(int64_t number, size_t size = 1000) {
+  std::string payload = absl::StrCat(number, ":");
+  payload.resize(size, 'x');
+  Frames frames = MakeFrame(payload);
+  frames.sequence = number;
+  return frames;
+}
+
+int64_t NumberOf(const ReceivedFrame& frame) { return std::stoll(frame.payload); }
+
+// Limits that a test meets soon. What a test does not ask for stays far away.
+gateway::TransportOptions QuickOptions() {
+  gateway::TransportOptions options;
+  options.send_buffer_bytes = kSmallBuffer;
+  options.close_timeout = milliseconds(200);
+  return options;
+}
+
+// Sends numbered frames to the only socket until the transport closes it; returns how many.
+int64_t SendUntilClosed(TransportServer& server) {
+  int64_t sent = 0;
+  server.Run([&](Transport&) {
+    Socket& socket = *server.sockets().at(0);
+    // Once it is closing, Send does nothing and the queue no longer grows.
+    size_t before = 0;
+    do {
+      before = socket.queued_bytes();
+      socket.Send(NumberedFrame(++sent));
+    } while (sent < 1000 || socket.queued_bytes() > before);
+  });
+  return sent;
+}
+
+TEST(TransportSocketTest, SlowReaderThatReadsOnMeetsWholeFramesAndTheReason) {
+  gateway::TransportOptions options = QuickOptions();
+  options.close_timeout = std::chrono::seconds(10);
+  options.max_queued_bytes = 100 * 1000;
+  TransportServer server(options);
+  RawClient client(server.port(), kSmallBuffer);
+  ASSERT_TRUE(client.Handshake());
+  ASSERT_TRUE(server.WaitForSockets(1));
+  const int64_t sent = SendUntilClosed(server);
+
+  int64_t received = 0;
+  std::optional<ReceivedFrame> frame = client.ReadFrame();
+  for (; frame && frame->first_byte == kTextFrame; frame = client.ReadFrame()) {
+    EXPECT_EQ(NumberOf(*frame), ++received);
+    EXPECT_EQ(frame->payload.size(), 1000u);
+  }
+  EXPECT_GT(received, 0);
+  EXPECT_LT(received, sent) << "what was queued is dropped";
+  ASSERT_TRUE(frame);
+  EXPECT_EQ(frame->close_code(), 4430);
+  client.SendFrame(kCloseFrame, frame->payload);
+  EXPECT_EQ(client.ReadToEnd(), Ending::kClosed);
+  EXPECT_EQ(server.WaitForClosed(), 4430);
+}
+
+TEST(TransportSocketTest, SlowReaderThatDoesNotReadIsReset) {
+  gateway::TransportOptions options = QuickOptions();
+  options.max_queued_bytes = 100 * 1000;
+  TransportServer server(options);
+  RawClient client(server.port(), kSmallBuffer);
+  ASSERT_TRUE(client.Handshake());
+  ASSERT_TRUE(server.WaitForSockets(1));
+  SendUntilClosed(server);
+  EXPECT_TRUE(client.WaitForReset());
+  EXPECT_EQ(server.WaitForClosed(), 4430);
+  EXPECT_TRUE(server.WaitUntil([](Transport& t) { return t.connections() == 0; }));
+}
+
+TEST(TransportSocketTest, BytesThatWaitTooLongCloseTheSocket) {
+  gateway::TransportOptions options = QuickOptions();
+  options.max_queued_bytes = 64 << 20;
+  options.max_queue_age = milliseconds(100);
+  TransportServer server(options);
+  RawClient client(server.port(), kSmallBuffer);
+  ASSERT_TRUE(client.Handshake());
+  ASSERT_TRUE(server.WaitForSockets(1));
+  server.Run([&](Transport&) { server.sockets()[0]->Send(NumberedFrame(1, 1 << 20)); });
+  // It goes on sending, which proves nothing about its reading.
+  client.SendFrame(kTextFrame, "still here");
+  EXPECT_EQ(server.WaitForClosed(), 4430);
+  EXPECT_TRUE(client.WaitForReset());
+}
+
+TEST(TransportSocketTest, PositionMovesOnlyAsTheKernelTakesTheBytes) {
+  TransportServer server(QuickOptions());
+  RawClient client(server.port(), kSmallBuffer);
+  ASSERT_TRUE(client.Handshake());
+  ASSERT_TRUE(server.WaitForSockets(1));
+  constexpr int64_t kFrames = 500;
+  server.Run([&](Transport&) {
+    Socket& socket = *server.sockets()[0];
+    socket.Send(NumberedFrame(1));
+    EXPECT_EQ(socket.written_sequence(), 1) << "an idle socket is written to at once";
+    EXPECT_EQ(socket.queued_bytes(), 0u);
+    for (int64_t number = 2; number <= kFrames; ++number) socket.Send(NumberedFrame(number));
+    EXPECT_LT(socket.written_sequence(), kFrames);
+    EXPECT_GT(socket.queued_bytes(), 0u);
+    EXPECT_EQ(server.drained(), 0);
+  });
+  for (int64_t number = 1; number <= kFrames; ++number) {
+    const auto frame = client.ReadFrame();
+    ASSERT_TRUE(frame);
+    EXPECT_EQ(NumberOf(*frame), number);
+  }
+  EXPECT_TRUE(server.WaitUntil([&](Transport&) {
+    return server.drained() == 1 && server.sockets()[0]->written_sequence() == kFrames;
+  }));
+}
+
+// Beast writes pongs by itself. They must never land within a frame of the hub's.
+TEST(TransportSocketTest, PongsAndBroadcastsNeverMix) {
+  gateway::TransportOptions options = QuickOptions();
+  options.max_queued_bytes = 64 << 20;
+  TransportServer server(options);
+  RawClient client(server.port());
+  ASSERT_TRUE(client.Handshake());
+  ASSERT_TRUE(server.WaitForSockets(1));
+  constexpr int kPings = 2000;
+  constexpr int64_t kFrames = 5000;
+  std::thread pinging([&] {
+    for (int i = 0; i < kPings; ++i) client.SendFrame(kPingFrame, absl::StrCat("ping ", i));
+  });
+  std::thread publishing([&] {
+    for (int64_t number = 1; number <= kFrames;) {
+      server.Run([&](Transport&) {
+        for (int i = 0; i < 50; ++i, ++number) {
+          server.sockets()[0]->Send(NumberedFrame(number, 100 + static_cast<size_t>(number) % 900));
+        }
+      });
+    }
+  });
+  int pongs = 0;
+  int64_t texts = 0;
+  while (pongs < kPings || texts < kFrames) {
+    const auto frame = client.ReadFrame();
+    if (!frame) {
+      ADD_FAILURE() << "ended after " << texts << " texts and " << pongs << " pongs";
+      break;
+    }
+    if (frame->first_byte == kPongFrame) {
+      ASSERT_EQ(frame->payload, absl::StrCat("ping ", pongs));
+      ++pongs;
+    } else {
+      ASSERT_EQ(frame->first_byte, kTextFrame);
+      ASSERT_EQ(NumberOf(*frame), ++texts);
+    }
+  }
+  pinging.join();
+  publishing.join();
+}
+
+TEST(TransportSocketTest, PingingWithoutReadingIsBoundedToo) {
+  gateway::TransportOptions options = QuickOptions();
+  options.max_queued_bytes = 100 * 1000;
+  TransportServer server(options);
+  RawClient client(server.port(), kSmallBuffer);
+  ASSERT_TRUE(client.Handshake());
+  std::string pings;
+  for (int i = 0; i < 100; ++i) pings += ClientFrame(kPingFrame, "");
+  while (client.Send(pings)) {
+  }
+  EXPECT_EQ(server.WaitForClosed(), 4430);
+}
+
+TEST(TransportSocketTest, CloseComesAfterWhatIsQueued) {
+  TransportServer::Hooks hooks;
+  hooks.on_text = [](Socket& socket, absl::string_view) {
+    for (int64_t number = 1; number <= 500; ++number) socket.Send(NumberedFrame(number));
+    socket.Close(1012, "restart");
+    socket.Close(1000, "ignored");
+    socket.Send(NumberedFrame(501));
+  };
+  gateway::TransportOptions options = QuickOptions();
+  options.close_timeout = std::chrono::seconds(10);
+  TransportServer server(options, hooks);
+  RawClient client(server.port(), kSmallBuffer);
+  ASSERT_TRUE(client.Handshake());
+  client.SendFrame(kTextFrame, "go");
+  for (int64_t number = 1; number <= 500; ++number) {
+    const auto frame = client.ReadFrame();
+    ASSERT_TRUE(frame);
+    ASSERT_EQ(NumberOf(*frame), number);
+  }
+  const auto close = client.ReadFrame();
+  ASSERT_TRUE(close);
+  EXPECT_EQ(close->close_code(), 1012);
+  EXPECT_EQ(close->close_reason(), "restart");
+  // A ping and a text that cross the close are not answered.
+  client.SendFrame(kPingFrame, "crossing");
+  client.SendFrame(kTextFrame, "crossing");
+  client.SendFrame(kCloseFrame, ClosePayload(1012));
+  EXPECT_FALSE(client.ReadFrame());
+  EXPECT_EQ(client.ending(), Ending::kClosed);
+  EXPECT_EQ(server.WaitForClosed(), 1012);
+}
+
+TEST(TransportSocketTest, CloseThatIsNotAnsweredEndsAnyway) {
+  TransportServer::Hooks hooks;
+  hooks.on_open = [](Socket& socket) { socket.Close(4401, "log in", true); };
+  TransportServer server(QuickOptions(), hooks);
+  RawClient client(server.port());
+  ASSERT_TRUE(client.Handshake());
+  const auto close = client.ReadFrame();
+  ASSERT_TRUE(close);
+  EXPECT_EQ(close->close_code(), 4401);
+  EXPECT_EQ(client.ReadToEnd(), Ending::kReset);
+  EXPECT_EQ(server.WaitForClosed(), 4401);
+}
+
+TEST(TransportSocketTest, CloseOfTheClientIsReported) {
+  TransportServer server;
+  for (const int code : {1000, 1001, 4000}) {
+    RawClient client(server.port());
+    ASSERT_TRUE(client.Handshake());
+    client.SendFrame(kCloseFrame, ClosePayload(code));
+    EXPECT_EQ(server.WaitForClosed(), code);
+  }
+  RawClient without_code(server.port());
+  ASSERT_TRUE(without_code.Handshake());
+  without_code.SendFrame(kCloseFrame, "");
+  EXPECT_EQ(server.WaitForClosed(), 1005);
+  RawClient without_close(server.port());
+  ASSERT_TRUE(without_close.Handshake());
+  without_close.HalfClose();
+  EXPECT_EQ(server.WaitForClosed(), 1006);
+  RawClient aborted(server.port());
+  ASSERT_TRUE(aborted.Handshake());
+  ASSERT_TRUE(server.WaitForSockets(1));
+  aborted.Abort();
+  EXPECT_EQ(server.WaitForClosed(), 1006);
+}
+
+TEST(TransportSocketTest, SendingToALostPeerEndsOnceAndNotWithinSend) {
+  TransportServer server;
+  RawClient client(server.port());
+  ASSERT_TRUE(client.Handshake());
+  ASSERT_TRUE(server.WaitForSockets(1));
+  server.Run([&](Transport&) {
+    Socket& socket = *server.sockets()[0];
+    client.Abort();
+    for (int64_t number = 1; number <= 1000; ++number) socket.Send(NumberedFrame(number));
+    EXPECT_EQ(server.sockets().size(), 1u) << "OnClosed came within Send";
+    socket.Close(1000, "too late");
+  });
+  EXPECT_EQ(server.WaitForClosed(), 1006);
+  EXPECT_TRUE(server.WaitUntil([](Transport& t) { return t.connections() == 0; }));
+}
+
+TEST(TransportSocketTest, PeerThatDoesNotAnswerPingsIsDropped) {
+  gateway::TransportOptions options = QuickOptions();
+  options.ping_interval = milliseconds(40);
+  options.pong_timeout = milliseconds(200);
+  TransportServer server(options);
+  RawClient silent(server.port());
+  ASSERT_TRUE(silent.Handshake());
+  EXPECT_EQ(server.WaitForClosed(), 1006);
+  EXPECT_EQ(silent.ReadToEnd(), Ending::kReset);
+
+  RawClient answering(server.port());
+  ASSERT_TRUE(answering.Handshake());
+  // Three times as long as the silent one was given.
+  for (int i = 0; i < 15; ++i) {
+    const auto ping = answering.ReadFrame();
+    ASSERT_TRUE(ping);
+    ASSERT_EQ(ping->first_byte, kPingFrame);
+    ASSERT_TRUE(answering.SendFrame(kPongFrame, ping->payload));
+  }
+  server.Run([](Transport& transport) { EXPECT_EQ(transport.connections(), 1u); });
+}
+
+TEST(TransportSocketTest, SurplusConnectionsAreToldSo) {
+  gateway::TransportOptions options = QuickOptions();
+  options.max_connections = 2;
+  TransportServer server(options);
+  RawClient first(server.port());
+  RawClient second(server.port());
+  ASSERT_TRUE(first.Handshake());
+  ASSERT_TRUE(second.Handshake());
+
+  RawClient socket(server.port());
+  ASSERT_TRUE(socket.Handshake("Sec-WebSocket-Protocol: agentdesk.v1\r\n"));
+  const auto close = socket.ReadFrame();
+  ASSERT_TRUE(close);
+  EXPECT_EQ(close->close_code(), 1013);
+  EXPECT_EQ(close->close_reason(), "too many connections, retry in 5 s");
+  RawClient request(server.port());
+  request.Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  const ReceivedResponse response = request.ReadResponse();
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(response.Header("Retry-After"), "5");
+
+  // However many come, those beyond are not kept.
+  std::vector<std::unique_ptr<RawClient>> crowd;
+  for (int i = 0; i < 40; ++i) crowd.push_back(std::make_unique<RawClient>(server.port()));
+  EXPECT_EQ(crowd.back()->ReadResponse().status, 503);
+  server.Run([](Transport& transport) { EXPECT_LE(transport.connections(), 18u); });
+  crowd.clear();
+
+  first.SendFrame(kCloseFrame, ClosePayload(1000));
+  EXPECT_EQ(first.ReadFrame()->close_code(), 1000);
+  first.Abort();
+  EXPECT_TRUE(server.WaitUntil([](Transport& t) { return t.connections() == 1; }));
+  RawClient third(server.port());
+  ASSERT_TRUE(third.Handshake());
+  third.SendFrame(kTextFrame, "hello");
+  EXPECT_EQ(third.ReadFrame()->payload, "hello");
+}
+
+TEST(TransportSocketTest, DestructionClosesEverySocketOnce) {
+  TransportServer server;
+  RawClient open(server.port());
+  RawClient closing(server.port());
+  RawClient handshaking(server.port());
+  RawClient requesting(server.port());
+  ASSERT_TRUE(open.Handshake());
+  ASSERT_TRUE(closing.Handshake());
+  ASSERT_TRUE(server.WaitForSockets(2));
+  server.Run([&](Transport&) { server.sockets()[1]->Close(1012, "restart"); });
+  handshaking.Send("GET /ws HTTP/1.1\r\nHost");
+  requesting.Send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab");
+  ASSERT_TRUE(server.WaitUntil([](Transport& t) { return t.connections() == 4; }));
+  server.Shutdown();
+  EXPECT_EQ(server.closed_count(), 2u);
+  EXPECT_TRUE(server.sockets().empty());
+}
+
+}  // namespace
+}  // namespace agentdesk::testing

@@ -1,0 +1,125 @@
+#include "ws_gateway/connection_set.h"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace agentdesk::gateway {
+namespace {
+
+namespace net = boost::asio;
+using ErrorCode = boost::system::error_code;
+
+}  // namespace
+
+bool Connection::Admit() {
+  if (!admitted_ && set_->admitted_ < set_->max_admitted_) {
+    admitted_ = true;
+    ++set_->admitted_;
+  }
+  return admitted_;
+}
+
+void Connection::PassTo(std::shared_ptr<Connection> successor) {
+  successor->set_ = std::exchange(set_, nullptr);
+  successor->slot_ = slot_;
+  successor->admitted_ = admitted_;
+  ConnectionSet& set = *successor->set_;
+  set.connections_[slot_] = std::move(successor);
+}
+
+void Connection::Leave() {
+  if (gone()) return;
+  ErrorCode ignored;
+  socket().close(ignored);
+  std::exchange(set_, nullptr)->Remove(*this);
+}
+
+void Connection::Reset() {
+  if (gone()) return;
+  ErrorCode ignored;
+  socket().set_option(net::socket_base::linger(true, 0), ignored);
+  Leave();
+}
+
+void Connection::HalfClose() {
+  ErrorCode ignored;
+  socket().shutdown(net::socket_base::shutdown_send, ignored);
+}
+
+void Connection::Discard() {
+  socket().async_wait(net::socket_base::wait_read,
+                      [this, self = shared_from_this()](ErrorCode error) {
+                        if (gone()) return;
+                        if (error || !DiscardSome()) return Leave();
+                        Discard();
+                      });
+}
+
+// False: the peer has closed, or is lost.
+bool Connection::DiscardSome() {
+  constexpr int kMaxReads = 16;  // then the others get their turn
+  std::array<char, 16 * 1024> bytes;
+  for (int i = 0; i < kMaxReads; ++i) {
+    const ssize_t size = ::recv(socket().native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+    if (size < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+    if (size == 0) return false;
+  }
+  return true;
+}
+
+ConnectionSet::ConnectionSet(net::io_context& io, std::chrono::milliseconds sweep_interval,
+                             size_t max_admitted)
+    : sweep_interval_(sweep_interval), max_admitted_(max_admitted), timer_(io) {}
+
+ConnectionSet::~ConnectionSet() {
+  while (!connections_.empty()) {
+    const std::shared_ptr<Connection> connection = connections_.back();
+    connection->Drop();
+  }
+}
+
+void ConnectionSet::Add(std::shared_ptr<Connection> connection) {
+  connection->set_ = this;
+  connection->slot_ = connections_.size();
+  connections_.push_back(std::move(connection));
+  ArmSweep();
+}
+
+void ConnectionSet::RemoveIdle() {
+  for (const auto& connection : std::vector(connections_)) connection->LeaveIfIdle();
+}
+
+void ConnectionSet::Remove(Connection& connection) {
+  if (connection.admitted_) --admitted_;
+  const size_t slot = connection.slot_;
+  std::swap(connections_[slot], connections_.back());
+  connections_[slot]->slot_ = slot;
+  connections_.pop_back();
+}
+
+void ConnectionSet::ArmSweep() {
+  if (armed_ || connections_.empty()) return;
+  armed_ = true;
+  timer_.expires_after(sweep_interval_);
+  timer_.async_wait([this, alive = std::weak_ptr<char>(alive_)](ErrorCode) {
+    if (alive.expired()) return;
+    armed_ = false;
+    Sweep();
+    ArmSweep();
+  });
+}
+
+void ConnectionSet::Sweep() {
+  const auto now = Connection::Clock::now();
+  // Backwards: in the place of one that leaves comes the last one, which has had its turn then.
+  for (size_t slot = connections_.size(); slot-- > 0;) {
+    if (slot >= connections_.size()) continue;
+    const std::shared_ptr<Connection> connection = connections_[slot];
+    connection->Sweep(now);
+  }
+}
+
+}  // namespace agentdesk::gateway

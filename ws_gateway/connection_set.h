@@ -1,0 +1,106 @@
+#ifndef AGENTDESK_WS_GATEWAY_CONNECTION_SET_H_
+#define AGENTDESK_WS_GATEWAY_CONNECTION_SET_H_
+
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "ws_gateway/tcp.h"
+
+namespace agentdesk::gateway {
+
+class ConnectionSet;
+
+// An accepted socket in a ConnectionSet: how it ends, and its deadline.
+//
+// The set owns it, and so does each of its asynchronous operations, whose buffers are within it:
+// Asio calls back after a cancellation too, when the set and all else may be gone. Then gone()
+// holds, and nothing but the members may be touched.
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  Connection() = default;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  virtual ~Connection() = default;
+
+  // Called again and again: do what is due by `now`.
+  virtual void Sweep(Clock::time_point now) = 0;
+  // End now; the set is being destroyed.
+  virtual void Drop() = 0;
+  // Leave the set unless there is something to be done first.
+  virtual void LeaveIfIdle() {}
+
+ protected:
+  static constexpr auto kNever = Clock::time_point::max();
+
+  virtual TcpSocket& socket() = 0;
+
+  bool gone() const { return set_ == nullptr; }
+  void ExpectWithin(std::chrono::milliseconds timeout) { deadline_ = Clock::now() + timeout; }
+  void ExpectNothing() { deadline_ = kNever; }
+  bool overdue(Clock::time_point now) const { return now >= deadline_; }
+
+  // Counts this connection against the set's limit; false: there are too many. Once is enough.
+  bool Admit();
+  // Gives `successor` this connection's place, once its socket has been moved there.
+  void PassTo(std::shared_ptr<Connection> successor);
+
+  // Closes the socket and leaves the set. The caller holds a reference to *this, here and below.
+  void Leave();
+  // The same with a reset, so that the kernel keeps nothing for a peer that does not listen.
+  void Reset();
+  void HalfClose();
+  // Discards what arrives until the peer closes, then leaves. To close with unread input would be a
+  // reset, which overtakes what was written last: the peer would never learn why.
+  void Discard();
+
+ private:
+  friend class ConnectionSet;
+
+  bool DiscardSome();
+
+  ConnectionSet* set_ = nullptr;
+  size_t slot_ = 0;
+  bool admitted_ = false;
+  Clock::time_point deadline_ = kNever;
+};
+
+// The open connections of one thread and the one timer that serves them all: at any number, a sweep
+// costs less than a timer for each.
+class ConnectionSet {
+ public:
+  // `io` must outlive the set.
+  ConnectionSet(boost::asio::io_context& io, std::chrono::milliseconds sweep_interval,
+                size_t max_admitted);
+  // Drops every connection.
+  ~ConnectionSet();
+
+  void Add(std::shared_ptr<Connection> connection);
+  void RemoveIdle();
+  size_t size() const { return connections_.size(); }
+
+ private:
+  friend class Connection;
+
+  void Remove(Connection& connection);
+  void ArmSweep();
+  void Sweep();
+
+  const std::chrono::milliseconds sweep_interval_;
+  const size_t max_admitted_;
+  boost::asio::steady_timer timer_;
+  bool armed_ = false;
+  size_t admitted_ = 0;
+  // Each connection knows its slot; removal moves the last one there.
+  std::vector<std::shared_ptr<Connection>> connections_;
+  // The timer's callback may run after the destructor; this tells it.
+  std::shared_ptr<char> alive_ = std::make_shared<char>();
+};
+
+}  // namespace agentdesk::gateway
+
+#endif  // AGENTDESK_WS_GATEWAY_CONNECTION_SET_H_
