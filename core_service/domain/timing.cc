@@ -1,6 +1,7 @@
 #include "core_service/domain/timing.h"
 
 #include <cstdint>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
@@ -17,6 +18,13 @@ bool WellFormed(const google::protobuf::Duration& duration) {
   const bool signs_differ = (duration.seconds() < 0 && duration.nanos() > 0) ||
                             (duration.seconds() > 0 && duration.nanos() < 0);
   return !signs_differ && duration.nanos() > -kNanosPerSecond && duration.nanos() < kNanosPerSecond;
+}
+
+// `366 days` rather than `8784h`.
+std::string Readable(absl::Duration duration) {
+  const int64_t days = duration / absl::Hours(24);
+  return days > 0 && duration == days * absl::Hours(24) ? absl::StrCat(days, " days")
+                                                        : absl::FormatDuration(duration);
 }
 
 }  // namespace
@@ -36,9 +44,8 @@ absl::Status CheckDuration(absl::string_view field, const google::protobuf::Dura
   }
   const absl::Duration value = FromProto(duration);
   if (value < min || value > max) {
-    return InvalidField(
-        field, absl::StrCat("must be ", absl::FormatDuration(min), " to ",
-                            absl::FormatDuration(max), ", is ", absl::FormatDuration(value)));
+    return InvalidField(field, absl::StrCat("must be ", Readable(min), " to ", Readable(max),
+                                            ", is ", absl::FormatDuration(value)));
   }
   return absl::OkStatus();
 }
