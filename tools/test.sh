@@ -75,7 +75,7 @@ step 'install' tools/install.sh
 step 'lint' tools/lint.sh
 preset release
 preset tsan
-preset asan -L 'unit|conformance|smoke'
+preset asan -LE release_only
 step 'thread safety' tools/lint.sh thread-safety
 if [[ $all = 1 ]]; then
   step 'clang-tidy' tools/lint.sh clang-tidy

@@ -28,18 +28,26 @@ CORE_ROOMS = {
 }
 GATEWAY_ROOMS = {
     "frame": set(),
-    "client_protocol": set(),
     "event_json": {"frame"},
-    "commands": set(),
+    "client_protocol": {"event_json"},
+    "commands": {"client_protocol", "event_json"},
     "transport": {"frame"},
-    "connection": {"client_protocol", "commands", "transport"},
-    "hub": {"connection", "event_json"},
-    "shard": {"hub"},
-    "http": {"client_protocol", "commands", "transport"},
-    "upstream": {"event_json", "shard", "commands"},
+    "connection": {"client_protocol", "commands", "event_json", "transport"},
+    "hub": {"connection", "client_protocol", "event_json"},
+    "http": {"client_protocol", "commands", "event_json", "transport"},
+    "shard": {"hub", "connection", "http", "client_protocol", "commands", "event_json", "transport"},
+    "upstream": {"event_json", "client_protocol", "shard", "commands"},
 }
 # Files of the gateway that are not named after their room.
-GATEWAY_FILES = {"outbox": "transport"}
+GATEWAY_FILES = {
+    "json_writer": "event_json", "resource_json": "event_json",
+    "field_reader": "client_protocol", "server_message": "client_protocol",
+    "close_code": "client_protocol", "origin": "client_protocol",
+    "trace_context": "client_protocol",
+    "acceptor": "transport", "connection_set": "transport", "outbox": "transport",
+    "tcp": "transport",
+    "event_cursor": "connection", "recent_events": "connection",
+}
 # These sit on top of their service and see all of it.
 TOP_FILES = {"main", "config"}
 

@@ -1,0 +1,122 @@
+"""kill -9 of the core at random moments under concurrent writes (P1, P2, P3, P9; rows 1 and 4)."""
+
+import random
+import threading
+import time
+import unittest
+
+import grpc
+import oracle
+from agentdesk_test import SCALE, DeskTestCase, wait_until
+from desk_client import DeskClient, Subscriber, new_id, ticket_pb2
+from ws_client import Browser
+
+ROUNDS = 20 * SCALE
+RETRY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+class Producer(threading.Thread):
+    """Creates tickets; repeats each under its request id until it is acknowledged."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(daemon=True)
+        self.acknowledged: list[tuple[int, str]] = []
+        self.names: list[str] = []
+        self.repeats = 0
+        self.problem = ""
+        self._address = address
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        client = DeskClient(self._address)
+        while not self._stopping.is_set() and not self.problem:
+            self._create(client)
+        client.close()
+
+    def _create(self, client: DeskClient) -> None:
+        name = new_id()
+        request = ticket_pb2.CreateTicketRequest(ticket_name=name, request_id=name)
+        self.names.append(name)
+        while True:
+            try:
+                created = client.tickets.CreateTicket(request, timeout=10, wait_for_ready=True)
+            except grpc.RpcError as error:
+                if error.code() not in RETRY:
+                    self.problem = f"{error.code()} {error.details()}"
+                    return
+                self.repeats += 1
+                continue
+            self.acknowledged.append((created.sequence, created.ticket_id))
+            return
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.join(60)
+
+
+class CoreKillTest(DeskTestCase):
+    def test_acknowledged_is_durable_and_nothing_is_skipped_or_doubled(self) -> None:
+        seed = random.randrange(2**32)
+        print(f"seed {seed}, {ROUNDS} rounds of kill -9")
+        chance = random.Random(seed)
+        desk_id = self.desk.head().desk_id
+        producers = [Producer(self.core.address) for _ in range(4)]
+        followers = [Subscriber(self.core.address, desk_id) for _ in range(3)]
+        browsers = [Browser(self.gateway.address) for _ in range(3)]
+        for browser in browsers:
+            browser.ask({"type": "ping"})
+        for thread in (*producers, *followers):
+            thread.start()
+        recoveries = []
+        for _ in range(ROUNDS):
+            self.wait_for_acks(producers, chance.randrange(5, 60))
+            self.core.kill()
+            killed = time.monotonic()
+            self.core.start()
+            self.wait_for_acks(producers, 1)
+            recoveries.append(time.monotonic() - killed)
+        for producer in producers:
+            producer.stop()
+            self.assertEqual(producer.problem, "")
+        self.check(producers, followers, browsers)
+        recoveries.sort()
+        print(f"{sum(len(p.acknowledged) for p in producers)} writes acknowledged, "
+              f"{sum(p.repeats for p in producers)} repeated; first acknowledgement after a kill: "
+              f"median {recoveries[len(recoveries) // 2]:.2f} s, worst {recoveries[-1]:.2f} s")
+
+    def wait_for_acks(self, producers: list[Producer], more: int) -> None:
+        target = sum(len(p.acknowledged) for p in producers) + more
+
+        def enough() -> bool:
+            for producer in producers:
+                self.assertEqual(producer.problem, "")
+            return sum(len(p.acknowledged) for p in producers) >= target
+        wait_until(enough, f"{more} more acknowledged writes")
+
+    def check(self, producers, followers, browsers) -> None:
+        log = oracle.check_log(self.desk.log())
+        acknowledged = [ack for producer in producers for ack in producer.acknowledged]
+        oracle.check_durable(acknowledged, log)
+        self.assertEqual(len(acknowledged), len({ticket for _, ticket in acknowledged}))
+        names = [event.ticket_created.ticket.ticket_name for event in log.values()]
+        self.assertEqual(len(names), len(set(names)), "a repeat had no second effect")
+        self.assertLessEqual(set(names), {name for p in producers for name in p.names})
+        head = len(log)
+        truth = {n: event.SerializeToString(deterministic=True) for n, event in log.items()}
+        for follower in followers:
+            wait_until(lambda f=follower: f.up_to >= head, "the whole log")
+            follower.stop()
+            self.assertEqual(follower.refusals, [])
+            oracle.check_complete(follower.seen, 0, head)
+            oracle.check_same(follower.seen, truth)
+        # The gateway kept its browsers and sent exactly what they missed.
+        for browser in browsers:
+            browser.wait_for(lambda texts: len(texts) >= head + 1, "all broadcasts")
+            self.assertEqual(len(browser.texts), head + 1)
+            for text, name in zip(browser.texts[1:], names):
+                self.assertIn(name, text)
+            browser.close()
+
+
+if __name__ == "__main__":
+    unittest.main()

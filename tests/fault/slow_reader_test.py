@@ -1,0 +1,102 @@
+"""Slow readers harm only themselves (P8): two stop reading while others get 100,000 events."""
+
+import json
+import socket
+import threading
+import time
+import unittest
+
+from agentdesk_test import PATIENCE, DeskTestCase, wait_until
+from desk_client import agent_pb2, event_pb2
+from ws_client import BareSocket
+
+EVENTS = 100_000
+BATCH = 100
+MAX_RESIDENT = 256 * 1024 * 1024
+
+
+class Reader(threading.Thread):
+    """Reads as fast as it can; keeps how late each 100th event was."""
+
+    def __init__(self, gateway: str) -> None:
+        super().__init__(daemon=True)
+        self.connection = BareSocket(gateway)
+        self.numbers: list[int] = []
+        self.delays: list[float] = []
+        self.closed_with = b""
+
+    def run(self) -> None:
+        while len(self.numbers) < EVENTS:
+            opcode, payload = self.connection.read_frame()
+            if opcode == 9:
+                self.connection.send_frame(10, payload)
+                continue
+            if opcode == 8:
+                self.closed_with = payload
+                return
+            if b'"agent_message"' not in payload:
+                continue
+            content = json.loads(payload)["content"]
+            number, sent, _ = content.split(" ", 2)
+            self.numbers.append(int(number))
+            if int(number) % 100 == 0:
+                self.delays.append(time.monotonic() - float(sent))
+
+
+class SlowReaderTest(DeskTestCase):
+    def test_others_get_everything_and_memory_stays_bounded(self) -> None:
+        readers = [Reader(self.gateway.address) for _ in range(3)]
+        reads_on = BareSocket(self.gateway.address, receive_buffer=4096)
+        never_reads = BareSocket(self.gateway.address, receive_buffer=4096)
+        for connection in (reads_on, never_reads, *(r.connection for r in readers)):
+            connection.send_text('{"type":"ping"}')
+            self.assertEqual(connection.read_frame(), (1, b'{"type":"pong"}'))
+        for reader in readers:
+            reader.start()
+        lease = self.desk.start(lease_s=600)
+        largest = self.gateway.resident_bytes()
+        began = time.monotonic()
+        for first in range(0, EVENTS, BATCH):
+            activities = [agent_pb2.Activity(message=event_pb2.AgentMessage(
+                content=f"{number} {time.monotonic():.6f} " + "x" * 200))
+                for number in range(first, first + BATCH)]
+            self.desk.call(self.desk.agents.ReportActivity, agent_pb2.ReportActivityRequest(
+                activities=activities, **lease.args))
+            largest = max(largest, self.gateway.resident_bytes())
+            if first == EVENTS // 2:
+                self.read_on(reads_on)
+        took = time.monotonic() - began
+        for reader in readers:
+            reader.join(PATIENCE)
+            self.assertEqual(reader.closed_with, b"")
+            self.assertEqual(reader.numbers, list(range(EVENTS)), "all of them, in order")
+        delays = sorted(delay for reader in readers for delay in reader.delays)
+        print(f"{EVENTS} events in {took:.1f} s; delay median {delays[len(delays) // 2]:.3f} s, "
+              f"99th of 100 {delays[len(delays) * 99 // 100]:.3f} s, worst {delays[-1]:.3f} s; "
+              f"gateway's memory at most {largest // 2**20} MiB")
+        self.assertLess(largest, MAX_RESIDENT)
+        self.read_to_reset(never_reads)
+        wait_until(lambda: self.gateway.descriptors_in_use() < 40, "freed connections")
+
+    def read_on(self, connection: BareSocket) -> None:
+        """Whole frames, then the close with 4430."""
+        while True:
+            opcode, payload = connection.read_frame()
+            if opcode == 8:
+                self.assertEqual(int.from_bytes(payload[:2], "big"), 4430, payload)
+                self.assertTrue(payload[2:].decode())
+                break
+            if opcode == 1:
+                json.loads(payload)
+        connection.close()
+
+    def read_to_reset(self, connection: BareSocket) -> None:
+        """It did not read for longer than the 5 s after the close: the connection was reset."""
+        def is_reset() -> bool:
+            return connection.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+        wait_until(is_reset, "a reset of the one that does not read")
+        connection.close()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,131 @@
+"""agentdesk.v1 on the socket: hello, every event once, resume, gaps (contract 2.2)."""
+
+import json
+import unittest
+
+import oracle
+from agentdesk_test import DeskTestCase
+from desk_client import new_id
+from ws_client import FullBrowser
+
+
+class FullProtocolTest(DeskTestCase):
+    def browser(self, query: str = "") -> FullBrowser:
+        browser = FullBrowser(self.gateway.address, query=query)
+        self.addCleanup(browser.close)
+        return browser
+
+    def head(self) -> int:
+        return self.desk.head().head_sequence
+
+    def test_hello_comes_first_and_no_event_unasked(self) -> None:
+        self.desk.create()
+        browser = self.browser()
+        hello = browser.wait_type("hello")
+        self.assertEqual(browser.subprotocol, "agentdesk.v1")
+        self.assertEqual(json.loads(browser.texts[0]), hello)
+        self.assertEqual(list(hello)[:7], ["type", "protocol", "desk", "sequence", "user",
+                                           "heartbeat_ms", "limits"])
+        self.assertEqual(hello["protocol"], "agentdesk.v1")
+        self.assertEqual(hello["desk"], self.desk.head().desk_id)
+        self.assertGreaterEqual(hello["sequence"], 1)
+        self.assertEqual(hello["heartbeat_ms"], 15000)
+        self.desk.create()
+        self.assertEqual(browser.ask({"type": "ping"})["type"], "pong")
+        self.assertEqual(browser.seen, [])
+
+    def test_subscribe_from_the_beginning_then_live(self) -> None:
+        for _ in range(5):
+            self.desk.create()
+        lease = self.desk.start("Told in full")
+        browser = self.browser()
+        hello = browser.wait_type("hello")
+        browser.send({"type": "subscribe", "from": {"desk": hello["desk"], "after": 0}})
+        browser.wait_type("subscribed")
+        self.desk.say(lease, "hello")
+        self.desk.complete(lease)
+        head = self.head()
+        browser.wait_sequence(head)
+        oracle.check_complete(browser.seen, 0, head)
+        by_sequence = {event.sequence: event for event in self.desk.log()}
+        for sequence, text in browser.seen:
+            message = json.loads(text)
+            event = by_sequence[sequence]
+            self.assertEqual(list(message)[:2], ["type", "sequence"])
+            self.assertEqual(message["type"], event.WhichOneof("payload"))
+            self.assertEqual(message["ticket_id"], event.ticket_id)
+            self.assertIn("timestamp", message)
+        created = next(json.loads(text) for _, text in browser.seen
+                       if json.loads(text)["type"] == "ticket_created")
+        self.assertEqual(created["ticket"]["priority"], 5)
+
+    def test_resume_in_the_url_meets_live_without_a_seam(self) -> None:
+        for _ in range(3):
+            self.desk.create()
+        desk_id = self.desk.head().desk_id
+        for after in range(0, self.head() + 1):
+            with self.subTest(after=after):
+                browser = self.browser(f"after={after}&desk={desk_id}")
+                created = self.desk.create()
+                browser.wait_sequence(created.sequence)
+                oracle.check_complete(browser.seen, after, created.sequence)
+
+    def test_live_only(self) -> None:
+        self.desk.create()
+        browser = self.browser("live=1")
+        browser.wait_type("hello")
+        browser.wait_type("subscribed")
+        before = self.head()
+        created = self.desk.create()
+        browser.wait_sequence(created.sequence)
+        oracle.check_complete(browser.seen, before, created.sequence)
+
+    def test_filter(self) -> None:
+        one, other = self.desk.start(), self.desk.start()
+        browser = self.browser()
+        hello = browser.wait_type("hello")
+        browser.send({"type": "subscribe", "from": {"desk": hello["desk"], "after": 0},
+                      "filter": {"session_ids": [one.session_id], "types": ["agent_message"]}})
+        browser.wait_type("subscribed")
+        for text in ("a", "b"):
+            self.desk.say(other, text)
+            self.desk.say(one, text)
+        self.desk.say(one, "last")
+        browser.wait_type("agent_message", content="last")
+        self.assertEqual([json.loads(text)["content"] for _, text in browser.seen],
+                         ["a", "b", "last"])
+
+    def test_positions_that_cannot_be_served(self) -> None:
+        head = self.head()
+        desk_id = self.desk.head().desk_id
+        cases = [(f"after=1&desk={new_id()}", "other_desk"), ("after=1", "other_desk"),
+                 (f"after={head + 1000}&desk={desk_id}", "ahead")]
+        for query, reason in cases:
+            with self.subTest(query=query):
+                self.desk.create()
+                browser = self.browser(query)
+                gap = browser.wait_type("gap")
+                self.assertEqual(gap["reason"], reason)
+                self.assertEqual(gap["desk"], desk_id)
+                self.assertIn("available_from", gap)
+                self.assertEqual(browser.seen, [], "a hole is never served in silence")
+                self.assertEqual(browser.wait_closed(), 1012)
+
+    def test_ack_names_what_it_answers(self) -> None:
+        lease = self.desk.start()
+        question = self.desk.ask(lease)
+        browser = self.browser("live=1")
+        browser.wait_type("hello")
+        ack = browser.ask({"type": "user_response", "session_id": lease.session_id,
+                           "question_id": question.question_id, "response": "blue",
+                           "request_id": "r-1"})
+        self.assertEqual(ack["status"], "received")
+        self.assertEqual(ack["request_id"], "r-1")
+        self.assertEqual(ack["question_id"], question.question_id)
+        self.assertLessEqual(ack["sequence"], self.head())
+        error = browser.ask({"type": "user_response", "request_id": "r-2"})
+        self.assertEqual((error["type"], error["request_id"]), ("error", "r-2"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,206 @@
+"""The worker and agent programs: lease, parking, cancel, and what survives whom (P6, P7, contract 6)."""
+
+import json
+import os
+import signal
+import time
+import unittest
+
+from agentdesk_test import ROOT, DeskTestCase, Program, wait_until
+from desk_client import new_id, session_pb2, ticket_pb2
+from ws_client import Browser
+
+AGENT = f"exec /usr/bin/python3 -B '{ROOT}/tests/support/scripted_agent.py'"
+Status = ticket_pb2.JobStatus
+
+
+class WorkerTest(DeskTestCase):
+    def worker(self, queue: str, *flags: str, agent: str = AGENT) -> Program:
+        worker = Program("agentdesk-worker", f"--core={self.core.address}", f"--agent={agent}",
+                         f"--queue={queue}", "--lease=2s", "--cancel_grace=1s", *flags,
+                         env={"AGENTDESK_SECRET_OF_THE_WORKER": "x"})
+        self.addCleanup(worker.kill)
+        worker.start()
+        return worker
+
+    def end(self, worker: Program) -> None:
+        self.assertEqual(worker.stop(), 0, worker.tail())
+
+    def create(self, what: str, **fields) -> tuple[ticket_pb2.CreateTicketResponse, str]:
+        queue = new_id()
+        created = self.desk.create(what, description=what, queue=queue, **fields)
+        return created, queue
+
+    def question_of(self, session_id: str) -> session_pb2.Question:
+        def find():
+            found = self.desk.call(self.desk.sessions.ListQuestions,
+                                   session_pb2.ListQuestionsRequest(session_id=session_id))
+            return list(found.questions)
+        return wait_until(find, "a question")[0]
+
+    def wait_status(self, job_id: str, status: int) -> ticket_pb2.Job:
+        return wait_until(
+            lambda: (job := self.desk.job(job_id)).status == status and job,
+            f"job in status {Status.Name(status)}")
+
+    def kinds(self, session_id: str) -> list[str]:
+        return [event.WhichOneof("payload") for event in self.desk.log(session_ids=[session_id])]
+
+    def answer(self, question: session_pb2.Question, response: str) -> None:
+        result = self.desk.answer(question.session_id, response, question_id=question.question_id)
+        self.assertEqual(result.outcome, session_pb2.RESPONSE_OUTCOME_RECEIVED)
+
+    def test_from_a_ticket_to_a_browsers_answer_and_the_end(self) -> None:
+        browser = Browser(self.gateway.address)
+        self.addCleanup(browser.close)
+        browser.ask({"type": "ping"})
+        created, queue = self.create("asks")
+        worker = self.worker(queue, "--name=w-1")
+        asked = browser.wait_type("agent_question", ticket_id=created.ticket_id)
+        self.assertEqual(asked["choices"], ["red", "blue"])
+        ack = browser.ask({"type": "user_response", "session_id": asked["session_id"],
+                           "response": "blue"})
+        self.assertEqual(ack["status"], "received")
+        browser.wait_type("agent_complete", job_id=created.job_id, status="completed")
+        kinds = [json.loads(text)["type"] for text in browser.texts]
+        self.assertEqual([kind for kind in kinds if kind not in ("pong", "ack")], [
+            "ticket_created", "agent_started", "agent_message", "agent_question",
+            "question_answered", "agent_complete"])
+        job = self.desk.job(created.job_id)
+        self.assertEqual((job.summary, job.worker), ("You said blue", "w-1"))
+        self.end(worker)
+
+    def test_worker_killed_while_its_question_waits(self) -> None:
+        created, queue = self.create("asks")
+        first = self.worker(queue)
+        question = self.question_of(created.ticket.session_id)
+        first.kill()
+        wait_until(lambda: "job_requeued" in self.kinds(question.session_id), "a lost lease")
+        self.answer(question, "red")
+        second = self.worker(queue)
+        job = self.wait_status(created.job_id, Status.JOB_STATUS_COMPLETED)
+        result = json.loads(job.result_json)
+        self.assertEqual(result["answer"]["response"], "red")
+        self.assertEqual((result["attempt"], result["reason"]), (2, "lease_lost"))
+        for kind in ("agent_message", "agent_question", "question_answered"):
+            self.assertIn(kind, result["transcript"], "the conversation is intact")
+        self.assertEqual(self.kinds(question.session_id).count("agent_question"), 1)
+        self.assertEqual(self.kinds(question.session_id).count("agent_message"), 1)
+        self.end(second)
+
+    def test_worker_stopped_past_its_lease_and_continued(self) -> None:
+        created, queue = self.create("asks")
+        stopped = self.worker(queue)
+        question = self.question_of(created.ticket.session_id)
+        stopped.signal(signal.SIGSTOP)
+        wait_until(lambda: "job_requeued" in self.kinds(question.session_id), "a lost lease")
+        other = self.worker(queue)
+        wait_until(lambda: self.desk.job(created.job_id).attempt == 2, "a second attempt")
+        self.answer(question, "blue")
+        job = self.wait_status(created.job_id, Status.JOB_STATUS_COMPLETED)
+        stopped.signal(signal.SIGCONT)
+        stopped.wait_for_log("attempt abandoned")
+        self.assertEqual(self.desk.job(created.job_id), job, "it could change nothing any more")
+        self.assertEqual(self.kinds(question.session_id).count("agent_complete"), 1)
+        self.end(other)
+        self.end(stopped)
+
+    def test_parking_costs_no_process_and_the_next_worker_goes_on(self) -> None:
+        created, queue = self.create("parks")
+        first = self.worker(queue)
+        self.wait_status(created.job_id, Status.JOB_STATUS_WAITING)
+        self.end(first)
+        question = self.question_of(created.ticket.session_id)
+        self.assertEqual(question.state, session_pb2.QUESTION_STATE_OPEN)
+        self.answer(question, "you may")
+        second = self.worker(queue)
+        job = self.wait_status(created.job_id, Status.JOB_STATUS_COMPLETED)
+        result = json.loads(job.result_json)
+        self.assertEqual((result["reason"], result["response"]), ("input", "you may"))
+        self.assertEqual(result["state"]["step"], 1)
+        self.assertIn("12345678901234567890", job.result_json, "no digit is lost on the way")
+        self.assertEqual((job.failed_attempts, job.attempt), (0, 2))
+        self.end(second)
+
+    def test_core_down_longer_than_a_lease(self) -> None:
+        created, queue = self.create("asks")
+        worker = self.worker(queue)
+        question = self.question_of(created.ticket.session_id)
+        self.core.kill()
+        killed = time.monotonic()
+        wait_until(lambda: time.monotonic() > killed + 3, "longer than a lease")
+        self.core.start()
+        self.answer(question, "blue")
+        job = self.wait_status(created.job_id, Status.JOB_STATUS_COMPLETED)
+        self.assertEqual(job.attempt, 1, "the agent was not lost to it")
+        self.end(worker)
+
+    def test_cancel_ends_the_whole_process_group(self) -> None:
+        created, queue = self.create("ignores_cancel")
+        worker = self.worker(queue)
+        said = wait_until(lambda: [e.agent_message.content for e in self.desk.log(
+            session_ids=[created.ticket.session_id]) if e.HasField("agent_message")], "a message")
+        child = int(said[0].split()[1])
+        self.assertTrue(is_alive(child))
+        self.desk.call(self.desk.tickets.CancelTicket,
+                       ticket_pb2.CancelTicketRequest(ticket_id=created.ticket_id))
+        self.wait_status(created.job_id, Status.JOB_STATUS_CANCELLED)
+        wait_until(lambda: not is_alive(child), "the end of the agent's child")
+        self.end(worker)
+
+    def test_sigterm_gives_the_job_back(self) -> None:
+        created, queue = self.create("asks")
+        worker = self.worker(queue)
+        self.question_of(created.ticket.session_id)
+        self.end(worker)
+        job = self.desk.job(created.job_id)
+        self.assertEqual((job.status, job.failed_attempts), (Status.JOB_STATUS_QUEUED, 0))
+
+    def test_agents_see_nothing_of_the_workers_settings(self) -> None:
+        created, queue = self.create("shows_environment")
+        worker = self.worker(queue)
+        job = self.wait_status(created.job_id, Status.JOB_STATUS_COMPLETED)
+        self.assertEqual(json.loads(job.result_json), {"names": []})
+        self.end(worker)
+
+    def test_lines_that_are_no_messages_do_not_end_the_agent(self) -> None:
+        created, queue = self.create("writes_garbage")
+        worker = self.worker(queue)
+        job = self.wait_status(created.job_id, Status.JOB_STATUS_COMPLETED)
+        self.assertEqual(job.summary, "survived")
+        wait_until(lambda: "no JSON at all" in worker.tail(200), "the line in the log")
+        self.end(worker)
+
+    def test_an_agent_that_dies_has_failed_with_what_it_said_last(self) -> None:
+        created, queue = self.create("dies_once")
+        worker = self.worker(queue)
+        job = self.wait_status(created.job_id, Status.JOB_STATUS_COMPLETED)
+        self.assertEqual((job.attempt, job.failed_attempts, job.summary), (2, 1, "failed"))
+        requeued = next(event.job_requeued for event in self.desk.log(
+            session_ids=[created.ticket.session_id]) if event.HasField("job_requeued"))
+        self.assertIn("the disk is full", requeued.error)
+        self.end(worker)
+
+    def test_messages_reach_a_live_agent(self) -> None:
+        created, queue = self.create("waits_for_a_message")
+        worker = self.worker(queue)
+        wait_until(lambda: "agent_message" in self.kinds(created.ticket.session_id), "a message")
+        self.desk.call(self.desk.sessions.SendMessage, session_pb2.SendMessageRequest(
+            session_id=created.ticket.session_id, content="go left"))
+        job = self.wait_status(created.job_id, Status.JOB_STATUS_COMPLETED)
+        self.assertEqual(job.summary, "go left")
+        self.end(worker)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs (one that only waits to be collected does not)."""
+    try:
+        os.kill(pid, 0)
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    unittest.main()

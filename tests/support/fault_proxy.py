@@ -1,0 +1,126 @@
+"""A TCP proxy that breaks what passes through it, on command."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+
+from agentdesk_test import PATIENCE, address_of, wait_until
+
+
+class FaultProxy:
+    """Forwards to `target`. `slice_bytes` cuts the stream into pieces of that size. What is held back
+    stays in order and passes once it flows again; a connection that is blackholed never recovers."""
+
+    def __init__(self, target: str, slice_bytes: int = 0) -> None:
+        self._target = address_of(target)
+        self._slice = slice_bytes
+        self._to_server = threading.Event()
+        self._to_client = threading.Event()
+        self._refuses = False
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._dead: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.accepted = 0
+        self.to_server_bytes = 0
+        self.flow()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._refuses:
+                _reset(client)
+                continue
+            try:
+                server = socket.create_connection(self._target, PATIENCE)
+            except OSError:
+                _reset(client)
+                continue
+            server.settimeout(None)
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._lock:
+                self._pairs.append((client, server))
+                self.accepted += 1
+            for source, sink, flows in ((client, server, self._to_server),
+                                        (server, client, self._to_client)):
+                threading.Thread(target=self._pump, args=(source, sink, flows),
+                                 daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, flows: threading.Event) -> None:
+        try:
+            while data := source.recv(65536):
+                flows.wait()
+                with self._lock:
+                    if source in self._dead:
+                        continue
+                pieces = [data[i:i + self._slice] for i in range(0, len(data), self._slice)] \
+                    if self._slice else [data]
+                for piece in pieces:
+                    sink.sendall(piece)
+                if flows is self._to_server:
+                    self.to_server_bytes += len(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            _reset(source)
+            _reset(sink)
+
+    def blackhole(self) -> None:
+        """From now on today's connections swallow everything, and nobody is told."""
+        with self._lock:
+            for pair in self._pairs:
+                self._dead.update(pair)
+
+    def hold(self) -> None:
+        """Holds everything back, in both directions."""
+        self._to_server.clear()
+        self._to_client.clear()
+
+    def hold_answers(self) -> None:
+        """Holds back what the server says; what it is told passes."""
+        self._to_client.clear()
+
+    def flow(self) -> None:
+        self._refuses = False
+        self._to_server.set()
+        self._to_client.set()
+
+    def reset(self) -> None:
+        with self._lock:
+            pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            for end in pair:
+                _reset(end)
+
+    def refuse(self) -> None:
+        self._refuses = True
+        self.reset()
+
+    def wait_accepted(self, count: int) -> None:
+        wait_until(lambda: self.accepted >= count, f"connection {count} through the proxy")
+
+    def close(self) -> None:
+        self.flow()
+        # Wakes the thread that accepts, which closing alone does not.
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._listener.close()
+        self.reset()
+
+
+def _reset(end: socket.socket) -> None:
+    try:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        end.shutdown(socket.SHUT_RD)  # wakes the thread that reads, and says nothing to the peer
+    except OSError:
+        pass
+    end.close()

@@ -1,0 +1,43 @@
+"""HTTP as curl would do it: one connection for each call."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import json
+from typing import Any
+
+from agentdesk_test import address_of
+
+
+@dataclasses.dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]  # names in lower case
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        return self.json["error"]
+
+
+def call(address: str, method: str, path: str, body: Any = None, timeout: float = 60,
+         **headers: str) -> Answer:
+    """Underscores in the names of headers stand for dashes; an object as body is sent as JSON."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if isinstance(body, (dict, list)):
+        body = json.dumps(body).encode()
+        named.setdefault("Content-Type", "application/json")
+    connection = http.client.HTTPConnection(*address_of(address), timeout=timeout)
+    try:
+        connection.request(method, path, body, named)
+        response = connection.getresponse()
+        text = response.read().decode()
+        return Answer(response.status,
+                      {name.lower(): value for name, value in response.getheaders()}, text)
+    finally:
+        connection.close()

@@ -1,0 +1,85 @@
+"""An agent program for tests: what it does is named by its ticket's description."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+
+
+def send(**message) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def receive(*kinds: str) -> dict:
+    """The next line of one of these types; an agent whose input ends has nothing left to do."""
+    for line in sys.stdin:
+        message = json.loads(line)
+        if message["type"] in kinds:
+            return message
+    sys.exit(4)
+
+
+def asks(start: dict) -> None:
+    send(type="message", content="I have a question", key="hello")
+    send(type="question", key="q1", content="Which?", choices=["red", "blue"], free_text=True)
+    answer = receive("answer")
+    send(type="complete", summary=f"You said {answer['response']}", result={
+        "attempt": start["attempt"], "reason": start["reason"], "answer": answer,
+        "transcript": [event["type"] for event in start["transcript"]]})
+
+
+def parks(start: dict) -> None:
+    if start["reason"] == "new":
+        send(type="checkpoint", state={"step": 1, "big": 12345678901234567890})
+        send(type="question", key="q1", content="May I?")
+        send(type="park")
+        return
+    send(type="question", key="q1", content="May I?")
+    answer = receive("answer")
+    send(type="complete", summary="went on", result={
+        "state": start["state"], "reason": start["reason"], "response": answer["response"]})
+
+
+def ignores_cancel(_start: dict) -> None:
+    child = subprocess.Popen(["sleep", "600"])
+    send(type="message", content=f"child {child.pid}")
+    receive("cancel")
+    threading.Event().wait()
+
+
+def shows_environment(_start: dict) -> None:
+    names = [name for name in os.environ if name.startswith("AGENTDESK_")]
+    send(type="complete", summary="seen", result={"names": names})
+
+
+def writes_garbage(_start: dict) -> None:
+    print("no JSON at all")
+    print('{"type":"nonsense"}')
+    print("[1,2]")
+    send(type="question", key="", content="")
+    refused = receive("error")
+    send(type="complete", summary="survived", result={"code": refused["code"]})
+
+
+def dies_once(start: dict) -> None:
+    if start["attempt"] == 1:
+        print("the disk is full", file=sys.stderr)
+        sys.exit(3)
+    send(type="complete", summary=start["reason"])
+
+
+def waits_for_a_message(_start: dict) -> None:
+    send(type="message", content="ready")
+    message = receive("message")
+    send(type="complete", summary=message["content"], result={"from": message["from"]})
+
+
+def main() -> None:
+    start = receive("start")
+    assert start["protocol"] == 1
+    globals()[start["ticket"]["description"]](start)
+
+
+main()
