@@ -31,7 +31,7 @@ constexpr char kReaderSettings[] =
 
 // Nothing of ours holds a lock that another connection of ours needs. A reader may, however, take
 // the writer's lock for microseconds while it repairs its view of the log's index.
-constexpr int kBusyTimeoutMs = 500;
+constexpr int kBusyTimeoutMs = 100;
 
 // A write-ahead log starts again from its beginning only when it has been copied and nobody reads
 // it. Where views follow each other so closely that this never happens by itself, the writer waits
@@ -53,8 +53,9 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
   const bool writes = access == Access::kWrite;
   const int flags = SQLITE_OPEN_READWRITE | (writes ? SQLITE_OPEN_CREATE : 0) |
                     SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
-  int code = sqlite3_open_v2(path.c_str(), &connection->handle_, flags,
-                             vfs.empty() ? nullptr : vfs.c_str());
+  errno = 0;
+  const int code = sqlite3_open_v2(path.c_str(), &connection->handle_, flags,
+                                   vfs.empty() ? nullptr : vfs.c_str());
   if (code != SQLITE_OK) return connection->Error(code, "open the desk");
   sqlite3_busy_timeout(connection->handle_, kBusyTimeoutMs);
   sqlite3_db_config(connection->handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
@@ -89,6 +90,7 @@ absl::Status Connection::Checkpoint(int pages) {
   if (wal_pages_ - copied_at_pages_ < pages) return absl::OkStatus();
   copied_at_pages_ = wal_pages_;
   const bool wait = wal_pages_ >= kLongestLog * pages;
+  errno = 0;
   const int code = sqlite3_wal_checkpoint_v2(
       handle_, nullptr, wait ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, nullptr,
       nullptr);
@@ -97,6 +99,7 @@ absl::Status Connection::Checkpoint(int pages) {
 }
 
 absl::Status Connection::Execute(const char* purpose, const char* script) {
+  errno = 0;
   const int code = sqlite3_exec(handle_, script, nullptr, nullptr, nullptr);
   return code == SQLITE_OK ? absl::OkStatus() : Error(code, purpose);
 }
@@ -113,9 +116,10 @@ absl::StatusOr<sqlite3_stmt*> Connection::Prepared(const Sql& sql) {
 
 absl::Status Connection::Error(int code, const char* purpose) const {
   const int kind = code & 0xff;
-  // SQLite keeps the system's error of an earlier failure; it belongs to these two only.
+  // SQLite remembers the system's error, though not where a commit failed: then errno still has it.
   const bool of_system = kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN;
-  const int system_error = of_system && handle_ != nullptr ? sqlite3_system_errno(handle_) : 0;
+  int system_error = of_system && handle_ != nullptr ? sqlite3_system_errno(handle_) : 0;
+  if (of_system && system_error == 0) system_error = errno;
   absl::StatusCode meaning = absl::StatusCode::kInternal;
   const char* remedy = "please report this as a fault of AgentDesk";
   switch (kind) {
@@ -216,6 +220,7 @@ void Statement::Bind(const Uuid& id) {
 
 absl::StatusOr<bool> Statement::Next() {
   if (!status_.ok()) return status_;
+  errno = 0;
   const int code = sqlite3_step(handle_);
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;

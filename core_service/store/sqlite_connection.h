@@ -41,7 +41,7 @@ class Connection {
 
   // Copies the write-ahead log into the file where the log has grown by `pages` since this last
   // did. Reads that are under way may keep some of it back until a later time; a log of many times
-  // that length makes this wait for them, half a second at most.
+  // that length makes this wait for them, a tenth of a second at most.
   absl::Status Checkpoint(int pages);
 
   // Runs statements whose rows are of no interest.

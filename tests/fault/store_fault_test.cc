@@ -1,0 +1,133 @@
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "core_service/store/sqlite_store.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/fault_vfs.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/store_records.h"
+#include "tests/support/store_workload.h"
+#include "tests/support/temp_dir.h"
+
+namespace agentdesk::testing {
+namespace {
+
+constexpr int kCommits = 25;
+
+// A log that is copied into the file every few commits.
+absl::StatusOr<std::unique_ptr<store::Store>> Open(const std::string& data_dir,
+                                                   const std::string& vfs, IdSource& ids) {
+  return store::OpenSqliteStore(
+      {.data_dir = data_dir, .readers = 2, .vfs = vfs, .checkpoint_pages = 40}, Clock::Real(), ids);
+}
+
+// How many seeds to try: AGENTDESK_TEST_SEEDS, or few enough for every build.
+uint64_t Seeds() {
+  uint64_t seeds = 40;
+  const char* text = std::getenv("AGENTDESK_TEST_SEEDS");
+  if (text != nullptr && !absl::SimpleAtoi(text, &seeds)) {
+    ADD_FAILURE() << "AGENTDESK_TEST_SEEDS is not a number: " << text;
+  }
+  return seeds;
+}
+
+// Opens what is left, on a sound disk; it must hold what was acknowledged and work.
+void ExpectSound(const std::string& data_dir, StoreWorkload& workload, uint64_t seed) {
+  SeededIds ids(seed + 1000);
+  FaultVfs sound;
+  {
+    auto store = Open(data_dir, sound.name(), ids);
+    ASSERT_THAT(store, IsOk());
+    EXPECT_THAT(workload.Check(**store), IsOk());
+    EXPECT_THAT(workload.Run(**store, 2), IsOk());
+    EXPECT_THAT(workload.Check(**store), IsOk());
+  }
+  EXPECT_THAT(store::VerifySqliteStore({.data_dir = data_dir, .vfs = sound.name()}), IsOk());
+}
+
+TEST(StorePowerLoss, WhatWasAcknowledgedIsThereAndNothingIsHalf) {
+  int64_t operations = 0;
+  for (uint64_t seed = 0; seed <= Seeds(); ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    std::mt19937_64 random(seed);
+    TempDir before;
+    TempDir after;
+    StoreWorkload workload(seed);
+    SeededIds ids(seed);
+    FaultVfs vfs;
+    // The first run goes to its end and shows how long the others may last.
+    if (seed > 0) {
+      vfs.CutPowerAt(1 + static_cast<int64_t>(random() % static_cast<uint64_t>(operations)));
+    }
+    if (auto store = Open(before.path(), vfs.name(), ids); store.ok()) {
+      const absl::Status status = workload.Run(**store, kCommits);
+      EXPECT_TRUE(status.ok() || vfs.power_is_cut()) << status;
+    } else {
+      EXPECT_TRUE(vfs.power_is_cut()) << store.status();
+    }
+    if (seed == 0) {
+      operations = vfs.Count(FaultVfs::Operation::kWrite) + vfs.Count(FaultVfs::Operation::kSync);
+    }
+    vfs.WriteDiskAfterLoss(after.path(), seed);
+    ExpectSound(after.path(), workload, seed);
+    if (HasFailure()) return;
+  }
+}
+
+// The failure of one operation: the answer says so, nothing is half done, nothing more is written.
+// Whether there were so many operations.
+bool FailOne(FaultVfs::Operation operation, int64_t n, FaultVfs::Failure failure, bool sticky) {
+  SCOPED_TRACE(absl::StrCat("operation ", static_cast<int>(operation), ", number ", n, ", failure ",
+                            static_cast<int>(failure), sticky ? ", and all after it" : ""));
+  const absl::StatusCode reported = failure == FaultVfs::Failure::kNoSpace
+                                        ? absl::StatusCode::kResourceExhausted
+                                        : absl::StatusCode::kUnavailable;
+  TempDir dir;
+  StoreWorkload workload(7);
+  SeededIds ids(7);
+  FaultVfs vfs;
+  vfs.FailAt(operation, n, failure, sticky);
+  {
+    auto store = Open(dir.path(), vfs.name(), ids);
+    if (!store.ok()) {
+      EXPECT_THAT(store, HasCode(reported));
+    } else {
+      const absl::Status status = workload.Run(**store, kCommits);
+      if (!status.ok()) {
+        EXPECT_TRUE(vfs.failed());
+        EXPECT_THAT(status, HasCode(reported));
+        EXPECT_THAT(status.message(), ::testing::HasSubstr("desk.sqlite3"));
+        EXPECT_THAT((*store)->Begin(),
+                    HasError(absl::StatusCode::kFailedPrecondition, std::string(status.message())));
+        // Nobody may see what was not acknowledged.
+        auto view = (*store)->OpenView();
+        if (view.ok()) {
+          EXPECT_EQ((*view)->head(), workload.acknowledged());
+        }
+      }
+    }
+  }
+  ExpectSound(dir.path(), workload, 7);
+  return vfs.failed();
+}
+
+void FailEach(FaultVfs::Operation operation) {
+  for (int64_t n = 1; n <= 200 && !::testing::Test::HasFailure(); ++n) {
+    if (!FailOne(operation, n, FaultVfs::Failure::kIoError, n % 2 == 0)) break;
+    FailOne(operation, n, FaultVfs::Failure::kNoSpace, n % 2 == 1);
+  }
+}
+
+TEST(StoreFailure, NthWrite) { FailEach(FaultVfs::Operation::kWrite); }
+TEST(StoreFailure, NthSync) { FailEach(FaultVfs::Operation::kSync); }
+TEST(StoreFailure, NthOpen) { FailEach(FaultVfs::Operation::kOpen); }
+
+}  // namespace
+}  // namespace agentdesk::testing
