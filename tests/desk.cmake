@@ -7,3 +7,7 @@ add_executable(desk_test
   unit/base/base_test.cc unit/events/event_log_test.cc unit/desk/desk_test.cc)
 target_link_libraries(desk_test PRIVATE agentdesk_desk_fixture GTest::gtest_main)
 gtest_discover_tests(desk_test PROPERTIES LABELS unit TIMEOUT 120)
+
+add_executable(desk_fault_test fault/desk_power_loss_test.cc)
+target_link_libraries(desk_fault_test PRIVATE agentdesk_desk_fixture GTest::gmock_main)
+gtest_discover_tests(desk_fault_test PROPERTIES LABELS fault TIMEOUT 120)
