@@ -75,14 +75,11 @@ std::string Refusal(const absl::Status& status) {
 }
 
 // Each answers with the refusal's reason, or nothing.
-const std::map<std::string, std::function<std::string(Stage&)>>& Commands() {
-  static const auto* const commands = new std::map<std::string, std::function<std::string(Stage&)>>{
-      {"claim",
-       [](Stage& s) {
-         if (!s.desk.job().claimable()) return std::string("!not claimable");
-         s.Claim();
-         return std::string();
-       }},
+using Commands = std::map<std::string, std::function<std::string(Stage&)>>;
+
+// The calls that carry a lease: here always that of the first attempt.
+const Commands& LeaseCommands() {
+  static const auto* const commands = new Commands{
       {"report",
        [](Stage& s) {
          return Refusal(s.desk
@@ -129,29 +126,45 @@ const std::map<std::string, std::function<std::string(Stage&)>>& Commands() {
        [](Stage& s) {
          return Refusal(s.desk.Fail(s.Held(Parse<v1::FailJobRequest>("error: 'e'"))).status());
        }},
-      {"lose",
-       [](Stage& s) {
-         if (s.desk.job().lease_token() == 0) return std::string("!no lease");
-         s.desk.Lose();
-         return std::string();
-       }},
-      {"cancel", [](Stage& s) { return Refusal(s.desk.Cancel().status()); }},
-      {"retry", [](Stage& s) { return Refusal(s.desk.Retry().status()); }},
-      {"send", [](Stage& s) { return Refusal(s.desk.Send().status()); }},
-      {"answer",
-       [](Stage& s) {
-         const v1::ResponseOutcome outcome = s.desk.Answer(s.Key(), "yes").outcome();
-         if (outcome == v1::RESPONSE_OUTCOME_RECEIVED) return std::string();
-         return absl::StrCat("!", absl::AsciiStrToLower(absl::StripPrefix(
-                                      v1::ResponseOutcome_Name(outcome), "RESPONSE_OUTCOME_")));
-       }},
-      {"expire",
-       [](Stage& s) {
-         if (s.Key() == "old") return std::string("!no open question");
-         s.desk.Expire("new");
-         return std::string();
-       }},
   };
+  return *commands;
+}
+
+const Commands& AllCommands() {
+  static const auto* const commands = [] {
+    auto* all = new Commands{
+        {"claim",
+         [](Stage& s) {
+           if (!s.desk.job().claimable()) return std::string("!not claimable");
+           s.Claim();
+           return std::string();
+         }},
+        {"lose",
+         [](Stage& s) {
+           if (s.desk.job().lease_token() == 0) return std::string("!no lease");
+           s.desk.Lose();
+           return std::string();
+         }},
+        {"cancel", [](Stage& s) { return Refusal(s.desk.Cancel().status()); }},
+        {"retry", [](Stage& s) { return Refusal(s.desk.Retry().status()); }},
+        {"send", [](Stage& s) { return Refusal(s.desk.Send().status()); }},
+        {"answer",
+         [](Stage& s) {
+           const v1::ResponseOutcome outcome = s.desk.Answer(s.Key(), "yes").outcome();
+           if (outcome == v1::RESPONSE_OUTCOME_RECEIVED) return std::string();
+           return absl::StrCat("!", absl::AsciiStrToLower(absl::StripPrefix(
+                                        v1::ResponseOutcome_Name(outcome), "RESPONSE_OUTCOME_")));
+         }},
+        {"expire",
+         [](Stage& s) {
+           if (s.Key() == "old") return std::string("!no open question");
+           s.desk.Expire("new");
+           return std::string();
+         }},
+    };
+    all->insert(LeaseCommands().begin(), LeaseCommands().end());
+    return all;
+  }();
   return *commands;
 }
 
@@ -246,7 +259,7 @@ TEST(StatesTest, EveryCommandInEveryState) {
   const std::map<std::string, Row> table = Table();
   ASSERT_EQ(table.size(), States().size());
   for (const auto& [state, reach] : States()) {
-    for (const auto& [command, run] : Commands()) {
+    for (const auto& [command, run] : AllCommands()) {
       SCOPED_TRACE(absl::StrCat(command, " while ", state));
       Stage stage;
       reach(stage);
@@ -267,12 +280,10 @@ TEST(StatesTest, EveryCommandInEveryState) {
   }
 }
 
-// A worker whose lease is over can change nothing, whoever holds the job by now.
+// P7: a worker whose lease is over can change nothing, whoever holds the job by now.
 TEST(StatesTest, AnOldLeaseChangesNothing) {
-  const std::vector<std::string> calls = {"report", "ask",      "withdraw", "release",
-                                          "park",   "complete", "fail",     "fail_for_good"};
   for (const bool retried : {false, true}) {
-    for (const std::string& command : calls) {
+    for (const auto& [command, run] : LeaseCommands()) {
       SCOPED_TRACE(command);
       Stage stage;
       if (retried) {
@@ -284,7 +295,7 @@ TEST(StatesTest, AnOldLeaseChangesNothing) {
       }
       stage.desk.Claim("worker-2");
       const std::string before = Image(stage.desk);
-      EXPECT_EQ(Commands().at(command)(stage), "!lease_lost");
+      EXPECT_EQ(run(stage), "!lease_lost");
       EXPECT_EQ(Image(stage.desk), before);
     }
   }
