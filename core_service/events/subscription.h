@@ -70,13 +70,15 @@ class Subscription {
   // The same from the store, for a cursor behind the tail. Found is kEvents or kCompacted.
   absl::StatusOr<Batch> ReadStore(store::Store& store);
 
+  // For the batches to come.
+  void set_limits(Limits limits) { limits_ = limits; }
   void Forget(const std::shared_ptr<Waiter>& waiter) { log_.Forget(waiter); }
   int64_t position() const { return position_; }
 
  private:
   EventLog& log_;
   const Filter filter_;
-  const Limits limits_;
+  Limits limits_;
   int64_t position_;
 };
 

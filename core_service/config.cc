@@ -1,0 +1,102 @@
+#include "core_service/config.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+ABSL_FLAG(std::string, listen, "127.0.0.1:50051",
+          "Address and port for gRPC; port 0 takes a free one, which the log tells.");
+ABSL_FLAG(bool, allow_insecure_remote, false,
+          "Allow --listen on an address that other machines can reach, though there is neither "
+          "authentication nor encryption: whoever can connect can do everything.");
+ABSL_FLAG(std::string, data_dir, "agentdesk-data",
+          "Directory that holds the desk; made when it is missing. One core at a time uses it.");
+ABSL_FLAG(int32_t, max_connections, 10000,
+          "How many gRPC connections are open at a time at most; more are closed at once.");
+ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(10),
+          "After SIGTERM or SIGINT, how long calls under way may take to finish.");
+ABSL_FLAG(absl::Duration, expiry_hold, absl::Seconds(30),
+          "After a start, for how long no question expires.");
+ABSL_FLAG(
+    int64_t, retain_events, 0,
+    "How many of the latest events can be subscribed to; 0: all. No stored event is deleted.");
+ABSL_FLAG(std::string, log_level, "info",
+          "Least level that is logged: debug, info, warning, error.");
+ABSL_FLAG(bool, check_config, false, "Check the flags, print the values in effect, and exit.");
+
+namespace agentdesk {
+namespace {
+
+// Descriptors that are no gRPC connections: the store's, gRPC's own, standard streams.
+constexpr int kOtherDescriptors = 40;
+
+absl::Status BadFlag(absl::string_view name, absl::string_view value, absl::string_view rule) {
+  return absl::InvalidArgumentError(absl::StrCat("--", name, "=", value, ": ", rule));
+}
+
+absl::Status CheckDuration(absl::string_view name, absl::Duration value) {
+  if (value >= absl::ZeroDuration() && value <= absl::Hours(1)) return absl::OkStatus();
+  return BadFlag(name, absl::FormatDuration(value), "must be 0 to 1h");
+}
+
+// How many connections the limit of open files leaves room for.
+int ConnectionsPossible() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  if (limit.rlim_cur < limit.rlim_max) {
+    rlimit raised = limit;
+    raised.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  }
+  const rlim_t open_files = std::min<rlim_t>(limit.rlim_cur, 1 << 30);
+  return static_cast<int>(open_files) - kOtherDescriptors;
+}
+
+}  // namespace
+
+absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& arguments) {
+  if (!arguments.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("`", arguments[0], "` is not a flag, and agentdesk-core takes nothing else"));
+  }
+  CoreConfig config;
+  const std::string listen = absl::GetFlag(FLAGS_listen);
+  const absl::StatusOr<rpc::Address> address = rpc::Address::Parse(listen);
+  if (!address.ok()) return BadFlag("listen", listen, address.status().message());
+  if (!address->is_loopback() && !absl::GetFlag(FLAGS_allow_insecure_remote)) {
+    return BadFlag("listen", listen,
+                   "other machines can reach this address, and there is neither authentication nor "
+                   "encryption: listen on 127.0.0.1, or give --allow_insecure_remote as well");
+  }
+  config.listen = *address;
+  config.data_dir = absl::GetFlag(FLAGS_data_dir);
+  if (config.data_dir.empty()) return BadFlag("data_dir", "", "must name a directory");
+  config.max_connections = absl::GetFlag(FLAGS_max_connections);
+  if (config.max_connections < 1) {
+    return BadFlag("max_connections", absl::StrCat(config.max_connections), "must be 1 or more");
+  }
+  const int possible = ConnectionsPossible();
+  if (possible < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the limit of open files (ulimit -n) must be more than ", kOtherDescriptors));
+  }
+  config.max_connections = std::min(config.max_connections, possible);
+  config.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
+  config.expiry_hold = absl::GetFlag(FLAGS_expiry_hold);
+  absl::Status status = CheckDuration("drain_timeout", config.drain_timeout);
+  if (status.ok()) status = CheckDuration("expiry_hold", config.expiry_hold);
+  if (!status.ok()) return status;
+  config.retain_events = absl::GetFlag(FLAGS_retain_events);
+  if (config.retain_events < 0) {
+    return BadFlag("retain_events", absl::StrCat(config.retain_events), "must be 0 or more");
+  }
+  config.log_level = absl::GetFlag(FLAGS_log_level);
+  config.check_only = absl::GetFlag(FLAGS_check_config);
+  return config;
+}
+
+}  // namespace agentdesk

@@ -1,0 +1,33 @@
+#ifndef AGENTDESK_CORE_SERVICE_CONFIG_H_
+#define AGENTDESK_CORE_SERVICE_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core_service/rpc/address.h"
+
+namespace agentdesk {
+
+// What the flags of agentdesk-core say, checked.
+struct CoreConfig {
+  rpc::Address listen;
+  std::string data_dir;
+  int max_connections = 0;
+  absl::Duration drain_timeout;
+  absl::Duration expiry_hold;
+  int64_t retain_events = 0;
+  std::string log_level;
+  bool check_only = false;
+};
+
+// Reads the flags after ReadFlags; `arguments` is what that returned. InvalidArgument names the
+// flag and the rule that it breaks. Also raises the limit of open files as far as it goes, since
+// that is what --max_connections is checked against.
+absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& arguments);
+
+}  // namespace agentdesk
+
+#endif  // AGENTDESK_CORE_SERVICE_CONFIG_H_

@@ -1,0 +1,25 @@
+#ifndef AGENTDESK_CORE_SERVICE_RPC_CALLER_H_
+#define AGENTDESK_CORE_SERVICE_RPC_CALLER_H_
+
+#include <map>
+
+#include "absl/status/statusor.h"
+#include "core_service/desk/desk.h"
+#include "grpcpp/support/string_ref.h"
+
+namespace agentdesk::rpc {
+
+using Metadata = std::multimap<grpc::string_ref, grpc::string_ref>;
+
+// On whose behalf a call is made, by its metadata:
+//   agentdesk-actor  a label for who acts, 1 to 200 printable characters; default `anonymous`. It
+//   is
+//                    taken at its word, so it names no identity: that stays empty.
+//   agentdesk-via    the way the command came: grpc (default), http, websocket or worker
+//   traceparent      W3C trace context; one that is malformed is ignored, as its specification says
+// InvalidArgument names the key whose value breaks its rule.
+absl::StatusOr<desk::Caller> CallerOf(const Metadata& metadata);
+
+}  // namespace agentdesk::rpc
+
+#endif  // AGENTDESK_CORE_SERVICE_RPC_CALLER_H_

@@ -1,0 +1,34 @@
+#include "core_service/rpc/claim_reactor.h"
+
+#include <utility>
+
+#include "core_service/rpc/unary_call.h"
+
+namespace agentdesk::rpc {
+
+grpc::ServerUnaryReactor* ClaimReactor::Start(desk::Desk& desk, LiveCalls& calls,
+                                              grpc::CallbackServerContext* context,
+                                              const grpc::ByteBuffer& request,
+                                              grpc::ByteBuffer* response) {
+  const auto reactor = std::make_shared<ClaimReactor>(calls);
+  reactor->self_ = reactor;
+  RunUnary<v1::ClaimJobRequest, v1::ClaimJobResponse>(
+      reactor.get(), *context, request, response,
+      [&](desk::Caller caller, v1::ClaimJobRequest claim, Reply<v1::ClaimJobResponse> reply) {
+        reactor->claim_ = desk.Claim(std::move(caller), std::move(claim), std::move(reply));
+      });
+  if (reactor->claim_ != nullptr && !calls.Add(reactor)) reactor->CallOff();
+  return reactor.get();
+}
+
+void ClaimReactor::CallOff() {
+  if (claim_ != nullptr) claim_->Cancel();
+}
+
+void ClaimReactor::OnDone() {
+  calls_.Remove(this);
+  // May destroy this.
+  const std::shared_ptr<ClaimReactor> last = std::move(self_);
+}
+
+}  // namespace agentdesk::rpc

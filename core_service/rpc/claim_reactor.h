@@ -1,0 +1,42 @@
+#ifndef AGENTDESK_CORE_SERVICE_RPC_CLAIM_REACTOR_H_
+#define AGENTDESK_CORE_SERVICE_RPC_CLAIM_REACTOR_H_
+
+#include <memory>
+
+#include "core_service/desk/desk.h"
+#include "core_service/rpc/live_calls.h"
+#include "grpcpp/server_context.h"
+#include "grpcpp/support/byte_buffer.h"
+#include "grpcpp/support/server_callback.h"
+
+namespace agentdesk::rpc {
+
+// One ClaimJob call, which may wait for a job: calls the claim off when the caller has gone or the
+// server drains, so that no job is handed to nobody.
+class ClaimReactor final : public grpc::ServerUnaryReactor, public LiveCall {
+ public:
+  // Answers a call; the reactor owns itself.
+  static grpc::ServerUnaryReactor* Start(desk::Desk& desk, LiveCalls& calls,
+                                         grpc::CallbackServerContext* context,
+                                         const grpc::ByteBuffer& request,
+                                         grpc::ByteBuffer* response);
+  explicit ClaimReactor(LiveCalls& calls) : calls_(calls) {}
+
+  void OnCancel() override { CallOff(); }
+  void OnDone() override;
+  void OnTick(absl::Duration /*now*/) override {}
+  void Drain() override { CallOff(); }
+
+ private:
+  void CallOff();
+
+  LiveCalls& calls_;
+  std::shared_ptr<ClaimReactor> self_;  // gRPC's hold, dropped by OnDone
+  // Set before Start returns, constant afterwards: OnCancel and OnDone come later, and LiveCalls
+  // knows the call only once this is set. Null where the claim was never made.
+  std::unique_ptr<desk::WaitingClaim> claim_;
+};
+
+}  // namespace agentdesk::rpc
+
+#endif  // AGENTDESK_CORE_SERVICE_RPC_CLAIM_REACTOR_H_

@@ -1,0 +1,49 @@
+#include "agentdesk/v1/event.grpc.pb.h"
+#include "core_service/rpc/services.h"
+#include "core_service/rpc/subscribe_reactor.h"
+#include "core_service/rpc/unary_call.h"
+
+namespace agentdesk::rpc {
+namespace {
+
+using Context = grpc::CallbackServerContext;
+using Bytes = grpc::ByteBuffer;
+
+using RawService = v1::EventService::WithRawCallbackMethod_Subscribe<
+    v1::EventService::WithRawCallbackMethod_ListEvents<
+        v1::EventService::WithRawCallbackMethod_GetDesk<v1::EventService::Service>>>;
+
+class EventService final : public RawService {
+ public:
+  EventService(desk::Desk& desk, LiveCalls& calls) : desk_(desk), calls_(calls) {}
+
+  grpc::ServerWriteReactor<Bytes>* Subscribe(Context* context, const Bytes* request) override {
+    return SubscribeReactor::Start(desk_, calls_, context, *request);
+  }
+  grpc::ServerUnaryReactor* ListEvents(Context* context, const Bytes* request,
+                                       Bytes* response) override {
+    return Read<v1::ListEventsRequest, v1::ListEventsResponse>(desk_, context, request, response);
+  }
+  grpc::ServerUnaryReactor* GetDesk(Context* context, const Bytes* request,
+                                    Bytes* response) override {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    RunUnary<v1::GetDeskRequest, v1::GetDeskResponse>(
+        reactor, *context, *request, response,
+        [this](const desk::Caller&, const v1::GetDeskRequest&, Reply<v1::GetDeskResponse> reply) {
+          reply(desk_.GetDesk());
+        });
+    return reactor;
+  }
+
+ private:
+  desk::Desk& desk_;
+  LiveCalls& calls_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeEventService(desk::Desk& desk, LiveCalls& calls) {
+  return std::make_unique<EventService>(desk, calls);
+}
+
+}  // namespace agentdesk::rpc

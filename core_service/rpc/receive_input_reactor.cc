@@ -1,0 +1,122 @@
+#include "core_service/rpc/receive_input_reactor.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core_service/base/timestamp.h"
+#include "core_service/rpc/caller.h"
+#include "core_service/rpc/message_bytes.h"
+
+namespace agentdesk::rpc {
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* ReceiveInputReactor::Start(
+    desk::Desk& desk, LiveCalls& calls, grpc::CallbackServerContext* context,
+    const grpc::ByteBuffer& request) {
+  const auto reactor = std::make_shared<ReceiveInputReactor>(desk, calls, context);
+  if (reactor->Enter()) {
+    absl::Status status = CallerOf(context->client_metadata()).status();
+    if (status.ok()) status = reactor->Begin(request);
+    if (!status.ok()) reactor->Finish(status);
+  }
+  return reactor.get();
+}
+
+absl::Status ReceiveInputReactor::Begin(const grpc::ByteBuffer& bytes) {
+  v1::ReceiveInputRequest request;
+  if (absl::Status status = Parse(bytes, request); !status.ok()) return status;
+  return desk_.PostRead([self = Self(), request = std::move(request)](store::Store& store) {
+    self->Open(request, store);
+  });
+}
+
+void ReceiveInputReactor::Open(const v1::ReceiveInputRequest& request, store::Store& store) {
+  absl::StatusOr<std::unique_ptr<desk::AgentInput>> input = absl::UnknownError("");
+  try {
+    input = desk::AgentInput::Open(desk_, request, store);
+  } catch (const std::exception& error) {
+    input = absl::InternalError(absl::StrCat("reading the input: ", error.what()));
+  }
+  if (!input.ok()) return Finish(input.status());
+  MutexLock lock(mutex_);
+  if (finished()) return;
+  input_ = *std::move(input);
+  read_up_to_ = written_up_to_ = request.after_sequence();
+  more_ = true;
+  PumpIfIdleLocked();
+  // The worker learns at once that its lease holds.
+  if (can_write()) WriteProgressLocked();
+}
+
+void ReceiveInputReactor::Read(desk::AgentInput& input, store::Store& store) {
+  try {
+    TakeRead(input.Next(Self(), store));
+  } catch (const std::exception& error) {
+    TakeRead(absl::InternalError(absl::StrCat("reading the input: ", error.what())));
+  }
+}
+
+void ReceiveInputReactor::TakeRead(absl::StatusOr<Batch> batch) {
+  MutexLock lock(mutex_);
+  reading_ = false;
+  if (finished()) return input_->Forget(Self());
+  if (!batch.ok()) return FinishLocked(batch.status());
+  // An event may have come after the input was found empty and before this point.
+  more_ = more_ || !batch->waiting;
+  ended_ = batch->ended;
+  inputs_ = std::move(batch->inputs);
+  read_up_to_ = std::max(read_up_to_, batch->up_to);
+  PumpIfIdleLocked();
+}
+
+void ReceiveInputReactor::OnEvents() {
+  MutexLock lock(mutex_);
+  more_ = true;
+  PumpIfIdleLocked();
+}
+
+void ReceiveInputReactor::PumpLocked() {
+  if (!inputs_.empty()) {
+    const v1::ReceiveInputResponse input = std::move(inputs_.front());
+    inputs_.pop_front();
+    written_up_to_ = std::max(written_up_to_, input.sequence());
+    return WriteLocked(Encode(input));
+  }
+  if (ended_) return FinishLocked(absl::OkStatus());
+  if (input_ == nullptr || reading_ || !more_) return;
+  more_ = false;
+  reading_ = true;
+  const absl::Status posted = desk_.PostRead(
+      [self = Self(), input = input_](store::Store& store) { self->Read(*input, store); });
+  if (posted.ok()) return;
+  // Too much waits: the next tick tries again.
+  reading_ = false;
+  more_ = true;
+}
+
+void ReceiveInputReactor::ProgressLocked(bool idle) {
+  PumpLocked();
+  if (idle && can_write() && input_ != nullptr) WriteProgressLocked();
+}
+
+void ReceiveInputReactor::WriteProgressLocked() {
+  v1::ReceiveInputResponse progress;
+  written_up_to_ = std::max(written_up_to_, read_up_to_);
+  progress.set_sequence(written_up_to_);
+  *progress.mutable_time() = ToProto(desk_.clock().Now());
+  WriteLocked(Encode(progress));
+}
+
+void ReceiveInputReactor::LeaveLocked() {
+  // While a thread reads, the input is that thread's.
+  if (input_ != nullptr && !reading_) input_->Forget(Self());
+  inputs_.clear();
+}
+
+std::string ReceiveInputReactor::ResumeLocked() const {
+  return absl::StrCat("Call again after the last sequence that was received, ", written_up_to_,
+                      " at the latest.");
+}
+
+}  // namespace agentdesk::rpc

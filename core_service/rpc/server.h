@@ -1,0 +1,56 @@
+#ifndef AGENTDESK_CORE_SERVICE_RPC_SERVER_H_
+#define AGENTDESK_CORE_SERVICE_RPC_SERVER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core_service/desk/desk.h"
+#include "core_service/rpc/acceptor.h"
+#include "core_service/rpc/address.h"
+#include "core_service/rpc/live_calls.h"
+#include "core_service/rpc/services.h"
+#include "grpcpp/server.h"
+
+namespace agentdesk::rpc {
+
+struct ServerOptions {
+  Address listen;
+  int max_connections = 10000;
+};
+
+// The core on the network: all services behind one listening socket.
+class Server {
+ public:
+  // Listens and serves. `desk` must outlive it. Errors are those of Acceptor::Listen.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
+                                                       desk::Desk& desk);
+  // Drains without waiting.
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  const std::string& address() const { return acceptor_->address(); }
+
+  // Goes down in order: says NOT_SERVING, accepts no more connections, ends streams and waiting
+  // claims with UNAVAILABLE, lets calls under way finish until `timeout`, then cancels them. All
+  // calls are over when it returns, so the desk must still work while it runs. Call from a thread
+  // of the program's own, not from a call.
+  void Drain(absl::Duration timeout);
+
+ private:
+  Server(std::unique_ptr<Acceptor> acceptor, desk::Desk& desk);
+  bool Build();
+
+  const std::unique_ptr<Acceptor> acceptor_;
+  LiveCalls calls_;
+  const std::unique_ptr<HealthService> health_;
+  std::vector<std::unique_ptr<grpc::Service>> services_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace agentdesk::rpc
+
+#endif  // AGENTDESK_CORE_SERVICE_RPC_SERVER_H_
