@@ -1,14 +1,12 @@
 #include "core_service/store/sqlite_reads.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "core_service/base/error.h"
 #include "core_service/base/timestamp.h"
+#include "core_service/store/page_position.h"
 #include "core_service/store/sqlite_events.h"
 
 namespace agentdesk::store {
@@ -120,26 +118,23 @@ constexpr Sql kDelayedJobs = {"read the delayed jobs",
                               " FROM jobs INDEXED BY jobs_delayed"
                               " WHERE claimable = 0 AND status = 1 ORDER BY due_us"};
 
-#define AFTER_DEADLINE "(expires_us, question_key) > (?1, ?2)"
+// Questions of one state after the position (?1, ?2). Two runs of the index: SQLite would seek by
+// the first column of a comparison of pairs alone, and walk all questions without a deadline each
+// time.
+#define QUESTIONS_AFTER(state)                                            \
+  "SELECT " QUESTION ", expires_us FROM questions WHERE state = " state   \
+  " AND expires_us = ?1 AND question_key > ?2 UNION ALL SELECT " QUESTION \
+  ", expires_us FROM questions WHERE state = " state " AND expires_us > ?1"
 #define BY_DEADLINE " ORDER BY expires_us, question_key LIMIT ?3"
-constexpr Sql kQuestionsByState = {"list questions by state",
-                                   "SELECT " QUESTION
-                                   ", expires_us FROM questions INDEXED BY questions_by_deadline"
-                                   " WHERE " AFTER_DEADLINE " AND state = ?4" BY_DEADLINE};
+constexpr Sql kQuestionsByState = {"list questions by state", QUESTIONS_AFTER("?4") BY_DEADLINE};
 constexpr Sql kQuestions = {
     "list questions",
-    "SELECT " QUESTION ", expires_us FROM questions WHERE state = 1 AND " AFTER_DEADLINE
-    " UNION ALL "
-    "SELECT " QUESTION ", expires_us FROM questions WHERE state = 2 AND " AFTER_DEADLINE
-    " UNION ALL "
-    "SELECT " QUESTION ", expires_us FROM questions WHERE state = 3 AND " AFTER_DEADLINE
-    " UNION ALL "
-    "SELECT " QUESTION
-    ", expires_us FROM questions WHERE state = 4 AND " AFTER_DEADLINE BY_DEADLINE};
+    QUESTIONS_AFTER("1") " UNION ALL " QUESTIONS_AFTER("2") " UNION ALL " QUESTIONS_AFTER(
+        "3") " UNION ALL " QUESTIONS_AFTER("4") BY_DEADLINE};
 constexpr Sql kQuestionsOfSession = {"list the questions of a session",
                                      "SELECT " QUESTION
                                      ", expires_us FROM questions INDEXED BY questions_by_asked"
-                                     " WHERE " AFTER_DEADLINE
+                                     " WHERE (expires_us, question_key) > (?1, ?2)"
                                      "   AND ticket_key = (SELECT t.ticket_key FROM tickets t"
                                      "                     WHERE t.session_id = ?4)"
                                      "   AND (?5 = 0 OR state = ?5)" BY_DEADLINE};
@@ -147,6 +142,12 @@ constexpr Sql kDeadlines = {"read the questions with a deadline",
                             "SELECT " QUESTION
                             " FROM questions INDEXED BY questions_by_deadline"
                             " WHERE state = 1 AND expires_us < ? ORDER BY expires_us"};
+
+#undef TICKET
+#undef JOB
+#undef QUESTION
+#undef QUESTIONS_AFTER
+#undef BY_DEADLINE
 
 absl::Status NoSuch(absl::string_view what) {
   return absl::NotFoundError(absl::StrCat("no such ", what));
@@ -161,50 +162,10 @@ absl::StatusOr<Record> ParseRecord(absl::string_view bytes) {
   return record;
 }
 
-// A page token is `k` and a key, or for questions `q`, a deadline, a dot and a key: the last row of
-// the page before.
-absl::Status BadToken() {
-  return InvalidField("page_token", "is not a next_page_token of this list");
-}
-
-// Reads what StrCat writes for a number that is not negative, and no other spelling of it.
-bool ParsePosition(absl::string_view text, int64_t& value) {
-  return absl::SimpleAtoi(text, &value) && value >= 0 && text == absl::StrCat(value);
-}
-
-// Where a list by keys goes on; `start` for its first page.
-absl::StatusOr<int64_t> KeyAfter(const PageRequest& page, int64_t start) {
-  absl::string_view token = page.after;
-  if (page.size < 1) return InvalidField("page_size", "must be at least 1");
-  if (token.empty()) return start;
-  int64_t key = 0;
-  if (!absl::ConsumePrefix(&token, "k") || !ParsePosition(token, key)) return BadToken();
-  return key;
-}
-
-struct DeadlinePosition {
-  int64_t expires_us = std::numeric_limits<int64_t>::min();
-  int64_t key = 0;
-};
-
-absl::StatusOr<DeadlinePosition> DeadlineAfter(const PageRequest& page) {
-  absl::string_view token = page.after;
-  DeadlinePosition position;
-  if (page.size < 1) return InvalidField("page_size", "must be at least 1");
-  if (token.empty()) return position;
-  const size_t dot = token.find('.');
-  if (dot == absl::string_view::npos || !absl::ConsumePrefix(&token, "q") ||
-      !ParsePosition(token.substr(0, dot - 1), position.expires_us) ||
-      !ParsePosition(token.substr(dot), position.key)) {
-    return BadToken();
-  }
-  return position;
-}
-
 // One more than asked for, to know whether there is a next page.
 int64_t RowsToRead(const PageRequest& page) { return int64_t{page.size} + 1; }
 
-// Reads a page by `read`, of rows whose first column is their key.
+// Reads a page by `read`; `token` makes the position of the row at which the statement stands.
 template <typename Row, typename Read, typename Token>
 absl::StatusOr<Page<Row>> ReadPage(Statement& statement, const PageRequest& request, Read read,
                                    Token token) {
@@ -225,10 +186,10 @@ absl::StatusOr<Page<Row>> ReadPage(Statement& statement, const PageRequest& requ
   }
 }
 
-std::string KeyToken(const Statement& statement) { return absl::StrCat("k", statement.Int(0)); }
+std::string TokenOfKey(const Statement& statement) { return KeyToken(statement.Int(0)); }
 
-std::string DeadlineToken(const Statement& statement) {
-  return absl::StrCat("q", statement.Int(3), ".", statement.Int(0));
+std::string TokenOfDeadline(const Statement& statement) {
+  return DeadlineToken({statement.Int(3), statement.Int(0)});
 }
 
 }  // namespace
@@ -514,11 +475,11 @@ absl::StatusOr<Page<TicketRecord>> SqliteReads<Base>::ListTickets(v1::JobStatus 
   const auto read = [this](const Statement& row) { return ReadTicket(row); };
   if (status == v1::JOB_STATUS_UNSPECIFIED) {
     Statement list(connection_, kTickets, *before, RowsToRead(page));
-    return ReadPage<TicketRecord>(list, page, read, KeyToken);
+    return ReadPage<TicketRecord>(list, page, read, TokenOfKey);
   }
   Statement list(connection_, kTicketsByStatus, *before, static_cast<int>(status),
                  RowsToRead(page));
-  return ReadPage<TicketRecord>(list, page, read, KeyToken);
+  return ReadPage<TicketRecord>(list, page, read, TokenOfKey);
 }
 
 template <typename Base>
@@ -533,14 +494,14 @@ absl::StatusOr<Page<JobRecord>> SqliteReads<Base>::ListJobs(absl::string_view ti
     const std::optional<Uuid> id = ParseId(ticket_id);
     if (!id.has_value()) return Page<JobRecord>{};
     Statement list(connection_, kJobsOfTicket, *before, RowsToRead(page), *id, status_number);
-    return ReadPage<JobRecord>(list, page, read, KeyToken);
+    return ReadPage<JobRecord>(list, page, read, TokenOfKey);
   }
   if (status == v1::JOB_STATUS_UNSPECIFIED) {
     Statement list(connection_, kJobs, *before, RowsToRead(page));
-    return ReadPage<JobRecord>(list, page, read, KeyToken);
+    return ReadPage<JobRecord>(list, page, read, TokenOfKey);
   }
   Statement list(connection_, kJobsByStatus, *before, status_number, RowsToRead(page));
-  return ReadPage<JobRecord>(list, page, read, KeyToken);
+  return ReadPage<JobRecord>(list, page, read, TokenOfKey);
 }
 
 template <typename Base>
@@ -554,7 +515,7 @@ absl::StatusOr<Page<TicketRecord>> SqliteReads<Base>::ListSessions(v1::SessionSt
   Statement list(connection_, state == v1::SESSION_STATE_OPEN ? kOpenSessions : kClosedSessions,
                  *before, RowsToRead(page));
   return ReadPage<TicketRecord>(
-      list, page, [this](const Statement& row) { return ReadTicket(row); }, KeyToken);
+      list, page, [this](const Statement& row) { return ReadTicket(row); }, TokenOfKey);
 }
 
 template <typename Base>
@@ -570,15 +531,15 @@ absl::StatusOr<Page<QuestionRecord>> SqliteReads<Base>::ListQuestions(v1::Questi
     if (!id.has_value()) return Page<QuestionRecord>{};
     Statement list(connection_, kQuestionsOfSession, after->expires_us, after->key,
                    RowsToRead(page), *id, state_number);
-    return ReadPage<QuestionRecord>(list, page, read, DeadlineToken);
+    return ReadPage<QuestionRecord>(list, page, read, TokenOfDeadline);
   }
   if (state == v1::QUESTION_STATE_UNSPECIFIED) {
     Statement list(connection_, kQuestions, after->expires_us, after->key, RowsToRead(page));
-    return ReadPage<QuestionRecord>(list, page, read, DeadlineToken);
+    return ReadPage<QuestionRecord>(list, page, read, TokenOfDeadline);
   }
   Statement list(connection_, kQuestionsByState, after->expires_us, after->key, RowsToRead(page),
                  state_number);
-  return ReadPage<QuestionRecord>(list, page, read, DeadlineToken);
+  return ReadPage<QuestionRecord>(list, page, read, TokenOfDeadline);
 }
 
 template <typename Base>
@@ -587,7 +548,7 @@ absl::StatusOr<Page<TicketRecord>> SqliteReads<Base>::ListLiveTickets(const Page
   if (!after.ok()) return after.status();
   Statement list(connection_, kLiveTickets, *after, RowsToRead(page));
   return ReadPage<TicketRecord>(
-      list, page, [this](const Statement& row) { return ReadTicket(row); }, KeyToken);
+      list, page, [this](const Statement& row) { return ReadTicket(row); }, TokenOfKey);
 }
 
 template <typename Base>

@@ -49,7 +49,9 @@ struct EventQuery {
 struct EventRead {
   std::shared_ptr<const EventBlock> block;
   // All events up to here that pass the filter are in the block: at least its last sequence; the
-  // end of the range where the query was read to its end.
+  // end of the range where the query was read to its end. A block may also be empty or short before
+  // that end, since a search for rare events answers after a while with how far it came: go on from
+  // here.
   int64_t complete_up_to = 0;
 };
 
