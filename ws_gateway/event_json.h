@@ -1,0 +1,76 @@
+#ifndef AGENTDESK_WS_GATEWAY_EVENT_JSON_H_
+#define AGENTDESK_WS_GATEWAY_EVENT_JSON_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "agentdesk/v1/event.pb.h"
+#include "core_service/base/uuid.h"
+#include "ws_gateway/frame.h"
+
+namespace agentdesk::gateway {
+
+enum class Protocol : uint8_t {
+  kPlain,  // no subprotocol
+  kV1,     // agentdesk.v1
+};
+
+// Appends the event as one JSON object. Returns false, and appends nothing, where the plain
+// protocol does not know the event.
+bool AppendPlainEvent(const v1::Event& event, std::string& out);
+void AppendV1Event(const v1::Event& event, std::string& out);
+
+// An event's type as the protocols name it (`ticket_created`), and back.
+absl::string_view EventTypeName(v1::EventType type);
+std::optional<v1::EventType> ParseEventType(absl::string_view name);
+v1::EventType TypeOf(const v1::Event& event);
+
+// Consecutive events of one desk's log, encoded once for every connection: their frames in both
+// protocols back to back, so that a run of events is a run of bytes. Immutable.
+struct EventBlock {
+  struct Entry {
+    int64_t sequence = 0;
+    // Where the event's frames end; they begin where those of the entry before end.
+    size_t plain_end = 0;
+    size_t v1_end = 0;
+    Uuid ticket;
+    Uuid session;
+    v1::EventType type = v1::EVENT_TYPE_UNSPECIFIED;
+  };
+
+  // The block holds every event (that its filter lets through) after the first and up to the
+  // second.
+  int64_t after = 0;
+  int64_t up_to = 0;
+  std::vector<Entry> entries;
+  std::shared_ptr<const std::string> plain;
+  std::shared_ptr<const std::string> v1;
+
+  const std::shared_ptr<const std::string>& bytes(Protocol protocol) const {
+    return protocol == Protocol::kPlain ? plain : v1;
+  }
+  size_t end(Protocol protocol, size_t index) const {
+    return protocol == Protocol::kPlain ? entries[index].plain_end : entries[index].v1_end;
+  }
+  // What it costs to keep.
+  size_t size() const {
+    return sizeof(EventBlock) + entries.size() * sizeof(Entry) + plain->size() + v1->size();
+  }
+};
+
+// `after` is the position of the batch before. A block without events is only progress.
+std::shared_ptr<const EventBlock> EncodeEvents(
+    int64_t after, int64_t up_to, const google::protobuf::RepeatedPtrField<v1::Event>& events);
+
+// The frames of one part of a snapshot, each of at most `max_bytes` unless a single item is larger.
+// Without items there is one frame if `more` is false, which ends the snapshot, and else none.
+std::vector<Frames> EncodeSnapshot(const v1::Snapshot& snapshot, int64_t up_to, size_t max_bytes);
+
+}  // namespace agentdesk::gateway
+
+#endif  // AGENTDESK_WS_GATEWAY_EVENT_JSON_H_
