@@ -1,0 +1,488 @@
+#include "ws_gateway/connection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "core_service/base/error.h"
+#include "ws_gateway/close_code.h"
+#include "ws_gateway/resource_json.h"
+
+namespace agentdesk::gateway {
+namespace {
+
+constexpr int kMaxCommands = 64;                           // under way at a time
+constexpr absl::Duration kHold = absl::Milliseconds(900);  // with a tick, at most a second
+constexpr absl::Duration kRetryFor = absl::Seconds(10);
+constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
+constexpr absl::Duration kMaxBackoff = absl::Seconds(1);
+constexpr absl::string_view kUnavailable =
+    "the desk cannot be reached: the outcome is unknown, repeat with the same request_id";
+
+bool IsUnreachable(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kUnavailable ||
+         status.code() == absl::StatusCode::kDeadlineExceeded ||
+         status.code() == absl::StatusCode::kCancelled;
+}
+
+// An error of the core in the words of the socket.
+absl::Status ForSocket(const absl::Status& status) {
+  ErrorDetail detail = DetailOf(status);
+  if (detail.reason == "invalid_argument") detail.reason = "invalid_message";
+  return WithDetail(status, detail);
+}
+
+}  // namespace
+
+Connection::Connection(ConnectionHost& host, ConnectionOptions options)
+    : host_(host), options_(std::move(options)), cursor_(host.recent(), options_.protocol) {}
+
+void Connection::OnOpen(Socket& socket) {
+  socket_ = &socket;
+  host_.Add(*this);
+  cursor_.Open(socket, host_.recent().head());
+  next_beat_ = host_.Monotonic() + kHeartbeat - absl::Seconds(1);
+  if (host_.recent().known()) OnReady();
+}
+
+void Connection::OnClosed(uint16_t /*code*/) {
+  alive_.reset();
+  feed_.reset();
+  if (socket_ != nullptr) host_.Remove(*this);
+  socket_ = nullptr;
+}
+
+void Connection::SendText(absl::string_view text) { socket_->Send(MakeFrame(text)); }
+
+void Connection::SendError(const absl::Status& status, const Echo& echo) {
+  SendText(ErrorMessage(ForSocket(status), echo, options_.protocol));
+}
+
+void Connection::SendHello() {
+  hello_sent_ = true;
+  SendText(HelloMessage({.desk_id = host_.recent().desk_id(),
+                         .sequence = host_.recent().head(),
+                         .user = options_.caller.actor,
+                         .heartbeat = kHeartbeat,
+                         .time = host_.Now()}));
+}
+
+void Connection::OnReady() {
+  if (options_.protocol == Protocol::kPlain) {
+    if (cursor_.started()) return;
+    cursor_.Reopen(host_.recent().head());
+    return FollowHub();
+  }
+  if (!hello_sent_) {
+    cursor_.Reopen(host_.recent().head());
+    SendHello();
+    if (!options_.from.ok()) {
+      SendError(WithDetail(options_.from.status(), {.reason = "invalid_message",
+                                                    .field = {},
+                                                    .retry_after = std::nullopt,
+                                                    .metadata = {}}),
+                {});
+    } else if (options_.from->has_value() && !wanted_.has_value()) {
+      return Begin(Subscribe{**options_.from, {}}, true);
+    }
+  }
+  if (waits_for_desk_) Begin(*wanted_, unanswered_);
+}
+
+// --- commands ---
+
+void Connection::OnText(absl::string_view text) {
+  ClientMessage message = ParseClientMessage(text, options_.protocol);
+  if (!message.status.ok())
+    return SendText(ErrorMessage(message.status, message.echo, options_.protocol));
+  std::visit([&](auto&& command) { Handle(std::move(command), message.echo); },
+             std::move(message.command));
+}
+
+void Connection::Handle(Ping, const Echo& /*echo*/) { SendText(PongMessage()); }
+
+bool Connection::TakeCommandSlot(const Echo& echo) {
+  if (commands_ >= kMaxCommands) {
+    SendError(WithDetail(absl::ResourceExhaustedError("too many commands wait for their answer"),
+                         {.reason = "rate_limited",
+                          .field = {},
+                          .retry_after = absl::Seconds(1),
+                          .metadata = {}}),
+              echo);
+    return false;
+  }
+  ++commands_;
+  if (options_.protocol == Protocol::kPlain && commands_ == 1) {
+    cursor_.Pause();
+    held_until_ = host_.Monotonic() + kHold;
+    host_.Attend(*this);
+  }
+  return true;
+}
+
+void Connection::EndCommand() {
+  --commands_;
+  if (commands_ > 0 || !held_until_.has_value()) return;
+  held_until_.reset();
+  cursor_.Resume();
+  Pump();
+}
+
+template <typename Request, typename Then>
+void Connection::Ask(Request request, Then then) {
+  host_.commands().Call(
+      options_.caller, std::move(request),
+      [alive = std::weak_ptr<bool>(alive_), then = std::move(then)](auto result) mutable {
+        if (!alive.expired()) then(std::move(result));
+      });
+}
+
+void Connection::Handle(v1::SubmitResponseRequest request, const Echo& echo) {
+  const std::optional<Uuid> session = Uuid::Parse(request.session_id());
+  if (!session.has_value()) {
+    return SendText(OutcomeAck(request.session_id(), "unknown_session",
+                               "the desk knows no such session", echo, options_.protocol));
+  }
+  if (!TakeCommandSlot(echo)) return;
+  auto response = std::make_shared<Response>();
+  response->session_id = request.session_id();
+  response->echo = echo;
+  response->backoff = kFirstBackoff;
+  response->request = std::move(request);
+  response->request.set_session_id(session->ToString());
+  if (response->request.question_id().empty()) {
+    response->needs_position = !host_.recent().known();
+    response->request.set_as_of_sequence(cursor_.WrittenPosition());
+  } else {
+    // What is no id is sent as one that no question has, so that the core's order of judging holds.
+    response->request.set_question_id(
+        Uuid::Parse(response->request.question_id()).value_or(Uuid{}).ToString());
+  }
+  if (response->request.request_id().empty()) {
+    response->request.set_request_id(host_.NewUuid().ToString());
+    response->retry_until = host_.Monotonic() + kRetryFor;
+  }
+  Submit(std::move(response));
+}
+
+void Connection::Submit(ResponsePtr response) {
+  if (response->needs_position) {
+    if (!host_.recent().known()) return RetryOrGiveUp(std::move(response));
+    response->needs_position = false;
+    response->request.set_as_of_sequence(cursor_.WrittenPosition());
+  }
+  const v1::SubmitResponseRequest request = response->request;
+  Ask(request, [this, response](absl::StatusOr<v1::SubmitResponseResponse> outcome) {
+    OnJudged(response, std::move(outcome));
+  });
+}
+
+void Connection::OnJudged(ResponsePtr response,
+                          absl::StatusOr<v1::SubmitResponseResponse> outcome) {
+  if (!outcome.ok() && IsUnreachable(outcome.status())) return RetryOrGiveUp(std::move(response));
+  if (outcome.ok()) {
+    SendText(ResponseAck(response->session_id, *outcome, response->echo, options_.protocol));
+  } else {
+    SendError(outcome.status(), response->echo);
+  }
+  EndCommand();
+}
+
+void Connection::RetryOrGiveUp(ResponsePtr response) {
+  const absl::Duration now = host_.Monotonic();
+  response->next_try = now + response->backoff;
+  if (response->retry_until.has_value() && response->next_try < *response->retry_until) {
+    response->backoff = std::min(response->backoff * 2, kMaxBackoff);
+    retries_.push_back(std::move(response));
+    host_.Attend(*this);
+    return;
+  }
+  SendText(OutcomeAck(response->session_id, "unavailable", kUnavailable, response->echo,
+                      options_.protocol));
+  EndCommand();
+}
+
+void Connection::Handle(v1::SendMessageRequest request, const Echo& echo) {
+  const std::string session_id = request.session_id();
+  const std::optional<Uuid> session = Uuid::Parse(session_id);
+  if (!session.has_value()) {
+    return SendText(OutcomeAck(session_id, "unknown_session", "the desk knows no such session",
+                               echo, options_.protocol));
+  }
+  if (!TakeCommandSlot(echo)) return;
+  request.set_session_id(session->ToString());
+  Ask(std::move(request), [this, session_id, echo](absl::StatusOr<v1::SendMessageResponse> sent) {
+    const absl::Status status = sent.status();
+    absl::string_view outcome;
+    if (status.code() == absl::StatusCode::kNotFound) outcome = "unknown_session";
+    if (DetailOf(status).reason == "session_closed") outcome = "session_closed";
+    if (IsUnreachable(status)) outcome = "unavailable";
+    if (sent.ok()) {
+      SendText(MessageAck(session_id, sent->sequence(), echo));
+    } else if (!outcome.empty()) {
+      SendText(OutcomeAck(session_id, outcome,
+                          outcome == "unavailable" ? kUnavailable : status.message(), echo,
+                          options_.protocol));
+    } else {
+      SendError(status, echo);
+    }
+    EndCommand();
+  });
+}
+
+void Connection::AnswerTicketError(const absl::Status& status, absl::string_view ticket_id,
+                                   const Echo& echo) {
+  if (IsUnreachable(status)) {
+    SendText(TicketAckMessage({.ticket_id = std::string(ticket_id),
+                               .job_id = {},
+                               .status = "unavailable",
+                               .message = std::string(kUnavailable),
+                               .sequence = 0},
+                              echo));
+  } else {
+    SendError(status, echo);
+  }
+}
+
+void Connection::Handle(v1::CreateTicketRequest request, const Echo& echo) {
+  if (!TakeCommandSlot(echo)) return;
+  const std::string ticket_id = request.ticket_id();
+  Ask(std::move(request), [this, ticket_id, echo](absl::StatusOr<v1::CreateTicketResponse> made) {
+    if (made.ok()) {
+      SendText(TicketAckMessage({.ticket_id = made->ticket_id(),
+                                 .job_id = made->job_id(),
+                                 .status = std::string(StatusWord(made->status())),
+                                 .message = {},
+                                 .sequence = made->sequence()},
+                                echo));
+    } else {
+      AnswerTicketError(made.status(), ticket_id, echo);
+    }
+    EndCommand();
+  });
+}
+
+void Connection::Handle(v1::CancelTicketRequest request, const Echo& echo) {
+  if (!TakeCommandSlot(echo)) return;
+  const std::string ticket_id = request.ticket_id();
+  Ask(std::move(request), [this, ticket_id, echo](absl::StatusOr<v1::CancelTicketResponse> done) {
+    if (done.ok()) {
+      SendText(TicketAckMessage({.ticket_id = done->ticket().ticket_id(),
+                                 .job_id = done->ticket().job_id(),
+                                 .status = std::string(StatusWord(done->ticket().status())),
+                                 .message = {},
+                                 .sequence = done->sequence()},
+                                echo));
+    } else {
+      AnswerTicketError(done.status(), ticket_id, echo);
+    }
+    EndCommand();
+  });
+}
+
+void Connection::Handle(v1::RetryTicketRequest request, const Echo& echo) {
+  if (!TakeCommandSlot(echo)) return;
+  const std::string ticket_id = request.ticket_id();
+  Ask(std::move(request), [this, ticket_id, echo](absl::StatusOr<v1::RetryTicketResponse> done) {
+    if (done.ok()) {
+      SendText(TicketAckMessage({.ticket_id = done->ticket().ticket_id(),
+                                 .job_id = done->job_id(),
+                                 .status = std::string(StatusWord(done->ticket().status())),
+                                 .message = {},
+                                 .sequence = done->sequence()},
+                                echo));
+    } else {
+      AnswerTicketError(done.status(), ticket_id, echo);
+    }
+    EndCommand();
+  });
+}
+
+bool Connection::Tick() {
+  const absl::Duration now = host_.Monotonic();
+  if (held_until_.has_value() && now >= *held_until_) {
+    held_until_.reset();
+    cursor_.Resume();
+    Pump();
+  }
+  std::vector<ResponsePtr> due;
+  const auto first_due = std::stable_partition(
+      retries_.begin(), retries_.end(),
+      [now](const ResponsePtr& response) { return response->next_try > now; });
+  std::move(first_due, retries_.end(), std::back_inserter(due));
+  retries_.erase(first_due, retries_.end());
+  for (ResponsePtr& response : due) Submit(std::move(response));
+  return held_until_.has_value() || !retries_.empty();
+}
+
+// --- events ---
+
+void Connection::Handle(Subscribe subscribe, const Echo& /*echo*/) {
+  Begin(std::move(subscribe), true);
+}
+
+void Connection::Begin(Subscribe subscribe, bool answer) {
+  feed_.reset();
+  part_.reset();
+  part_frames_ = 0;
+  in_hub_ = false;
+  cursor_.Stop();
+  wanted_ = std::move(subscribe);
+  unanswered_ = answer;
+  const RecentEvents& recent = host_.recent();
+  waits_for_desk_ = !recent.known();
+  if (waits_for_desk_) return;
+  const SubscribeFrom& from = wanted_->from;
+  if (from.kind == SubscribeFrom::Kind::kLive) {
+    cursor_.Start(recent.head(), EntryFilter(wanted_->filter));
+    Answer(recent.head());
+    return FollowHub();
+  }
+  const bool same_desk =
+      from.desk_id == recent.desk_id() || (from.desk_id.empty() && from.after == 0);
+  if (from.kind == SubscribeFrom::Kind::kAfter && same_desk && recent.Reaches(from.after) &&
+      from.after <= recent.head()) {
+    cursor_.Start(from.after, EntryFilter(wanted_->filter));
+    Answer(from.after);
+    return FollowHub();
+  }
+  BeginFeed(from);
+}
+
+void Connection::BeginFeed(const SubscribeFrom& from) {
+  SubscribeFrom start = from;
+  if (start.kind == SubscribeFrom::Kind::kAfter && (start.after != 0 || !start.desk_id.empty())) {
+    // A position without a desk, or with something that is no desk's id, is another desk's: the nil
+    // id, which no desk has, gets the core to say so and what can be served.
+    start.desk_id = Uuid::Parse(start.desk_id).value_or(Uuid{}).ToString();
+  }
+  feed_ = host_.commands().Follow(
+      start, wanted_->filter,
+      [this, alive = std::weak_ptr<bool>(alive_)](absl::StatusOr<FeedPart> part) {
+        if (!alive.expired()) OnFeed(std::move(part));
+      });
+}
+
+void Connection::OnFeed(absl::StatusOr<FeedPart> part) {
+  if (part.ok()) {
+    part_ = *std::move(part);
+    part_frames_ = 0;
+    return PumpFeed();
+  }
+  feed_.reset();
+  const absl::Status& status = part.status();
+  if (status.code() == absl::StatusCode::kOutOfRange) {
+    const ErrorDetail detail = DetailOf(status);
+    Gap gap{.reason = detail.reason, .desk_id = host_.recent().desk_id(), .available_from = 0};
+    for (const auto& [name, value] : detail.metadata) {
+      if (name == "desk_id") gap.desk_id = value;
+      if (name == "available_from") (void)absl::SimpleAtoi(value, &gap.available_from);
+    }
+    SendText(GapMessage(gap));
+    Begin({{.kind = SubscribeFrom::Kind::kSnapshot, .desk_id = {}, .after = 0}, wanted_->filter},
+          unanswered_);
+  } else if (status.code() == absl::StatusCode::kInvalidArgument) {
+    SendError(status, {});
+  } else {
+    Leave(kCloseRestart, "the stream of events cannot go on: resume");
+  }
+}
+
+void Connection::PumpFeed() {
+  while (part_.has_value()) {
+    const FeedPart& part = *part_;
+    const int64_t up_to = part.events->up_to;
+    const bool snapshot = wanted_->from.kind == SubscribeFrom::Kind::kSnapshot;
+    if (unanswered_ && !(snapshot && part.snapshot.empty())) {
+      Answer(snapshot ? up_to : wanted_->from.after);
+    }
+    for (; part_frames_ < part.snapshot.size(); ++part_frames_) {
+      if (cursor_.full()) return;
+      const bool last = part_frames_ + 1 == part.snapshot.size() && part.snapshot_complete;
+      if (last) {
+        cursor_.SendState(part.snapshot[part_frames_], up_to);
+      } else {
+        socket_->Send(part.snapshot[part_frames_]);
+      }
+    }
+    if (!cursor_.started() && (!snapshot || part.snapshot_complete)) {
+      cursor_.Start(snapshot ? up_to : wanted_->from.after, EntryFilter(wanted_->filter));
+    }
+    if (cursor_.started()) {
+      if (!cursor_.Send(*part.events)) return;
+      const RecentEvents& recent = host_.recent();
+      if (recent.known() && recent.desk_id() == part.desk_id &&
+          recent.Reaches(cursor_.position())) {
+        feed_.reset();
+        part_.reset();
+        return FollowHub();
+      }
+    }
+    part_.reset();
+    feed_->Next();
+  }
+}
+
+void Connection::Answer(int64_t up_to) {
+  if (unanswered_) SendText(SubscribedMessage(up_to));
+  unanswered_ = false;
+}
+
+void Connection::FollowHub() {
+  if (!cursor_.started()) cursor_.Start(host_.recent().head(), EntryFilter());
+  in_hub_ = true;
+  Pump();
+}
+
+void Connection::Pump() {
+  if (!in_hub_ || cursor_.Pump()) return;
+  in_hub_ = false;
+  cursor_.Stop();
+  Leave(kCloseTooSlow, "read too slowly: resume");
+}
+
+void Connection::OnAppended() { Pump(); }
+
+void Connection::OnDrained() {
+  Pump();
+  PumpFeed();
+}
+
+void Connection::OnGap(const Gap& gap) {
+  if (options_.protocol == Protocol::kPlain) {
+    in_hub_ = false;
+    return Leave(kCloseRestart, "the desk has changed");
+  }
+  const bool subscribed = wanted_.has_value() && !unanswered_;
+  cursor_.Reopen(0);
+  if (!subscribed) {
+    if (wanted_.has_value()) Begin(*wanted_, true);
+    return;
+  }
+  SendText(GapMessage(gap));
+  Begin({{.kind = SubscribeFrom::Kind::kSnapshot, .desk_id = {}, .after = 0}, wanted_->filter},
+        false);
+}
+
+void Connection::Beat(absl::Duration now, SharedPosition& shared) {
+  if (options_.protocol == Protocol::kPlain || !hello_sent_ || now < next_beat_) return;
+  if (wanted_.has_value() && !cursor_.started()) return;  // its first events are on their way
+  // A connection that is not subscribed may see nothing, so that all of it up to any point was
+  // sent; 0 is the one point that a client cannot take for a reason to skip events.
+  const int64_t up_to = cursor_.started() ? cursor_.position() : 0;
+  if (shared.up_to != up_to) {
+    shared.up_to = up_to;
+    shared.frames = MakeFrame(PositionMessage(up_to, host_.Now()));
+  }
+  socket_->Send(shared.frames);
+  next_beat_ = now + kHeartbeat - absl::Seconds(1);
+}
+
+void Connection::Leave(uint16_t code, absl::string_view reason) {
+  if (options_.protocol == Protocol::kV1 && cursor_.started()) {
+    SendText(PositionMessage(cursor_.position(), host_.Now()));
+  }
+  socket_->Close(code, reason, /*drop_queue=*/code == kCloseTooSlow);
+}
+
+}  // namespace agentdesk::gateway

@@ -1,0 +1,155 @@
+#ifndef AGENTDESK_WS_GATEWAY_CONNECTION_H_
+#define AGENTDESK_WS_GATEWAY_CONNECTION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "core_service/base/clock.h"
+#include "core_service/base/uuid.h"
+#include "ws_gateway/client_protocol.h"
+#include "ws_gateway/commands.h"
+#include "ws_gateway/event_cursor.h"
+#include "ws_gateway/recent_events.h"
+#include "ws_gateway/server_message.h"
+#include "ws_gateway/transport.h"
+
+namespace agentdesk::gateway {
+
+class Connection;
+
+// The contract's `heartbeat_ms`: how often at least a connection is told how far it is.
+inline constexpr absl::Duration kHeartbeat = absl::Seconds(15);
+
+// What a connection needs of the hub that it belongs to.
+class ConnectionHost {
+ public:
+  virtual ~ConnectionHost() = default;
+
+  virtual void Add(Connection& connection) = 0;
+  virtual void Remove(Connection& connection) = 0;
+  // Has Connection::Tick called every tick until it returns false.
+  virtual void Attend(Connection& connection) = 0;
+  virtual const RecentEvents& recent() const = 0;
+  virtual Commands& commands() = 0;
+  virtual absl::Duration Monotonic() = 0;
+  // The core's time, as far as it is known.
+  virtual absl::Time Now() = 0;
+  virtual Uuid NewUuid() = 0;
+};
+
+struct ConnectionOptions {
+  Protocol protocol = Protocol::kPlain;
+  Caller caller;
+  // What the URL says about where to begin; an error is told after the hello.
+  absl::StatusOr<std::optional<SubscribeFrom>> from = std::optional<SubscribeFrom>();
+};
+
+// One browser: its commands, its position in the log, and when it is closed.
+//
+// Belongs to one thread, that of its hub and transport.
+class Connection final : public SocketHandler {
+ public:
+  // `host` must outlive the connection.
+  Connection(ConnectionHost& host, ConnectionOptions options);
+
+  // From the transport.
+  void OnOpen(Socket& socket) override;
+  void OnText(absl::string_view message) override;
+  void OnDrained() override;
+  void OnClosed(uint16_t code) override;
+
+  // From the hub. The recent events now have a desk.
+  void OnReady();
+  // A block was added to the recent events.
+  void OnAppended();
+  // The hub could not go on without a gap, or follows another desk now: the recent events are gone.
+  void OnGap(const Gap& gap);
+  // See ConnectionHost::Attend.
+  bool Tick();
+  // Tells how far the connection is, when that is due. `shared` keeps the last frame made, since
+  // most connections are equally far.
+  struct SharedPosition {
+    int64_t up_to = -1;
+    Frames frames;
+  };
+  void Beat(absl::Duration now, SharedPosition& shared);
+  // Goes with an orderly close; the client shall come back.
+  void Leave(uint16_t code, absl::string_view reason);
+
+ private:
+  // A response that waits for its outcome.
+  struct Response {
+    v1::SubmitResponseRequest request;
+    std::string session_id;  // as the client wrote it
+    Echo echo;
+    // Judged against what was written when it came; known once the hub has a desk.
+    bool needs_position = false;
+    // The id is ours: until then it is tried again.
+    std::optional<absl::Duration> retry_until;
+    absl::Duration backoff;
+    absl::Duration next_try;
+  };
+  using ResponsePtr = std::shared_ptr<Response>;
+
+  void SendText(absl::string_view text);
+  void SendError(const absl::Status& status, const Echo& echo);
+  void SendHello();
+
+  bool TakeCommandSlot(const Echo& echo);
+  void EndCommand();
+  void Handle(Ping, const Echo& echo);
+  void Handle(Subscribe subscribe, const Echo& echo);
+  void Handle(v1::SubmitResponseRequest request, const Echo& echo);
+  void Handle(v1::SendMessageRequest request, const Echo& echo);
+  void Handle(v1::CreateTicketRequest request, const Echo& echo);
+  void Handle(v1::CancelTicketRequest request, const Echo& echo);
+  void Handle(v1::RetryTicketRequest request, const Echo& echo);
+  // Asks the core; `then` is called with the result while the connection lives.
+  template <typename Request, typename Then>
+  void Ask(Request request, Then then);
+  void AnswerTicketError(const absl::Status& status, absl::string_view ticket_id, const Echo& echo);
+  void Submit(ResponsePtr response);
+  void OnJudged(ResponsePtr response, absl::StatusOr<v1::SubmitResponseResponse> outcome);
+  void RetryOrGiveUp(ResponsePtr response);
+
+  // Subscriptions of the full protocol.
+  void Begin(Subscribe subscribe, bool answer);
+  void BeginFeed(const SubscribeFrom& from);
+  void OnFeed(absl::StatusOr<FeedPart> part);
+  void PumpFeed();
+  void Answer(int64_t up_to);
+  void FollowHub();
+  void Pump();
+
+  ConnectionHost& host_;
+  const ConnectionOptions options_;
+  EventCursor cursor_;
+  Socket* socket_ = nullptr;
+  // Replies hold it weakly, so that one for a connection that is gone goes nowhere.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+
+  bool hello_sent_ = false;
+  bool in_hub_ = false;              // served from the recent events
+  std::optional<Subscribe> wanted_;  // what the client subscribed to
+  bool unanswered_ = false;          // `subscribed` is still to be sent
+  bool waits_for_desk_ = false;      // begins once the hub has a desk
+  std::unique_ptr<Feed> feed_;       // what the recent events do not reach
+  std::optional<FeedPart> part_;     // of the feed, not all of it sent
+  size_t part_frames_ = 0;           // frames of its snapshot that were sent
+  absl::Duration next_beat_;
+
+  int commands_ = 0;                          // under way
+  std::optional<absl::Duration> held_until_;  // broadcasts wait for an ack
+  std::vector<ResponsePtr> retries_;
+};
+
+}  // namespace agentdesk::gateway
+
+#endif  // AGENTDESK_WS_GATEWAY_CONNECTION_H_

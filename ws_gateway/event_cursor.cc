@@ -1,0 +1,117 @@
+#include "ws_gateway/event_cursor.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace agentdesk::gateway {
+namespace {
+
+constexpr size_t kMaxRunBytes = 128 * 1024;
+
+}  // namespace
+
+EntryFilter::EntryFilter(const v1::EventFilter& filter) {
+  for (const int type : filter.types()) types_ |= uint64_t{1} << static_cast<unsigned>(type);
+  // An id that is none matches no event, as in the core.
+  for (const std::string& id : filter.ticket_ids()) {
+    tickets_.insert(Uuid::Parse(id).value_or(Uuid{}));
+  }
+  for (const std::string& id : filter.session_ids()) {
+    sessions_.insert(Uuid::Parse(id).value_or(Uuid{}));
+  }
+  all_ = types_ == 0 && tickets_.empty() && sessions_.empty();
+}
+
+void EventCursor::Open(Socket& socket, int64_t head) {
+  socket_ = &socket;
+  written_ = head;
+}
+
+void EventCursor::Reopen(int64_t head) {
+  started_ = false;
+  position_ = 0;
+  written_ = head;
+  unwritten_.clear();
+}
+
+void EventCursor::Start(int64_t position, EntryFilter filter) {
+  started_ = true;
+  position_ = position;
+  filter_ = std::move(filter);
+}
+
+bool EventCursor::Pump() {
+  while (started_ && !paused_ && position_ < recent_.head()) {
+    if (!recent_.Reaches(position_)) return false;
+    if (!Send(recent_.BlockAfter(position_))) return true;
+  }
+  return true;
+}
+
+bool EventCursor::Send(const EventBlock& block) {
+  const std::vector<EventBlock::Entry>& entries = block.entries;
+  size_t next = 0;
+  if (position_ > block.after) {
+    next = static_cast<size_t>(std::upper_bound(entries.begin(), entries.end(), position_,
+                                                [](int64_t value, const EventBlock::Entry& entry) {
+                                                  return value < entry.sequence;
+                                                }) -
+                               entries.begin());
+  }
+  while (next < entries.size()) {
+    if (!filter_.Matches(entries[next])) {
+      position_ = entries[next++].sequence;
+      continue;
+    }
+    if (full()) return false;
+    const size_t begin = next == 0 ? 0 : block.end(protocol_, next - 1);
+    next = RunEnd(block, next);
+    position_ = entries[next - 1].sequence;
+    const size_t end = block.end(protocol_, next - 1);
+    if (end == begin) continue;  // nothing that this protocol knows
+    const std::shared_ptr<const std::string>& bytes = block.bytes(protocol_);
+    SendMarked({bytes, absl::string_view(*bytes).substr(begin, end - begin), 0}, position_);
+  }
+  position_ = std::max(position_, block.up_to);
+  return true;
+}
+
+size_t EventCursor::RunEnd(const EventBlock& block, size_t begin) const {
+  const std::vector<EventBlock::Entry>& entries = block.entries;
+  const size_t first_byte = begin == 0 ? 0 : block.end(protocol_, begin - 1);
+  size_t end = begin + 1;
+  // A question ends its run: from its last byte on, a response may be meant for it.
+  while (end < entries.size() && entries[end - 1].type != v1::EVENT_TYPE_AGENT_QUESTION &&
+         filter_.Matches(entries[end]) && block.end(protocol_, end) - first_byte <= kMaxRunBytes) {
+    ++end;
+  }
+  return end;
+}
+
+void EventCursor::SendState(Frames frames, int64_t position) {
+  SendMarked(std::move(frames), position);
+}
+
+void EventCursor::SendMarked(Frames frames, int64_t position) {
+  frames.sequence = ++marks_;
+  socket_->Send(frames);
+  if (socket_->written_sequence() >= marks_) {
+    unwritten_.clear();
+    written_ = std::max(written_, position);
+  } else {
+    unwritten_.push_back({marks_, position});
+  }
+}
+
+int64_t EventCursor::WrittenPosition() {
+  const int64_t mark = socket_->written_sequence();
+  size_t count = 0;
+  while (count < unwritten_.size() && unwritten_[count].mark <= mark) {
+    written_ = std::max(written_, unwritten_[count++].position);
+  }
+  unwritten_.erase(unwritten_.begin(), unwritten_.begin() + static_cast<std::ptrdiff_t>(count));
+  // Events after the last frames that this connection was not to get count as seen.
+  return unwritten_.empty() && started_ ? std::max(written_, position_) : written_;
+}
+
+}  // namespace agentdesk::gateway

@@ -1,0 +1,107 @@
+#ifndef AGENTDESK_WS_GATEWAY_EVENT_CURSOR_H_
+#define AGENTDESK_WS_GATEWAY_EVENT_CURSOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "agentdesk/v1/event.pb.h"
+#include "core_service/base/uuid.h"
+#include "ws_gateway/event_json.h"
+#include "ws_gateway/recent_events.h"
+#include "ws_gateway/transport.h"
+
+namespace agentdesk::gateway {
+
+// An EventFilter made ready: what it lets through must match every list that is not empty.
+class EntryFilter {
+ public:
+  EntryFilter() = default;
+  explicit EntryFilter(const v1::EventFilter& filter);
+
+  bool Matches(const EventBlock::Entry& entry) const {
+    if (all_) return true;
+    return (types_ == 0 || (types_ >> static_cast<unsigned>(entry.type) & 1) != 0) &&
+           (tickets_.empty() || tickets_.contains(entry.ticket)) &&
+           (sessions_.empty() || sessions_.contains(entry.session));
+  }
+
+ private:
+  bool all_ = true;
+  uint64_t types_ = 0;  // one bit for each type
+  absl::flat_hash_set<Uuid> tickets_;
+  absl::flat_hash_set<Uuid> sessions_;
+};
+
+// How far one connection is in the log, and how its events get into its socket: each once, in
+// order, and never more at a time than a queue may hold. A connection that keeps up gets each block
+// as it comes; one that lags for a moment takes what it missed from the blocks that all connections
+// share.
+//
+// Not thread-safe.
+class EventCursor {
+ public:
+  // No more events are queued to a socket that has so much waiting. The largest event that there
+  // can be still fits into the queue after it.
+  static constexpr size_t kHighWater = 192 * 1024;
+
+  // `recent` must outlive the cursor.
+  EventCursor(const RecentEvents& recent, Protocol protocol)
+      : recent_(recent), protocol_(protocol) {}
+
+  // The socket is there, and the log stands at `head`.
+  void Open(Socket& socket, int64_t head);
+  // The log is another one: what was written says nothing about it.
+  void Reopen(int64_t head);
+  // What is sent next is the first event after `position` that passes the filter.
+  void Start(int64_t position, EntryFilter filter);
+  void Stop() { started_ = false; }
+  bool started() const { return started_; }
+
+  // Nothing is sent by Pump until Resume.
+  void Pause() { paused_ = true; }
+  void Resume() { paused_ = false; }
+  bool paused() const { return paused_; }
+
+  // Sends what the recent events hold after the position, as far as the queue takes it. False when
+  // they no longer reach back to the position.
+  [[nodiscard]] bool Pump();
+  // Sends what `block` holds after the position. False when the queue is full before its end: call
+  // again when there is room.
+  [[nodiscard]] bool Send(const EventBlock& block);
+  // Sends frames that show the state as of `position`.
+  void SendState(Frames frames, int64_t position);
+  bool full() const { return socket_->queued_bytes() >= kHighWater; }
+
+  // Everything that passes the filter up to here was sent.
+  int64_t position() const { return position_; }
+  // The last position that was fully written to this connection; at first where the log stood.
+  int64_t WrittenPosition();
+
+ private:
+  // The frames' mark, a count of this connection, and the position reached once they are written.
+  struct Mark {
+    int64_t mark;
+    int64_t position;
+  };
+
+  // Where the run of events ends that starts with entry `begin` and can be sent in one piece.
+  size_t RunEnd(const EventBlock& block, size_t begin) const;
+  void SendMarked(Frames frames, int64_t position);
+
+  const RecentEvents& recent_;
+  const Protocol protocol_;
+  Socket* socket_ = nullptr;
+  EntryFilter filter_;
+  bool started_ = false;
+  bool paused_ = false;
+  int64_t position_ = 0;
+  int64_t written_ = 0;
+  int64_t marks_ = 0;
+  std::vector<Mark> unwritten_;
+};
+
+}  // namespace agentdesk::gateway
+
+#endif  // AGENTDESK_WS_GATEWAY_EVENT_CURSOR_H_

@@ -1,0 +1,562 @@
+#include "ws_gateway/http.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "core_service/base/error.h"
+#include "core_service/base/uuid.h"
+#include "ws_gateway/client_protocol.h"
+#include "ws_gateway/http_error.h"
+#include "ws_gateway/json_writer.h"
+#include "ws_gateway/resource_json.h"
+#include "ws_gateway/trace_context.h"
+
+namespace agentdesk::gateway {
+namespace {
+
+constexpr int kMaxPageSize = 1000;
+constexpr int64_t kMaxSequence = (int64_t{1} << 53) - 1;
+constexpr absl::string_view kJobPrefix = "job-";
+
+// The values that stand for `{}` in the pattern; none when the path does not match it.
+std::optional<std::vector<std::string>> Match(absl::string_view pattern, absl::string_view path) {
+  const std::vector<absl::string_view> wanted = absl::StrSplit(pattern, '/');
+  const std::vector<absl::string_view> given = absl::StrSplit(path, '/');
+  if (wanted.size() != given.size()) return std::nullopt;
+  std::vector<std::string> values;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i] == "{}") {
+      values.push_back(DecodePercent(given[i]).value_or(std::string()));
+    } else if (wanted[i] != given[i]) {
+      return std::nullopt;
+    }
+  }
+  return values;
+}
+
+bool IsJson(absl::string_view content_type) {
+  const absl::string_view type = content_type.substr(0, content_type.find(';'));
+  return absl::AsciiStrToLower(absl::StripAsciiWhitespace(type)) == "application/json";
+}
+
+// The number of a query's parameter; `fallback` where there is none.
+absl::StatusOr<int64_t> NumberParameter(absl::string_view query, absl::string_view name,
+                                        int64_t min, int64_t max, int64_t fallback) {
+  const std::optional<std::string> text = QueryParameter(query, name);
+  if (!text.has_value()) return fallback;
+  int64_t number = 0;
+  if (!absl::SimpleAtoi(*text, &number) || number < min || number > max) {
+    return InvalidField(name, absl::StrCat("must be a whole number from ", min, " to ", max));
+  }
+  return number;
+}
+
+HttpResponse JsonResponse(std::string body) {
+  HttpResponse response;
+  response.body = std::move(body);
+  return response;
+}
+
+template <typename Resource, typename Write>
+HttpResponse ResourceResponse(const Resource& resource, Write write, int64_t sequence) {
+  std::string body;
+  JsonWriter json(body);
+  json.BeginObject();
+  write(resource, json);
+  json.Number("sequence", sequence).EndObject();
+  return JsonResponse(std::move(body));
+}
+
+template <typename Resources, typename Write>
+HttpResponse ListResponse(absl::string_view name, const Resources& resources, Write write,
+                          const std::string& next_page_token, int64_t sequence) {
+  std::string body;
+  JsonWriter json(body);
+  json.BeginObject().BeginArray(name);
+  for (const auto& resource : resources) {
+    json.BeginObject();
+    write(resource, json);
+    json.EndObject();
+  }
+  json.EndArray().Text("next_page_token", next_page_token).Number("sequence", sequence).EndObject();
+  return JsonResponse(std::move(body));
+}
+
+// What an outcome says by itself, without the core.
+HttpResponse UnknownSessionResponse(absl::string_view session_id) {
+  std::string body;
+  JsonWriter json(body);
+  json.BeginObject()
+      .Text("session_id", session_id)
+      .Text("status", "unknown_session")
+      .Text("message", "the desk knows no such session")
+      .EndObject();
+  return JsonResponse(std::move(body));
+}
+
+HttpResponse OutcomeResponse(const std::string& session_id, const std::string& request_id,
+                             const v1::SubmitResponseResponse& outcome) {
+  std::string body;
+  JsonWriter json(body);
+  json.BeginObject()
+      .Text("session_id", session_id)
+      .Text("status", OutcomeWord(outcome.outcome()))
+      .TextIfAny("question_id", outcome.question_id());
+  if (outcome.outcome() == v1::RESPONSE_OUTCOME_ALREADY_ANSWERED) {
+    json.Text("answered_by", outcome.answered_by().id());
+    WriteResponse("response", outcome.response(), outcome.responses(), json);
+  }
+  json.TextIfAny("message", outcome.message())
+      .Number("sequence", outcome.sequence())
+      .TextIfAny("request_id", request_id)
+      .EndObject();
+  return JsonResponse(std::move(body));
+}
+
+}  // namespace
+
+struct Http::Exchange {
+  HttpRequest request;
+  Responder respond;
+  std::string query;
+  std::vector<std::string> ids;  // what stood for `{}` in the path
+  Caller caller;
+  std::string cors_origin;  // empty: none is to be named
+
+  void Send(HttpResponse response) {
+    if (!cors_origin.empty()) {
+      response.headers.emplace_back("Access-Control-Allow-Origin", cors_origin);
+      response.headers.emplace_back("Access-Control-Expose-Headers", "Retry-After");
+    }
+    response.headers.emplace_back("Vary", "Origin");
+    respond(std::move(response));
+  }
+  void Fail(const absl::Status& status) { Send(ErrorResponse(status)); }
+  // The id in the path, as the core writes it; otherwise fails as not found.
+  std::optional<std::string> Id(absl::string_view noun, absl::string_view prefix = "") {
+    absl::string_view text = ids[0];
+    std::optional<Uuid> id;
+    if (absl::ConsumePrefix(&text, prefix)) id = Uuid::Parse(text);
+    if (id.has_value()) return absl::StrCat(prefix, id->ToString());
+    Fail(absl::NotFoundError(absl::StrCat("no such ", noun)));
+    return std::nullopt;
+  }
+  // The id for repeats: the body's, else the header's.
+  void SetRequestId(std::string& request_id) const {
+    if (!request_id.empty()) return;
+    absl::string_view key = absl::StripAsciiWhitespace(request.Header("idempotency-key"));
+    if (absl::ConsumePrefix(&key, "\"")) absl::ConsumeSuffix(&key, "\"");
+    request_id = std::string(key);
+  }
+};
+
+Http::Http(Commands& commands, const RecentEvents& recent, const GatewayState& state,
+           OriginList origins)
+    : commands_(commands), recent_(recent), state_(state), origins_(std::move(origins)) {}
+
+// The first pattern that matches a path is the path's; so a word goes before `{}`.
+const std::vector<Http::Route>& Http::Routes() {
+  static const auto* const routes = new std::vector<Route>{
+      {"GET", "/", &Http::StartPage},
+      {"POST", "/tickets/create", &Http::CreateTicket},
+      {"GET", "/tickets", &Http::ListTickets},
+      {"GET", "/tickets/{}", &Http::GetTicket},
+      {"POST", "/tickets/{}/cancel", &Http::CancelTicket},
+      {"POST", "/tickets/{}/retry", &Http::RetryTicket},
+      {"GET", "/jobs/{}", &Http::GetJob},
+      {"GET", "/sessions/{}", &Http::GetSession},
+      {"POST", "/sessions/{}/responses", &Http::SubmitResponse},
+      {"POST", "/sessions/{}/messages", &Http::SendMessage},
+      {"GET", "/questions", &Http::ListQuestions},
+      {"GET", "/questions/{}", &Http::GetQuestion},
+      {"POST", "/webhook/notion", &Http::NotionWebhook},
+      {"GET", "/health", &Http::Health},
+      {"GET", "/livez", &Http::Livez},
+      {"GET", "/readyz", &Http::Readyz},
+  };
+  return *routes;
+}
+
+void Http::OnRequest(HttpRequest request, Responder respond) {
+  auto exchange = std::make_shared<Exchange>();
+  exchange->request = std::move(request);
+  exchange->respond = std::move(respond);
+  const HttpRequest& in = exchange->request;
+  const std::pair<std::string, std::string> target =
+      absl::StrSplit(in.target, absl::MaxSplits('?', 1));
+  exchange->query = target.second;
+  exchange->caller = {.actor = "anonymous",
+                      .via = "http",
+                      .traceparent = ValidTraceParent(in.Header("traceparent"))};
+  const absl::string_view origin = in.Header("origin");
+  const bool foreign = !origin.empty() && !origins_.Allows(origin, in.Header("host"));
+  if (!origin.empty() && !foreign) exchange->cors_origin = std::string(origin);
+
+  const std::string method = in.method == "HEAD" ? "GET" : in.method;
+  absl::string_view pattern;
+  Handler handler = nullptr;
+  std::vector<std::string> methods;
+  for (const Route& route : Routes()) {
+    if (!pattern.empty() && route.pattern != pattern) continue;
+    std::optional<std::vector<std::string>> ids = Match(route.pattern, target.first);
+    if (!ids.has_value()) continue;
+    pattern = route.pattern;
+    exchange->ids = *std::move(ids);
+    methods.emplace_back(route.method);
+    if (route.method == "GET") methods.emplace_back("HEAD");
+    if (route.method == method) handler = route.handler;
+  }
+  methods.emplace_back("OPTIONS");
+  if (pattern.empty()) return exchange->Fail(absl::NotFoundError("there is nothing at this path"));
+  if (in.method == "OPTIONS") return Preflight(exchange, absl::StrJoin(methods, ", "));
+  if (handler == nullptr) {
+    HttpResponse response = ErrorResponse(
+        ErrorWithReason(absl::StatusCode::kUnimplemented, "method_not_allowed",
+                        absl::StrCat("only ", absl::StrJoin(methods, ", "), " can be used here")));
+    response.status = 405;
+    response.headers.emplace_back("Allow", absl::StrJoin(methods, ", "));
+    return exchange->Send(std::move(response));
+  }
+  // A page elsewhere could make a browser send this without being allowed to read the answer.
+  if (foreign && method != "GET") return exchange->Fail(ForbiddenOrigin());
+  if (method == "POST" && !in.Header("content-type").empty() &&
+      !IsJson(in.Header("content-type"))) {
+    HttpResponse response = ErrorResponse(
+        ErrorWithReason(absl::StatusCode::kInvalidArgument, "unsupported_media_type",
+                        "the body must be JSON, with Content-Type: application/json"));
+    response.status = 415;
+    return exchange->Send(std::move(response));
+  }
+  (this->*handler)(exchange);
+}
+
+void Http::Preflight(const ExchangePtr& exchange, const std::string& methods) {
+  HttpResponse response;
+  response.status = 204;
+  response.headers.emplace_back("Allow", methods);
+  if (!exchange->cors_origin.empty()) {
+    response.headers.emplace_back("Access-Control-Allow-Methods", methods);
+    response.headers.emplace_back("Access-Control-Allow-Headers",
+                                  "Content-Type, Idempotency-Key, Traceparent, Authorization");
+    response.headers.emplace_back("Access-Control-Max-Age", "600");
+  }
+  exchange->Send(std::move(response));
+}
+
+// --- tickets and jobs ---
+
+void Http::CreateTicket(const ExchangePtr& exchange) {
+  absl::StatusOr<v1::CreateTicketRequest> request = ParseCreateTicket(exchange->request.body);
+  if (!request.ok()) return exchange->Fail(request.status());
+  exchange->SetRequestId(*request->mutable_request_id());
+  const std::optional<Uuid> asked_for = Uuid::Parse(request->ticket_id());
+  const std::string ticket_id = asked_for.has_value() ? asked_for->ToString() : std::string();
+  commands_.Call(exchange->caller, *std::move(request),
+                 [this, exchange, ticket_id](absl::StatusOr<v1::CreateTicketResponse> made) {
+                   if (absl::IsAlreadyExists(made.status())) {
+                     return AnswerExisting(exchange, made.status(), ticket_id);
+                   }
+                   if (!made.ok()) return exchange->Fail(made.status());
+                   std::string body;
+                   JsonWriter json(body);
+                   json.BeginObject()
+                       .Text("ticket_id", made->ticket_id())
+                       .Text("ticket_name", made->ticket().ticket_name())
+                       .Text("job_id", made->job_id())
+                       .Text("status", StatusWord(made->status()))
+                       .EndObject();
+                   exchange->Send(JsonResponse(std::move(body)));
+                 });
+}
+
+void Http::AnswerExisting(const ExchangePtr& exchange, const absl::Status& status,
+                          const std::string& ticket_id) {
+  v1::GetTicketRequest request;
+  request.set_ticket_id(ticket_id);
+  commands_.Call(exchange->caller, std::move(request),
+                 [exchange, status](absl::StatusOr<v1::GetTicketResponse> found) {
+                   std::string more;
+                   if (found.ok()) {
+                     JsonWriter json(more);
+                     json.BeginObject("ticket");
+                     WriteTicket(found->ticket(), json);
+                     json.EndObject();
+                   }
+                   exchange->Send(ErrorResponse(status, more));
+                 });
+}
+
+void Http::ListTickets(const ExchangePtr& exchange) {
+  v1::ListTicketsRequest request;
+  const absl::StatusOr<int64_t> size =
+      NumberParameter(exchange->query, "page_size", 1, kMaxPageSize, 0);
+  if (!size.ok()) return exchange->Fail(size.status());
+  request.set_page_size(static_cast<int32_t>(*size));
+  request.set_page_token(QueryParameter(exchange->query, "page_token").value_or(""));
+  if (const auto word = QueryParameter(exchange->query, "status")) {
+    const std::optional<v1::JobStatus> status = ParseJobStatus(*word);
+    if (!status.has_value()) {
+      return exchange->Fail(InvalidField("status", "must be a status such as `queued`"));
+    }
+    request.set_status(*status);
+  }
+  commands_.Call(exchange->caller, std::move(request),
+                 [exchange](absl::StatusOr<v1::ListTicketsResponse> page) {
+                   if (!page.ok()) return exchange->Fail(page.status());
+                   exchange->Send(ListResponse("tickets", page->tickets(), WriteTicket,
+                                               page->next_page_token(), page->sequence()));
+                 });
+}
+
+void Http::GetTicket(const ExchangePtr& exchange) {
+  const std::optional<std::string> id = exchange->Id("ticket");
+  if (!id.has_value()) return;
+  v1::GetTicketRequest request;
+  request.set_ticket_id(*id);
+  commands_.Call(
+      exchange->caller, std::move(request),
+      [exchange](absl::StatusOr<v1::GetTicketResponse> found) {
+        if (!found.ok()) return exchange->Fail(found.status());
+        exchange->Send(ResourceResponse(found->ticket(), WriteTicket, found->sequence()));
+      });
+}
+
+void Http::CancelTicket(const ExchangePtr& exchange) {
+  const std::optional<std::string> id = exchange->Id("ticket");
+  if (!id.has_value()) return;
+  absl::StatusOr<std::string> request_id = ParseRequestId(exchange->request.body);
+  if (!request_id.ok()) return exchange->Fail(request_id.status());
+  v1::CancelTicketRequest request;
+  request.set_ticket_id(*id);
+  request.set_request_id(*std::move(request_id));
+  exchange->SetRequestId(*request.mutable_request_id());
+  commands_.Call(exchange->caller, std::move(request),
+                 [exchange](absl::StatusOr<v1::CancelTicketResponse> done) {
+                   if (!done.ok()) return exchange->Fail(done.status());
+                   exchange->Send(ResourceResponse(done->ticket(), WriteTicket, done->sequence()));
+                 });
+}
+
+void Http::RetryTicket(const ExchangePtr& exchange) {
+  const std::optional<std::string> id = exchange->Id("ticket");
+  if (!id.has_value()) return;
+  absl::StatusOr<std::string> request_id = ParseRequestId(exchange->request.body);
+  if (!request_id.ok()) return exchange->Fail(request_id.status());
+  v1::RetryTicketRequest request;
+  request.set_ticket_id(*id);
+  request.set_request_id(*std::move(request_id));
+  exchange->SetRequestId(*request.mutable_request_id());
+  commands_.Call(exchange->caller, std::move(request),
+                 [exchange](absl::StatusOr<v1::RetryTicketResponse> done) {
+                   if (!done.ok()) return exchange->Fail(done.status());
+                   exchange->Send(ResourceResponse(done->ticket(), WriteTicket, done->sequence()));
+                 });
+}
+
+void Http::GetJob(const ExchangePtr& exchange) {
+  const std::optional<std::string> id = exchange->Id("job", kJobPrefix);
+  if (!id.has_value()) return;
+  v1::GetJobRequest request;
+  request.set_job_id(*id);
+  commands_.Call(exchange->caller, std::move(request),
+                 [exchange](absl::StatusOr<v1::GetJobResponse> found) {
+                   if (!found.ok()) return exchange->Fail(found.status());
+                   exchange->Send(ResourceResponse(found->job(), WriteJob, found->sequence()));
+                 });
+}
+
+// The page's id becomes the ticket's, so the same page is always the same ticket.
+void Http::NotionWebhook(const ExchangePtr& exchange) {
+  const absl::StatusOr<NotionPage> page = ParseNotionPage(exchange->request.body);
+  if (!page.ok()) return exchange->Fail(page.status());
+  v1::CreateTicketRequest request;
+  request.set_ticket_id(page->page_id);
+  request.set_ticket_name(absl::StrCat("Notion page ", page->page_id));
+  const auto answer = [exchange](const std::string& job_id, v1::JobStatus status,
+                                 const std::string& ticket_id) {
+    std::string body;
+    JsonWriter json(body);
+    json.BeginObject()
+        .Text("job_id", job_id)
+        .Text("status", StatusWord(status))
+        .Text("ticket_id", ticket_id)
+        .EndObject();
+    exchange->Send(JsonResponse(std::move(body)));
+  };
+  commands_.Call(
+      exchange->caller, std::move(request),
+      [this, exchange, answer, id = page->page_id](absl::StatusOr<v1::CreateTicketResponse> made) {
+        if (made.ok()) return answer(made->job_id(), made->status(), made->ticket_id());
+        if (!absl::IsAlreadyExists(made.status())) return exchange->Fail(made.status());
+        v1::GetTicketRequest existing;
+        existing.set_ticket_id(id);
+        commands_.Call(exchange->caller, std::move(existing),
+                       [exchange, answer](absl::StatusOr<v1::GetTicketResponse> found) {
+                         if (!found.ok()) return exchange->Fail(found.status());
+                         answer(found->ticket().job_id(), found->ticket().status(),
+                                found->ticket().ticket_id());
+                       });
+      });
+}
+
+// --- sessions and questions ---
+
+void Http::GetSession(const ExchangePtr& exchange) {
+  const std::optional<std::string> id = exchange->Id("session");
+  if (!id.has_value()) return;
+  v1::GetSessionRequest request;
+  request.set_session_id(*id);
+  commands_.Call(exchange->caller, std::move(request),
+                 [this, exchange](absl::StatusOr<v1::GetSessionResponse> found) {
+                   if (!found.ok()) return exchange->Fail(found.status());
+                   ListTranscript(exchange, *found);
+                 });
+}
+
+void Http::ListTranscript(const ExchangePtr& exchange, const v1::GetSessionResponse& session) {
+  const absl::StatusOr<int64_t> size =
+      NumberParameter(exchange->query, "page_size", 1, kMaxPageSize, 0);
+  if (!size.ok()) return exchange->Fail(size.status());
+  const absl::StatusOr<int64_t> after =
+      NumberParameter(exchange->query, "after", 0, kMaxSequence, 0);
+  if (!after.ok()) return exchange->Fail(after.status());
+  v1::ListEventsRequest request;
+  request.set_page_size(static_cast<int32_t>(*size));
+  request.set_after_sequence(*after);
+  // A session belongs to one desk, so its pages need not name it.
+  request.set_desk_id(QueryParameter(exchange->query, "desk").value_or(recent_.desk_id()));
+  request.mutable_filter()->add_session_ids(session.session().session_id());
+  commands_.Call(
+      exchange->caller, std::move(request),
+      [exchange, session = session.session()](absl::StatusOr<v1::ListEventsResponse> page) {
+        if (!page.ok()) return exchange->Fail(page.status());
+        std::string body;
+        JsonWriter json(body);
+        json.BeginObject();
+        WriteSession(session, json);
+        json.BeginArray("transcript");
+        for (const v1::Event& event : page->events()) {
+          std::string text;
+          AppendV1Event(event, text);
+          json.Raw(text);
+        }
+        json.EndArray()
+            .Text("desk", page->desk_id())
+            .Number("up_to", page->up_to_sequence())
+            .Flag("more", !page->next_page_token().empty())
+            .Number("sequence", page->sequence())
+            .EndObject();
+        exchange->Send(JsonResponse(std::move(body)));
+      });
+}
+
+void Http::ListQuestions(const ExchangePtr& exchange) {
+  v1::ListQuestionsRequest request;
+  const absl::StatusOr<int64_t> size =
+      NumberParameter(exchange->query, "page_size", 1, kMaxPageSize, 0);
+  if (!size.ok()) return exchange->Fail(size.status());
+  request.set_page_size(static_cast<int32_t>(*size));
+  request.set_page_token(QueryParameter(exchange->query, "page_token").value_or(""));
+  request.set_session_id(QueryParameter(exchange->query, "session_id").value_or(""));
+  if (const auto word = QueryParameter(exchange->query, "state")) {
+    const std::optional<v1::QuestionState> state = ParseQuestionState(*word);
+    if (!state.has_value()) {
+      return exchange->Fail(InvalidField("state", "must be a state such as `open`"));
+    }
+    request.set_state(*state);
+  }
+  commands_.Call(exchange->caller, std::move(request),
+                 [exchange](absl::StatusOr<v1::ListQuestionsResponse> page) {
+                   if (!page.ok()) return exchange->Fail(page.status());
+                   exchange->Send(ListResponse("questions", page->questions(), WriteQuestion,
+                                               page->next_page_token(), page->sequence()));
+                 });
+}
+
+void Http::GetQuestion(const ExchangePtr& exchange) {
+  const std::optional<std::string> id = exchange->Id("question");
+  if (!id.has_value()) return;
+  v1::GetQuestionRequest request;
+  request.set_question_id(*id);
+  commands_.Call(
+      exchange->caller, std::move(request),
+      [exchange](absl::StatusOr<v1::GetQuestionResponse> found) {
+        if (!found.ok()) return exchange->Fail(found.status());
+        exchange->Send(ResourceResponse(found->question(), WriteQuestion, found->sequence()));
+      });
+}
+
+void Http::SubmitResponse(const ExchangePtr& exchange) {
+  absl::StatusOr<v1::SubmitResponseRequest> request = ParseSubmitResponse(exchange->request.body);
+  if (!request.ok()) return exchange->Fail(request.status());
+  exchange->SetRequestId(*request->mutable_request_id());
+  const std::string session_id = exchange->ids[0];
+  const std::optional<Uuid> session = Uuid::Parse(session_id);
+  if (!session.has_value()) return exchange->Send(UnknownSessionResponse(session_id));
+  request->set_session_id(session->ToString());
+  if (!request->question_id().empty()) {
+    // What is no id is sent as one that no question has, so that the core's order of judging holds.
+    request->set_question_id(Uuid::Parse(request->question_id()).value_or(Uuid{}).ToString());
+  }
+  const std::string request_id = request->request_id();
+  commands_.Call(
+      exchange->caller, *std::move(request),
+      [exchange, session_id, request_id](absl::StatusOr<v1::SubmitResponseResponse> outcome) {
+        if (!outcome.ok()) return exchange->Fail(outcome.status());
+        exchange->Send(OutcomeResponse(session_id, request_id, *outcome));
+      });
+}
+
+void Http::SendMessage(const ExchangePtr& exchange) {
+  const std::optional<std::string> id = exchange->Id("session");
+  if (!id.has_value()) return;
+  absl::StatusOr<v1::SendMessageRequest> request = ParseSendMessage(exchange->request.body);
+  if (!request.ok()) return exchange->Fail(request.status());
+  request->set_session_id(*id);
+  exchange->SetRequestId(*request->mutable_request_id());
+  commands_.Call(exchange->caller, *std::move(request),
+                 [exchange](absl::StatusOr<v1::SendMessageResponse> sent) {
+                   if (!sent.ok()) return exchange->Fail(sent.status());
+                   std::string body;
+                   JsonWriter json(body);
+                   json.BeginObject().Number("sequence", sent->sequence()).EndObject();
+                   exchange->Send(JsonResponse(std::move(body)));
+                 });
+}
+
+// --- probes and the page ---
+
+void Http::Health(const ExchangePtr& exchange) {
+  exchange->Send(JsonResponse(R"({"status":"ok","service":"agentdesk-gateway"})"));
+}
+
+void Http::Livez(const ExchangePtr& exchange) {
+  exchange->Send(JsonResponse(R"({"status":"ok"})"));
+}
+
+void Http::Readyz(const ExchangePtr& exchange) {
+  if (state_.ready()) return exchange->Send(JsonResponse(R"({"status":"ok"})"));
+  exchange->Fail(absl::UnavailableError(state_.draining ? "the gateway drains"
+                                                        : "the core cannot be reached"));
+}
+
+void Http::StartPage(const ExchangePtr& exchange) {
+  HttpResponse response;
+  response.content_type = "text/html; charset=utf-8";
+  response.body = std::string(StartPageHtml());
+  response.headers.emplace_back("Content-Security-Policy",
+                                "default-src 'none'; script-src 'unsafe-inline'; style-src "
+                                "'unsafe-inline'; connect-src 'self' ws: wss:; frame-ancestors "
+                                "'none'; base-uri 'none'; form-action 'none'");
+  response.headers.emplace_back("X-Content-Type-Options", "nosniff");
+  response.headers.emplace_back("Referrer-Policy", "no-referrer");
+  exchange->Send(std::move(response));
+}
+
+}  // namespace agentdesk::gateway

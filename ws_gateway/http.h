@@ -1,0 +1,73 @@
+#ifndef AGENTDESK_WS_GATEWAY_HTTP_H_
+#define AGENTDESK_WS_GATEWAY_HTTP_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "ws_gateway/commands.h"
+#include "ws_gateway/gateway_state.h"
+#include "ws_gateway/origin.h"
+#include "ws_gateway/recent_events.h"
+#include "ws_gateway/request_handler.h"
+#include "ws_gateway/transport.h"
+
+namespace agentdesk::gateway {
+
+// The HTTP routes: they translate to and from the core's calls and keep nothing.
+class Http final : public RequestHandler {
+ public:
+  // All must outlive it.
+  Http(Commands& commands, const RecentEvents& recent, const GatewayState& state,
+       OriginList origins);
+
+  void OnRequest(HttpRequest request, Responder respond) override;
+
+ private:
+  // One request on its way to its one response.
+  struct Exchange;
+  using ExchangePtr = std::shared_ptr<Exchange>;
+  using Handler = void (Http::*)(const ExchangePtr&);
+  struct Route {
+    absl::string_view method;
+    absl::string_view pattern;  // `{}` stands for one segment
+    Handler handler;
+  };
+  static const std::vector<Route>& Routes();
+
+  void Preflight(const ExchangePtr& exchange, const std::string& methods);
+
+  void CreateTicket(const ExchangePtr& exchange);
+  void ListTickets(const ExchangePtr& exchange);
+  void GetTicket(const ExchangePtr& exchange);
+  void CancelTicket(const ExchangePtr& exchange);
+  void RetryTicket(const ExchangePtr& exchange);
+  void GetJob(const ExchangePtr& exchange);
+  void GetSession(const ExchangePtr& exchange);
+  void ListQuestions(const ExchangePtr& exchange);
+  void GetQuestion(const ExchangePtr& exchange);
+  void SubmitResponse(const ExchangePtr& exchange);
+  void SendMessage(const ExchangePtr& exchange);
+  void NotionWebhook(const ExchangePtr& exchange);
+  void Health(const ExchangePtr& exchange);
+  void Livez(const ExchangePtr& exchange);
+  void Readyz(const ExchangePtr& exchange);
+  void StartPage(const ExchangePtr& exchange);
+
+  void ListTranscript(const ExchangePtr& exchange, const v1::GetSessionResponse& session);
+  void AnswerExisting(const ExchangePtr& exchange, const absl::Status& status,
+                      const std::string& ticket_id);
+
+  Commands& commands_;
+  const RecentEvents& recent_;
+  const GatewayState& state_;
+  const OriginList origins_;
+};
+
+// The page at `/`.
+absl::string_view StartPageHtml();
+
+}  // namespace agentdesk::gateway
+
+#endif  // AGENTDESK_WS_GATEWAY_HTTP_H_

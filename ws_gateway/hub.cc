@@ -1,0 +1,89 @@
+#include "ws_gateway/hub.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "ws_gateway/close_code.h"
+
+namespace agentdesk::gateway {
+
+// While the hub goes through its connections nothing is added or removed: the transport calls no
+// handler from within a call.
+
+Hub::Hub(Commands& commands, Clock& clock, IdSource& ids, RecentEvents::Limits limits)
+    : commands_(commands), clock_(clock), ids_(ids), recent_(limits) {}
+
+std::unique_ptr<SocketHandler> Hub::MakeConnection(ConnectionOptions options) {
+  return std::make_unique<Connection>(*this, std::move(options));
+}
+
+std::string Hub::NewGuestName() {
+  return absl::StrFormat("guest-%04x", static_cast<unsigned>(ids_.Fraction() * 0x10000));
+}
+
+void Hub::Publish(const std::string& desk_id, std::shared_ptr<const EventBlock> block,
+                  absl::Time core_time) {
+  core_ahead_ = core_time - clock_.Now();
+  const bool first = !recent_.known();
+  if (first) recent_.Begin(desk_id, block->after);
+  if (block->up_to > recent_.head()) recent_.Append(std::move(block));
+  for (Connection* connection : connections_) {
+    if (first) connection->OnReady();
+    connection->OnAppended();
+  }
+}
+
+void Hub::ReportGap(const Gap& gap) {
+  recent_.Forget();
+  for (Connection* connection : connections_) connection->OnGap(gap);
+}
+
+void Hub::Tick() {
+  const std::vector<Connection*> attended(attended_.begin(), attended_.end());
+  for (Connection* connection : attended) {
+    if (!connection->Tick()) attended_.erase(connection);
+  }
+  const absl::Duration now = clock_.Monotonic();
+  if (draining_) return Drain(now);
+  if (now < next_beat_) return;
+  next_beat_ = now + absl::Seconds(1);
+  Connection::SharedPosition shared;
+  for (Connection* connection : connections_) connection->Beat(now, shared);
+}
+
+void Hub::StartDrain(absl::Duration over) {
+  if (draining_) return;
+  draining_ = true;
+  drain_until_ = clock_.Monotonic() + over;
+  Drain(clock_.Monotonic());
+}
+
+// Closes as many as bring the rest to zero at the end of the time.
+void Hub::Drain(absl::Duration now) {
+  const double ticks = absl::FDivDuration(drain_until_ - now, kTick);
+  const size_t count =
+      ticks < 1 ? connections_.size()
+                : static_cast<size_t>(static_cast<double>(connections_.size()) / ticks) + 1;
+  std::vector<Connection*> leaving;
+  for (Connection* connection : connections_) {
+    if (leaving.size() == count) break;
+    leaving.push_back(connection);
+  }
+  for (Connection* connection : leaving) {
+    // It is on its way out, and must not be counted again.
+    connections_.erase(connection);
+    connection->Leave(kCloseRestart, "the gateway restarts");
+  }
+}
+
+void Hub::Add(Connection& connection) { connections_.insert(&connection); }
+
+void Hub::Remove(Connection& connection) {
+  connections_.erase(&connection);
+  attended_.erase(&connection);
+}
+
+void Hub::Attend(Connection& connection) { attended_.insert(&connection); }
+
+}  // namespace agentdesk::gateway

@@ -1,0 +1,71 @@
+#ifndef AGENTDESK_WS_GATEWAY_HUB_H_
+#define AGENTDESK_WS_GATEWAY_HUB_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/time/time.h"
+#include "core_service/base/clock.h"
+#include "core_service/base/uuid.h"
+#include "ws_gateway/connection.h"
+#include "ws_gateway/recent_events.h"
+
+namespace agentdesk::gateway {
+
+// The connections of one shard and the events that they are served from.
+//
+// Belongs to one thread: no locks.
+class Hub final : public ConnectionHost {
+ public:
+  // How often Tick is to be called.
+  static constexpr absl::Duration kTick = absl::Milliseconds(100);
+
+  // All must outlive the hub.
+  Hub(Commands& commands, Clock& clock, IdSource& ids, RecentEvents::Limits limits);
+
+  // A browser that connects. It counts itself in and out.
+  std::unique_ptr<SocketHandler> MakeConnection(ConnectionOptions options);
+  // A name for one that is not known otherwise: `guest-` and four hex digits.
+  std::string NewGuestName();
+
+  // The next events of `desk_id`; the first ever call, and the first after ReportGap, says where
+  // the log stands. `core_time` is when the core sent them.
+  void Publish(const std::string& desk_id, std::shared_ptr<const EventBlock> block,
+               absl::Time core_time);
+  // The events cannot go on without a gap.
+  void ReportGap(const Gap& gap);
+  void Tick();
+  // Closes every connection, spread evenly over a time, and those that still come.
+  void StartDrain(absl::Duration over);
+  bool draining() const { return draining_; }
+  bool empty() const { return connections_.empty(); }
+
+  void Add(Connection& connection) override;
+  void Remove(Connection& connection) override;
+  void Attend(Connection& connection) override;
+  const RecentEvents& recent() const override { return recent_; }
+  Commands& commands() override { return commands_; }
+  absl::Duration Monotonic() override { return clock_.Monotonic(); }
+  absl::Time Now() override { return clock_.Now() + core_ahead_; }
+  Uuid NewUuid() override { return ids_.NewUuid(clock_.Now()); }
+
+ private:
+  void Drain(absl::Duration now);
+
+  Commands& commands_;
+  Clock& clock_;
+  IdSource& ids_;
+  RecentEvents recent_;
+  absl::Duration core_ahead_;  // of this machine's clock
+  absl::flat_hash_set<Connection*> connections_;
+  absl::flat_hash_set<Connection*> attended_;
+  absl::Duration next_beat_;
+  bool draining_ = false;
+  absl::Duration drain_until_;
+};
+
+}  // namespace agentdesk::gateway
+
+#endif  // AGENTDESK_WS_GATEWAY_HUB_H_

@@ -1,0 +1,130 @@
+#include "ws_gateway/shard.h"
+
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_split.h"
+#include "boost/asio/io_context.hpp"
+#include "boost/asio/post.hpp"
+#include "boost/asio/steady_timer.hpp"
+#include "ws_gateway/client_protocol.h"
+#include "ws_gateway/http_error.h"
+#include "ws_gateway/trace_context.h"
+
+namespace agentdesk::gateway {
+namespace {
+
+constexpr absl::string_view kSubprotocol = "agentdesk.v1";
+
+bool Offers(const HttpRequest& request, absl::string_view subprotocol) {
+  for (const auto& [name, value] : request.headers) {
+    if (name != "sec-websocket-protocol") continue;
+    for (const absl::string_view offered : absl::StrSplit(value, ',')) {
+      if (absl::StripAsciiWhitespace(offered) == subprotocol) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+struct Shard::Loop {
+  boost::asio::io_context io{1};
+  boost::asio::steady_timer ticks{io};
+};
+
+Shard::Shard(ShardOptions options, Clock& clock, IdSource& ids)
+    : options_(std::move(options)),
+      clock_(clock),
+      ids_(ids),
+      loop_(std::make_unique<Loop>()),
+      transport_(Transport::Create(loop_->io, options_.transport, *this)) {}
+
+Shard::~Shard() {
+  loop_->io.stop();
+  Join();
+}
+
+absl::StatusOr<uint16_t> Shard::Listen(absl::string_view address, bool share_port) {
+  return transport_->Listen(address, share_port);
+}
+
+void Shard::Start(
+    std::unique_ptr<Commands> commands,
+    const std::function<std::unique_ptr<RequestHandler>(Commands&, Hub&)>& make_handler) {
+  commands_ = std::move(commands);
+  hub_ = std::make_unique<Hub>(*commands_, clock_, ids_, options_.recent);
+  handler_ = make_handler(*commands_, *hub_);
+  StartTicks();
+  thread_ = std::thread([this] { loop_->io.run(); });
+}
+
+void Shard::Join() {
+  if (thread_.joinable()) thread_.join();
+  // The sockets call their connections a last time, which call the hub and end their feeds.
+  transport_.reset();
+  handler_.reset();
+  hub_.reset();
+  commands_.reset();
+}
+
+void Shard::Post(Task task) {
+  boost::asio::post(loop_->io, [task = std::move(task)]() mutable { task(); });
+}
+
+void Shard::Drain(absl::Duration spread, absl::Duration timeout) {
+  Post([this, spread, timeout] {
+    transport_->StopAccepting();
+    transport_->DrainHttp();
+    hub_->StartDrain(spread);
+    drain_until_ = clock_.Monotonic() + timeout;
+  });
+}
+
+void Shard::StartTicks() {
+  loop_->ticks.expires_after(absl::ToChronoMilliseconds(Hub::kTick));
+  loop_->ticks.async_wait([this](const boost::system::error_code& error) {
+    if (!error) OnTick();
+  });
+}
+
+void Shard::OnTick() {
+  hub_->Tick();
+  if (hub_->draining() && (transport_->connections() == 0 || clock_.Monotonic() >= drain_until_)) {
+    loop_->io.stop();
+    return;
+  }
+  StartTicks();
+}
+
+void Shard::OnRequest(HttpRequest request, Responder respond) {
+  handler_->OnRequest(std::move(request), std::move(respond));
+}
+
+UpgradeDecision Shard::OnUpgrade(const HttpRequest& request) {
+  UpgradeDecision decision;
+  const std::pair<absl::string_view, absl::string_view> target =
+      absl::StrSplit(request.target, absl::MaxSplits('?', 1));
+  if (target.first != "/ws") {
+    decision.refusal = ErrorResponse(absl::NotFoundError("WebSockets are at /ws"));
+    return decision;
+  }
+  const absl::string_view origin = request.Header("origin");
+  if (!origin.empty() && !options_.origins.Allows(origin, request.Header("host"))) {
+    decision.refusal = ErrorResponse(ForbiddenOrigin());
+    return decision;
+  }
+  ConnectionOptions options;
+  if (Offers(request, kSubprotocol)) {
+    options.protocol = Protocol::kV1;
+    options.from = ParseSubscribeQuery(target.second);
+    decision.subprotocol = std::string(kSubprotocol);
+  }
+  options.caller = {.actor = hub_->NewGuestName(),
+                    .via = "websocket",
+                    .traceparent = ValidTraceParent(request.Header("traceparent"))};
+  decision.handler = hub_->MakeConnection(std::move(options));
+  return decision;
+}
+
+}  // namespace agentdesk::gateway

@@ -1,0 +1,81 @@
+#ifndef AGENTDESK_WS_GATEWAY_SHARD_H_
+#define AGENTDESK_WS_GATEWAY_SHARD_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "core_service/base/clock.h"
+#include "core_service/base/uuid.h"
+#include "ws_gateway/commands.h"
+#include "ws_gateway/hub.h"
+#include "ws_gateway/origin.h"
+#include "ws_gateway/recent_events.h"
+#include "ws_gateway/request_handler.h"
+#include "ws_gateway/transport.h"
+
+namespace agentdesk::gateway {
+
+struct ShardOptions {
+  TransportOptions transport;
+  RecentEvents::Limits recent;
+  OriginList origins;
+};
+
+// One thread, with its sockets, its hub and its share of the browsers.
+//
+// Post and Drain are thread-safe, hub() is for the shard's own thread, and the rest is for the
+// thread that owns the shard.
+class Shard final : private TransportHandler {
+ public:
+  using Task = absl::AnyInvocable<void()>;
+
+  // `clock` and `ids` must outlive the shard.
+  Shard(ShardOptions options, Clock& clock, IdSource& ids);
+  // Stops and joins. What was posted and did not run is dropped.
+  ~Shard() override;
+
+  // See Transport::Listen.
+  absl::StatusOr<uint16_t> Listen(absl::string_view address, bool share_port);
+  // Runs until Drain is over or the shard is destroyed.
+  void Start(std::unique_ptr<Commands> commands,
+             const std::function<std::unique_ptr<RequestHandler>(Commands&, Hub&)>& make_handler);
+  // Waits until the thread has ended, and drops what is left of its sockets, with their feeds.
+  void Join();
+
+  // Runs `task` on the shard's thread, in the order of the calls; never when the thread has ended.
+  void Post(Task task);
+  Hub& hub() { return *hub_; }
+  // Takes nothing new, sends the browsers away evenly over `spread`, and ends the thread when all
+  // have gone, after `timeout` at the latest.
+  void Drain(absl::Duration spread, absl::Duration timeout);
+
+ private:
+  struct Loop;
+
+  void OnRequest(HttpRequest request, Responder respond) override;
+  UpgradeDecision OnUpgrade(const HttpRequest& request) override;
+  void StartTicks();
+  void OnTick();
+
+  const ShardOptions options_;
+  Clock& clock_;
+  IdSource& ids_;
+  std::unique_ptr<Loop> loop_;
+  std::unique_ptr<Commands> commands_;
+  std::unique_ptr<Hub> hub_;
+  std::unique_ptr<RequestHandler> handler_;
+  std::unique_ptr<Transport> transport_;
+  absl::Duration drain_until_ = absl::InfiniteDuration();
+  std::thread thread_;
+};
+
+}  // namespace agentdesk::gateway
+
+#endif  // AGENTDESK_WS_GATEWAY_SHARD_H_
