@@ -1,0 +1,83 @@
+#include "ws_gateway/config.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core_service/client/channel.h"
+
+ABSL_FLAG(std::string, listen, "127.0.0.1:8000",
+          "ADDRESS:PORT for HTTP and WebSocket; port 0 picks a free one and logs it");
+ABSL_FLAG(std::string, core, "127.0.0.1:50051", "HOST:PORT of agentdesk-core");
+ABSL_FLAG(int32_t, threads, 0,
+          "threads that serve browsers, 1 to 64; 0: half the machine's cores, at most 4");
+ABSL_FLAG(
+    std::vector<std::string>, allowed_origins,
+    std::vector<std::string>({"http://localhost:*", "http://127.0.0.1:*"}),
+    "web pages that may connect, by origin, separated by commas, such as https://desk.example; "
+    "`:*` stands for any port, `*` alone for any page. The gateway's own origin is always "
+    "allowed where it is reached by address");
+ABSL_FLAG(bool, allow_insecure_remote, false,
+          "listen on an address that others can reach, although nobody has to prove who they are");
+ABSL_FLAG(int32_t, max_connections, 20000, "browsers and HTTP connections at a time, in all");
+ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(3),
+          "after SIGTERM, how long browsers have to leave");
+ABSL_FLAG(std::string, log_level, "info", "least level to log: debug, info, warning or error");
+ABSL_FLAG(bool, check_config, false, "check the configuration, print it and exit");
+
+namespace agentdesk::gateway {
+namespace {
+
+constexpr int kMaxThreads = 64;
+
+int DefaultThreads() {
+  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()) / 2, 1, 4);
+}
+
+absl::Status Wrong(absl::string_view flag, absl::string_view rule) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", rule));
+}
+
+bool IsLoopback(absl::string_view address) {
+  return absl::StartsWith(address, "127.") || absl::StartsWith(address, "[::1]:") ||
+         absl::StartsWith(address, "localhost:");
+}
+
+}  // namespace
+
+absl::StatusOr<Config> ReadConfig() {
+  Config config;
+  config.listen = absl::GetFlag(FLAGS_listen);
+  if (!IsLoopback(config.listen) && !absl::GetFlag(FLAGS_allow_insecure_remote)) {
+    return Wrong("listen", absl::StrCat("others can reach ", config.listen,
+                                        " and nobody has to prove who they are; if that is meant, "
+                                        "add --allow_insecure_remote"));
+  }
+  config.core = absl::GetFlag(FLAGS_core);
+  if (const absl::Status status = client::CheckTarget(config.core); !status.ok()) {
+    return Wrong("core", status.message());
+  }
+  config.threads = absl::GetFlag(FLAGS_threads);
+  if (config.threads < 0 || config.threads > kMaxThreads) {
+    return Wrong("threads", absl::StrCat("must be 0 to ", kMaxThreads));
+  }
+  if (config.threads == 0) config.threads = DefaultThreads();
+  absl::StatusOr<OriginList> origins = OriginList::Parse(absl::GetFlag(FLAGS_allowed_origins));
+  if (!origins.ok()) return Wrong("allowed_origins", origins.status().message());
+  config.origins = *std::move(origins);
+  if (absl::GetFlag(FLAGS_max_connections) < 1) return Wrong("max_connections", "must be positive");
+  config.max_connections = static_cast<size_t>(absl::GetFlag(FLAGS_max_connections));
+  config.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
+  if (config.drain_timeout < absl::ZeroDuration() || config.drain_timeout > absl::Hours(1)) {
+    return Wrong("drain_timeout", "must be 0 to 1h");
+  }
+  config.log_level = absl::GetFlag(FLAGS_log_level);
+  config.check_only = absl::GetFlag(FLAGS_check_config);
+  return config;
+}
+
+}  // namespace agentdesk::gateway

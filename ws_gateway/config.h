@@ -1,0 +1,30 @@
+#ifndef AGENTDESK_WS_GATEWAY_CONFIG_H_
+#define AGENTDESK_WS_GATEWAY_CONFIG_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "ws_gateway/origin.h"
+
+namespace agentdesk::gateway {
+
+// What the flags say, checked.
+struct Config {
+  std::string listen;
+  std::string core;
+  int threads = 1;
+  OriginList origins;
+  size_t max_connections = 0;  // in all
+  absl::Duration drain_timeout;
+  std::string log_level;
+  bool check_only = false;
+};
+
+// After ReadFlags. The error names the flag and its rule.
+absl::StatusOr<Config> ReadConfig();
+
+}  // namespace agentdesk::gateway
+
+#endif  // AGENTDESK_WS_GATEWAY_CONFIG_H_

@@ -1,0 +1,195 @@
+#include "ws_gateway/core_commands.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "core_service/client/channel.h"
+#include "core_service/client/event_stream.h"
+#include "core_service/client/rpc_status.h"
+
+namespace agentdesk::gateway {
+namespace {
+
+constexpr absl::Duration kTimeout = absl::Seconds(5);
+constexpr size_t kMaxOpenFeeds = 128;  // of a shard; each holds a stream of the core
+constexpr size_t kMaxSnapshotFrame = 256 * 1024;
+
+// What a feed shares with the tasks that are posted for it. Belongs to the shard's thread; the
+// tasks hold it weakly.
+struct FeedState {
+  FeedReceiver receiver;
+};
+
+// Encodes on gRPC's thread and hands over on the shard's.
+class FeedConsumer final : public client::EventStream::Consumer {
+ public:
+  FeedConsumer(Shard& shard, std::weak_ptr<FeedState> state, const SubscribeFrom& from)
+      : shard_(shard),
+        state_(std::move(state)),
+        snapshot_(from.kind == SubscribeFrom::Kind::kSnapshot),
+        position_(from.after) {}
+
+  void OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) override {
+    FeedPart part;
+    const int64_t up_to = batch->up_to_sequence();
+    if (batch->has_snapshot()) {
+      snapshot_begun_ = true;
+      part.snapshot = EncodeSnapshot(batch->snapshot(), up_to, kMaxSnapshotFrame);
+      part.snapshot_complete = !batch->snapshot().more();
+      if (part.snapshot_complete) snapshot_ = false;
+    }
+    if (batch->has_snapshot() || snapshot_) position_ = up_to;
+    part.desk_id = batch->desk_id();
+    part.events = EncodeEvents(position_, up_to, batch->events());
+    position_ = up_to;
+    HandOver(std::move(part));
+  }
+  void OnInterrupted(const absl::Status& status) override {
+    // The next attempt would show another state: what was handed over cannot be completed.
+    if (snapshot_ && snapshot_begun_) HandOver(absl::AbortedError(status.message()));
+  }
+  std::optional<client::StreamStart> OnRefused(const absl::Status& status) override {
+    HandOver(status);
+    return std::nullopt;
+  }
+
+ private:
+  void HandOver(absl::StatusOr<FeedPart> part) {
+    shard_.Post([state = state_, part = std::move(part)]() mutable {
+      // Held while the receiver runs: it may end the feed.
+      if (const std::shared_ptr<FeedState> live = state.lock()) live->receiver(std::move(part));
+    });
+  }
+
+  Shard& shard_;
+  const std::weak_ptr<FeedState> state_;
+  bool snapshot_;  // not complete yet
+  bool snapshot_begun_ = false;
+  int64_t position_;
+};
+
+// A stream and what it calls; the stream ends first.
+struct Subscription {
+  std::unique_ptr<FeedConsumer> consumer;
+  std::unique_ptr<client::EventStream> stream;
+};
+
+}  // namespace
+
+class CoreCommands::CoreFeed final : public Feed {
+ public:
+  CoreFeed(CoreCommands& commands, SubscribeFrom from, v1::EventFilter filter,
+           FeedReceiver receiver)
+      : commands_(commands),
+        from_(std::move(from)),
+        filter_(std::move(filter)),
+        state_(std::make_shared<FeedState>(FeedState{std::move(receiver)})) {
+    commands_.waiting_feeds_.push_back(this);
+  }
+  ~CoreFeed() override {
+    if (subscription_.stream == nullptr) {
+      std::deque<CoreFeed*>& waiting = commands_.waiting_feeds_;
+      waiting.erase(std::find(waiting.begin(), waiting.end(), this));
+      return;
+    }
+    --commands_.open_feeds_;
+    state_.reset();
+    // Where too many end at once, this thread waits for its own.
+    const bool posted = commands_.link_.endings().Post(
+        [ending = std::move(subscription_)]() mutable { ending.stream.reset(); });
+    (void)posted;
+    commands_.BeginFeeds();
+  }
+
+  void Begin() {
+    client::EventStreamOptions options;
+    options.start.kind = from_.kind == SubscribeFrom::Kind::kSnapshot
+                             ? client::StreamStart::Kind::kSnapshot
+                             : client::StreamStart::Kind::kAfter;
+    options.start.after = {from_.desk_id, from_.after};
+    options.filter = filter_;
+    subscription_.consumer = std::make_unique<FeedConsumer>(commands_.shard_, state_, from_);
+    subscription_.stream = std::make_unique<client::EventStream>(
+        commands_.link_.subscriptions(), std::move(options), *subscription_.consumer);
+  }
+  void Next() override { subscription_.stream->Next(); }
+
+ private:
+  CoreCommands& commands_;
+  const SubscribeFrom from_;
+  const v1::EventFilter filter_;
+  std::shared_ptr<FeedState> state_;
+  Subscription subscription_;
+};
+
+std::unique_ptr<Feed> CoreCommands::Follow(const SubscribeFrom& from, const v1::EventFilter& filter,
+                                           FeedReceiver receiver) {
+  auto feed = std::make_unique<CoreFeed>(*this, from, filter, std::move(receiver));
+  BeginFeeds();
+  return feed;
+}
+
+void CoreCommands::BeginFeeds() {
+  while (!waiting_feeds_.empty() && open_feeds_ < kMaxOpenFeeds) {
+    CoreFeed* feed = waiting_feeds_.front();
+    waiting_feeds_.pop_front();
+    ++open_feeds_;
+    feed->Begin();
+  }
+}
+
+template <typename Request, typename Response, typename Begin>
+void CoreCommands::Start(const Caller& caller, Request request, Reply<Response> reply,
+                         Begin begin) {
+  struct State {
+    grpc::ClientContext context;
+    Request request;
+    Response response;
+    Reply<Response> reply;
+  };
+  auto state = std::make_shared<State>();
+  state->request = std::move(request);
+  state->reply = std::move(reply);
+  client::PrepareCall({.actor = caller.actor, .via = caller.via, .traceparent = caller.traceparent},
+                      kTimeout, state->context);
+  if (!link_.Enter(state->context)) return;  // the shard has stopped
+  begin(state->context, state->request, state->response,
+        [&link = link_, &shard = shard_, state](const grpc::Status& status) {
+          absl::StatusOr<Response> result = std::move(state->response);
+          if (!status.ok()) result = client::FromRpc(status);
+          // What the reply holds belongs to the shard's thread: it must not stay in `state`.
+          shard.Post([result = std::move(result), reply = std::move(state->reply)]() mutable {
+            reply(std::move(result));
+          });
+          link.Leave(state->context);
+        });
+}
+
+// One call of a service: `Service` is the link's accessor of its stub.
+#define AGENTDESK_DEFINE_CALL(Service, Method)                                     \
+  void CoreCommands::Call(const Caller& caller, v1::Method##Request request,       \
+                          Reply<v1::Method##Response> reply) {                     \
+    Start(caller, std::move(request), std::move(reply),                            \
+          [this](auto& context, auto& in, auto& out, auto done) {                  \
+            link_.Service().async()->Method(&context, &in, &out, std::move(done)); \
+          });                                                                      \
+  }
+
+AGENTDESK_DEFINE_CALL(tickets, CreateTicket)
+AGENTDESK_DEFINE_CALL(tickets, GetTicket)
+AGENTDESK_DEFINE_CALL(tickets, ListTickets)
+AGENTDESK_DEFINE_CALL(tickets, CancelTicket)
+AGENTDESK_DEFINE_CALL(tickets, RetryTicket)
+AGENTDESK_DEFINE_CALL(tickets, GetJob)
+AGENTDESK_DEFINE_CALL(sessions, GetSession)
+AGENTDESK_DEFINE_CALL(sessions, ListQuestions)
+AGENTDESK_DEFINE_CALL(sessions, GetQuestion)
+AGENTDESK_DEFINE_CALL(sessions, SubmitResponse)
+AGENTDESK_DEFINE_CALL(sessions, SendMessage)
+AGENTDESK_DEFINE_CALL(events, ListEvents)
+
+#undef AGENTDESK_DEFINE_CALL
+
+}  // namespace agentdesk::gateway

@@ -1,0 +1,56 @@
+#ifndef AGENTDESK_WS_GATEWAY_CORE_LINK_H_
+#define AGENTDESK_WS_GATEWAY_CORE_LINK_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
+#include "agentdesk/v1/event.grpc.pb.h"
+#include "agentdesk/v1/session.grpc.pb.h"
+#include "agentdesk/v1/ticket.grpc.pb.h"
+#include "core_service/base/mutex.h"
+#include "core_service/base/thread_pool.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
+
+namespace agentdesk::gateway {
+
+// What all shards share of the way to the core. Thread-safe.
+class CoreLink {
+ public:
+  explicit CoreLink(const std::string& target);
+  // Calls off what is under way and waits for its end.
+  ~CoreLink() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Counts a call in; false when the link is about to end, and the call must not begin. `context`
+  // must live until Leave.
+  [[nodiscard]] bool Enter(grpc::ClientContext& context) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The call has ended. Nothing of the link may be used by it after.
+  void Leave(grpc::ClientContext& context) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  v1::TicketService::Stub& tickets() { return *tickets_; }
+  v1::SessionService::Stub& sessions() { return *sessions_; }
+  v1::EventService::Stub& events() { return *events_; }
+  // For subscriptions.
+  const std::shared_ptr<grpc::Channel>& subscriptions() const { return subscriptions_; }
+  // Ends subscriptions, which blocks for a moment.
+  ThreadPool& endings() { return endings_; }
+
+ private:
+  const std::shared_ptr<grpc::Channel> subscriptions_;
+  std::unique_ptr<v1::TicketService::Stub> tickets_;
+  std::unique_ptr<v1::SessionService::Stub> sessions_;
+  std::unique_ptr<v1::EventService::Stub> events_;
+
+  Mutex mutex_;
+  Condition left_;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::flat_hash_set<grpc::ClientContext*> calls_ ABSL_GUARDED_BY(mutex_);
+
+  ThreadPool endings_;  // last, so that it is the first to end
+};
+
+}  // namespace agentdesk::gateway
+
+#endif  // AGENTDESK_WS_GATEWAY_CORE_LINK_H_

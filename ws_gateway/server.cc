@@ -1,0 +1,78 @@
+#include "ws_gateway/server.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core_service/base/clock.h"
+#include "core_service/base/log.h"
+#include "core_service/base/uuid.h"
+#include "ws_gateway/core_commands.h"
+#include "ws_gateway/core_link.h"
+#include "ws_gateway/gateway_state.h"
+#include "ws_gateway/http.h"
+#include "ws_gateway/shard.h"
+#include "ws_gateway/upstream.h"
+
+namespace agentdesk::gateway {
+namespace {
+
+// All shards on one port. Returns the address.
+absl::StatusOr<std::string> Listen(const Config& config, const ShardOptions& options,
+                                   const std::vector<std::unique_ptr<Shard>>& shards) {
+  const size_t colon = config.listen.rfind(':');
+  if (shards.size() > 1 && config.listen.substr(colon) != ":0") {
+    // Shards share their port with anyone of the same user: a gateway that is there already would
+    // go unnoticed and lose half of its browsers. It is in the way of one that does not share.
+    Shard alone(options, Clock::Real(), IdSource::Real());
+    const absl::StatusOr<uint16_t> port = alone.Listen(config.listen, /*share_port=*/false);
+    if (!port.ok()) return port.status();
+  }
+  std::string address = config.listen;
+  for (const std::unique_ptr<Shard>& shard : shards) {
+    const absl::StatusOr<uint16_t> port = shard->Listen(address, shards.size() > 1);
+    if (!port.ok()) return port.status();
+    address = absl::StrCat(config.listen.substr(0, colon), ":", *port);
+  }
+  return address;
+}
+
+}  // namespace
+
+absl::Status Serve(const Config& config, const sigset_t& signals) {
+  GatewayState state;
+  ShardOptions options{.transport = {}, .recent = {}, .origins = config.origins};
+  const auto threads = static_cast<size_t>(config.threads);
+  options.transport.max_connections = std::max<size_t>(1, config.max_connections / threads);
+  std::vector<std::unique_ptr<Shard>> shards;
+  std::vector<Shard*> all;
+  for (size_t i = 0; i < threads; ++i) {
+    shards.push_back(std::make_unique<Shard>(options, Clock::Real(), IdSource::Real()));
+    all.push_back(shards.back().get());
+  }
+  const absl::StatusOr<std::string> address = Listen(config, options, shards);
+  if (!address.ok()) return address.status();
+  CoreLink link(config.core);
+  for (Shard* shard : all) {
+    shard->Start(std::make_unique<CoreCommands>(link, *shard),
+                 [&](Commands& commands, Hub& hub) -> std::unique_ptr<RequestHandler> {
+                   return std::make_unique<Http>(commands, hub.recent(), state, config.origins);
+                 });
+  }
+  const Upstream upstream(link, all, state);
+  LogInfo("listening", {{"address", *address}});
+
+  int signal = 0;
+  sigwait(&signals, &signal);
+  LogInfo("draining", {{"signal", signal}});
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  state.draining = true;
+  for (Shard* shard : all) shard->Drain(config.drain_timeout * 2 / 3, config.drain_timeout);
+  for (Shard* shard : all) shard->Join();
+  LogInfo("stopped");
+  return absl::OkStatus();
+}
+
+}  // namespace agentdesk::gateway

@@ -1,0 +1,103 @@
+#include "ws_gateway/upstream.h"
+
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "core_service/base/error.h"
+#include "core_service/base/log.h"
+#include "core_service/base/timestamp.h"
+#include "ws_gateway/event_json.h"
+#include "ws_gateway/server_message.h"
+
+namespace agentdesk::gateway {
+namespace {
+
+// Batches that may be on their way to the shards while the next one is read.
+constexpr int kMaxOnTheirWay = 4;
+
+}  // namespace
+
+void Upstream::Flow::SetStream(client::EventStream* stream) {
+  MutexLock lock(mutex_);
+  stream_ = stream;
+  // A batch may have come before its stream was known here.
+  if (stream_ != nullptr && next_is_due_ && on_their_way_ < kMaxOnTheirWay) {
+    next_is_due_ = false;
+    stream_->Next();
+  }
+}
+
+void Upstream::Flow::OnBatch() {
+  MutexLock lock(mutex_);
+  next_is_due_ = ++on_their_way_ >= kMaxOnTheirWay || stream_ == nullptr;
+  if (!next_is_due_) stream_->Next();
+}
+
+void Upstream::Flow::OnTaken() {
+  MutexLock lock(mutex_);
+  --on_their_way_;
+  if (!next_is_due_ || stream_ == nullptr) return;
+  next_is_due_ = false;
+  stream_->Next();
+}
+
+Upstream::Upstream(CoreLink& link, std::vector<Shard*> shards, GatewayState& state)
+    : shards_(std::move(shards)), state_(state) {
+  stream_ = std::make_unique<client::EventStream>(
+      link.subscriptions(), client::EventStreamOptions(), static_cast<Consumer&>(*this));
+  flow_->SetStream(stream_.get());
+}
+
+Upstream::~Upstream() {
+  flow_->SetStream(nullptr);
+  stream_.reset();
+}
+
+void Upstream::OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) {
+  const int64_t up_to = batch->up_to_sequence();
+  if (!position_.has_value()) {
+    const int64_t before = batch->events().empty() ? up_to : batch->events(0).sequence() - 1;
+    position_ = client::Position{batch->desk_id(), before};
+    LogInfo("following the core", {{"desk", batch->desk_id()}, {"sequence", before}});
+  } else if (!state_.core_live) {
+    LogInfo("the core is back", {{"sequence", position_->sequence}});
+  }
+  state_.core_live = true;
+  const std::shared_ptr<const EventBlock> block =
+      EncodeEvents(position_->sequence, up_to, batch->events());
+  position_->sequence = up_to;
+  // Destroyed when the last shard has taken the batch, or has ended.
+  const std::shared_ptr<void> taken(nullptr, [flow = flow_](void*) { flow->OnTaken(); });
+  flow_->OnBatch();
+  for (Shard* shard : shards_) {
+    shard->Post([shard, block, taken, desk_id = position_->desk_id,
+                 time = FromProto(batch->time())] { shard->hub().Publish(desk_id, block, time); });
+  }
+}
+
+void Upstream::OnInterrupted(const absl::Status& status) {
+  if (state_.core_live.exchange(false)) LogWarning("the core is away", {{"status", status}});
+}
+
+std::optional<client::StreamStart> Upstream::OnRefused(const absl::Status& status) {
+  state_.core_live = false;
+  if (status.code() != absl::StatusCode::kOutOfRange) {
+    LogError("the core refuses the stream of events", {{"status", status}});
+    if (!position_.has_value()) return client::StreamStart{};
+    return client::StreamStart{client::StreamStart::Kind::kAfter, *position_};
+  }
+  const ErrorDetail detail = DetailOf(status);
+  Gap gap{.reason = detail.reason, .desk_id = {}, .available_from = 0};
+  for (const auto& [name, value] : detail.metadata) {
+    if (name == "desk_id") gap.desk_id = value;
+    if (name == "available_from") (void)absl::SimpleAtoi(value, &gap.available_from);
+  }
+  LogWarning("the stream of events has a gap", {{"reason", gap.reason}, {"status", status}});
+  for (Shard* shard : shards_) {
+    shard->Post([shard, gap] { shard->hub().ReportGap(gap); });
+  }
+  position_.reset();
+  return client::StreamStart{};
+}
+
+}  // namespace agentdesk::gateway
