@@ -101,8 +101,7 @@ class AnswersTest(DeskTestCase):
         other = self.desk.answer(lease.session_id, "red", question_id=question.question_id)
         self.assertEqual(other.outcome, Outcome.RESPONSE_OUTCOME_ALREADY_ANSWERED)
         self.core.kill()
-        self.core.start()
-        self.gateway.wait_ready()
+        self.start_core()
         self.assertEqual(on_all_ways(), ["received"] * 3, "also after a restart")
         self.assertEqual(self.events_of(lease.session_id, "question_answered"), 1)
 

@@ -207,7 +207,7 @@ class HttpTest(DeskTestCase):
         answer = self.call("POST", "/tickets/create", {"ticket_name": "x", "request_id": new_id()})
         self.assert_error(answer, 503)
         self.assertIn("retry-after", answer.headers)
-        self.core.start()
+        self.start_core()
         wait_until(lambda: self.call("GET", "/readyz").status == 200, "a gateway that is ready")
         self.create()
 

@@ -89,7 +89,7 @@ class IdempotenceTest(DeskTestCase):
             self.assertEqual(self.desk.head().head_sequence, head, "a repeat adds nothing")
             if when == "at once":
                 self.core.kill()
-                self.core.start()
+                self.start_core()
 
     def test_the_id_belongs_to_the_call(self) -> None:
         request_id = new_id()

@@ -76,7 +76,7 @@ class LeaseTest(DeskTestCase):
         began = time.monotonic()
         self.core.kill()
         wait_until(lambda: time.monotonic() > began + 3, "a lease's term")
-        self.core.start()
+        self.start_core()
         for lease in leases:
             desk.call(desk.agents.RenewLease, agent_pb2.RenewLeaseRequest(**lease.args))
             self.assertNotIn("job_requeued", self.kinds(lease.session_id))
@@ -89,7 +89,7 @@ class LeaseTest(DeskTestCase):
         self.core.kill()
         down = time.monotonic()
         wait_until(lambda: time.monotonic() > down + 2, "the deadline to pass")
-        self.core.start()
+        self.start_core()
         answer = desk.answer(lease.session_id, "yes", question_id=question.question_id)
         self.assertEqual(answer.outcome, session_pb2.RESPONSE_OUTCOME_RECEIVED,
                          "log order decides, not clocks")

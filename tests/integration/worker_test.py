@@ -129,7 +129,7 @@ class WorkerTest(DeskTestCase):
         self.core.kill()
         killed = time.monotonic()
         wait_until(lambda: time.monotonic() > killed + 3, "longer than a lease")
-        self.core.start()
+        self.start_core()
         self.answer(question, "blue")
         job = self.wait_status(created.job_id, Status.JOB_STATUS_COMPLETED)
         self.assertEqual(job.attempt, 1, "the agent was not lost to it")

@@ -59,7 +59,7 @@ class Program:
     """One real process. Started again after a kill it listens where it listened before."""
 
     def __init__(self, name: str, *flags: str, env: dict[str, str] | None = None,
-                 descriptors: int | None = None, log_to: pathlib.Path | None = None) -> None:
+                 descriptors: int | None = None) -> None:
         self.name = name
         self.flags = list(flags)
         self.env = env or {}
@@ -68,8 +68,7 @@ class Program:
         self.log: collections.deque[str] = collections.deque(maxlen=2000)
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
-        self._lines = threading.Condition()
-        self._log_to = log_to
+        self._lines = threading.Lock()
 
     def start(self, wait: bool = True) -> "Program":
         assert self._process is None or self._process.poll() is not None, f"{self.name} is running"
@@ -94,12 +93,10 @@ class Program:
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stderr is not None
-        for line in process.stderr:
-            with self._lines:
-                self.log.append(line.decode(errors="replace").rstrip("\n"))
-                self._lines.notify_all()
-        with self._lines:
-            self._lines.notify_all()
+        with process.stderr as lines:
+            for line in lines:
+                with self._lines:
+                    self.log.append(line.decode(errors="replace").rstrip("\n"))
 
     def logged(self, message: str) -> list[dict[str, Any]]:
         """The log's objects with this message, oldest first."""
@@ -186,7 +183,7 @@ class Program:
 
 class Core(Program):
     def __init__(self, data_dir: pathlib.Path, *flags: str, **kwargs: Any) -> None:
-        super().__init__("agentdesk-core", "--listen=127.0.0.1:0", "--admin_listen=127.0.0.1:0",
+        super().__init__("agentdesk-core", "--listen=127.0.0.1:0",
                          f"--data_dir={data_dir}", *flags, **kwargs)
         self.data_dir = data_dir
 
@@ -267,6 +264,14 @@ class DeskTestCase(unittest.TestCase):
         cls.gateway = cls.system.gateway
         cls.desk = DeskClient(cls.core.address)
         cls.addClassCleanup(cls.desk.close)
+
+    @classmethod
+    def start_core(cls) -> None:
+        """Starts the killed core; `desk` and the gateway are connected again when this returns."""
+        cls.core.start()
+        cls.desk.wait_connected()
+        if cls.gateway is not None:
+            cls.gateway.wait_ready()
 
     def run(self, result: Any = None) -> Any:
         """As usual, and when the test fails, with the ends of the programs' logs."""

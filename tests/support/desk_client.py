@@ -8,7 +8,7 @@ import threading
 import uuid
 from typing import Any
 
-import agentdesk_test  # noqa: F401  (makes the generated stubs importable)
+import agentdesk_test  # first: it makes the generated stubs importable
 import grpc
 from agentdesk.v1 import (agent_pb2, agent_pb2_grpc, event_pb2, event_pb2_grpc, session_pb2,
                           session_pb2_grpc, ticket_pb2, ticket_pb2_grpc)
@@ -97,6 +97,16 @@ class DeskClient:
 
     def close(self) -> None:
         self.channel.close()
+
+    def wait_connected(self) -> None:
+        """Waits until calls reach the core, after a connection may have broken."""
+        def answers() -> bool:
+            try:
+                self.head()
+            except grpc.RpcError:
+                return False
+            return True
+        agentdesk_test.wait_until(answers, "a core that answers")
 
     def call(self, method: Any, request: Any) -> Any:
         """One call that waits for a core that is starting."""
