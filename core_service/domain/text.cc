@@ -1,13 +1,14 @@
 #include "core_service/domain/text.h"
 
-#include <cstdint>
 #include <exception>
+#include <string>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "boost/json/monotonic_resource.hpp"
 #include "boost/json/parse.hpp"
 #include "core_service/base/error.h"
+#include "core_service/base/utf8.h"
 #include "core_service/base/uuid.h"
 #include "core_service/domain/limits.h"
 
@@ -15,27 +16,6 @@ namespace agentdesk::domain {
 namespace {
 
 constexpr char kNotUtf8[] = "must be valid UTF-8";
-
-// The length of the well-formed character (Unicode table 3-7) that `text` begins with; 0: none.
-size_t CharacterLength(absl::string_view text) {
-  const auto byte = [text](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t first = byte(0);
-  if (first < 0x80) return 1;
-  const size_t length = first < 0xC2   ? 0
-                        : first < 0xE0 ? 2
-                        : first < 0xF0 ? 3
-                        : first < 0xF5 ? 4
-                                       : 0;
-  if (length == 0 || text.size() < length) return 0;
-  // The second byte's range is what excludes overlong forms, surrogates and all past U+10FFFF.
-  const uint8_t low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
-  const uint8_t high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-  if (byte(1) < low || byte(1) > high) return 0;
-  for (size_t i = 2; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  return length;
-}
 
 std::string RangeRule(size_t min, size_t max, absl::string_view unit, size_t actual) {
   const std::string range =
@@ -48,9 +28,7 @@ std::string RangeRule(size_t min, size_t max, absl::string_view unit, size_t act
 std::optional<size_t> CountCharacters(absl::string_view text) {
   size_t count = 0;
   while (!text.empty()) {
-    const size_t length = CharacterLength(text);
-    if (length == 0) return std::nullopt;
-    text.remove_prefix(length);
+    if (!TakeCharacter(text)) return std::nullopt;
     ++count;
   }
   return count;

@@ -111,7 +111,6 @@ void Transition::Requeue(v1::RequeueReason reason, absl::string_view error, absl
   const bool delayed = not_before > context_.now;
   record.set_claimable(!delayed);
   record.set_start_reason(StartReasonOf(reason));
-  job.clear_next_attempt_at();
   if (delayed) *job.mutable_next_attempt_at() = ToProto(not_before);
   if (!error.empty()) job.set_last_error(std::string(error));
   SetStatus(v1::JOB_STATUS_QUEUED);
