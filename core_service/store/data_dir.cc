@@ -86,6 +86,13 @@ DataDir::~DataDir() {
 
 std::string DataDir::File(const char* name) const { return absl::StrCat(path_, "/", name); }
 
+absl::Status DataDir::MakeFile(const char* name) const {
+  const int file = open(File(name).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) return SystemError("make", File(name));
+  close(file);
+  return absl::OkStatus();
+}
+
 absl::Status DataDir::Sync() const { return SyncDirectory(path_); }
 
 }  // namespace agentdesk::store

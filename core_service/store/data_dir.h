@@ -22,6 +22,8 @@ class DataDir {
   DataDir& operator=(DataDir&&) = delete;
 
   std::string File(const char* name) const;
+  // Makes an empty file that only this user may read, unless there is one.
+  absl::Status MakeFile(const char* name) const;
   // Makes what was created in the directory survive a loss of power.
   absl::Status Sync() const;
 

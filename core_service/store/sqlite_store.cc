@@ -118,12 +118,15 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& opti
   absl::StatusOr<DataDir> dir = DataDir::Hold(options.data_dir);
   if (!dir.ok()) return dir.status();
   const std::string path = dir->File(DataDir::kDeskFile);
+  // SQLite gives its other files the mode of this one, and takes an empty file for a new database.
+  if (absl::Status status = dir->MakeFile(DataDir::kDeskFile); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<Connection>> writer =
       Connection::Open(path, options.vfs, Connection::Access::kWrite);
   if (!writer.ok()) return writer.status();
   absl::StatusOr<Uuid> desk_id = OpenSchema(**writer, ids.NewUuid(clock.Now()));
   if (!desk_id.ok()) return desk_id.status();
-  // SQLite does this for its log, but not for the file itself.
+  // Also for the journal that SQLite deleted when it turned the write-ahead log on: found again
+  // after a loss of power, it would undo the file, and SQLite drops the log of an empty file.
   if (absl::Status status = dir->Sync(); !status.ok()) return status;
   absl::StatusOr<LogEnd> end = ReadLogEnd(**writer);
   if (!end.ok()) return end.status();

@@ -1,6 +1,7 @@
 #include "core_service/store/sqlite_store.h"
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -82,6 +83,15 @@ TEST_F(SqliteStoreTest, OneProcessHoldsTheDirectory) {
   EXPECT_THAT(Verify(), HasCode(absl::StatusCode::kFailedPrecondition));
   first.reset();
   EXPECT_THAT(Open(), IsOk());
+}
+
+TEST_F(SqliteStoreTest, OnlyItsUserMayReadIt) {
+  auto store = Value(Open());
+  for (const char* name : {"", "/desk.sqlite3", "/desk.sqlite3-wal", "/desk.lock"}) {
+    struct stat info {};
+    ASSERT_EQ(stat((data_dir_ + name).c_str(), &info), 0) << name;
+    EXPECT_EQ(info.st_mode & 077, 0u) << name;
+  }
 }
 
 TEST_F(SqliteStoreTest, NewerVersionIsRefused) {
