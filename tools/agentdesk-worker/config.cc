@@ -1,0 +1,80 @@
+#include "tools/agentdesk-worker/config.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "core_service/client/channel.h"
+#include "tools/utf8.h"
+
+namespace agentdesk::worker {
+namespace {
+
+constexpr size_t kMaxNameCharacters = 200;
+constexpr size_t kMaxQueueCharacters = 64;
+constexpr size_t kMaxQueues = 100;
+constexpr int kMaxConcurrency = 1000;
+
+absl::Status Wrong(absl::string_view flag, absl::string_view rule) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", rule));
+}
+
+bool IsQueueName(const std::string& name) {
+  return !name.empty() && name.size() <= kMaxQueueCharacters &&
+         std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '.' || c == '_' ||
+                  c == '-';
+         });
+}
+
+}  // namespace
+
+absl::Status Check(const Config& config) {
+  if (const absl::Status target = client::CheckTarget(config.core); !target.ok()) {
+    return Wrong("core", target.message());
+  }
+  if (config.agent.empty()) {
+    return Wrong("agent",
+                 "is required: the command that runs an agent, such as 'python3 agent.py'");
+  }
+  if (config.queues.size() > kMaxQueues) return Wrong("queue", "at most 100 queues");
+  for (const std::string& queue : config.queues) {
+    if (!IsQueueName(queue)) {
+      return Wrong("queue", absl::StrCat("`", queue, "` is not 1 to 64 of a-z 0-9 . _ -"));
+    }
+  }
+  if (config.name.empty() ||
+      tools::FirstCharacters(config.name, kMaxNameCharacters) != config.name ||
+      tools::Repair(config.name) != config.name) {
+    return Wrong("name", "must have 1 to 200 characters");
+  }
+  if (config.concurrency < 1 || config.concurrency > kMaxConcurrency) {
+    return Wrong("concurrency", absl::StrCat("must be from 1 to ", kMaxConcurrency));
+  }
+  if (config.cancel_grace < absl::ZeroDuration() || config.cancel_grace > absl::Hours(1)) {
+    return Wrong("cancel_grace", "must be from 0s to 1h");
+  }
+  if (config.core_loss_grace < absl::ZeroDuration() ||
+      config.core_loss_grace == absl::InfiniteDuration()) {
+    return Wrong("core_loss_grace", "must not be negative or infinite");
+  }
+  if (config.lease < absl::Seconds(1) || config.lease > absl::Minutes(10)) {
+    return Wrong("lease", "must be from 1s to 10m");
+  }
+  if (access(config.transcript_directory.c_str(), W_OK | X_OK) != 0) {
+    return Wrong("transcript_dir",
+                 absl::StrCat("cannot make files in `", config.transcript_directory, "`"));
+  }
+  return absl::OkStatus();
+}
+
+std::string DefaultName() {
+  char host[HOST_NAME_MAX + 1] = {};
+  if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0') return absl::StrCat(getpid());
+  return absl::StrCat(tools::Repair(host), "-", getpid());
+}
+
+}  // namespace agentdesk::worker

@@ -1,0 +1,31 @@
+#ifndef AGENTDESK_TOOLS_AGENTDESK_WORKER_CONFIG_H_
+#define AGENTDESK_TOOLS_AGENTDESK_WORKER_CONFIG_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace agentdesk::worker {
+
+struct Config {
+  std::string core = "127.0.0.1:50051";
+  std::string agent;
+  std::vector<std::string> queues;
+  std::string name;
+  int concurrency = 1;
+  absl::Duration cancel_grace = absl::Seconds(10);
+  absl::Duration core_loss_grace = absl::Minutes(15);
+  absl::Duration lease = absl::Seconds(30);
+  std::string transcript_directory;
+};
+
+// InvalidArgument that names the flag and its rule.
+absl::Status Check(const Config& config);
+// The machine's name and this process's id: a worker that was given no name.
+std::string DefaultName();
+
+}  // namespace agentdesk::worker
+
+#endif  // AGENTDESK_TOOLS_AGENTDESK_WORKER_CONFIG_H_

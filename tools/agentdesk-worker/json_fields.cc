@@ -1,0 +1,143 @@
+#include "tools/agentdesk-worker/json_fields.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "boost/json/serialize.hpp"
+#include "core_service/base/error.h"
+
+namespace agentdesk::worker {
+namespace {
+
+namespace json = boost::json;
+
+std::string ToString(const json::string& text) { return std::string(text.data(), text.size()); }
+
+// The end of the string that begins at `at` with its quote.
+size_t EndOfString(absl::string_view text, size_t at) {
+  for (++at; at < text.size() && text[at] != '"'; ++at) {
+    if (text[at] == '\\') ++at;
+  }
+  return at + 1;
+}
+
+// The end of the value that begins at `at`.
+size_t EndOfValue(absl::string_view text, size_t at) {
+  int depth = 0;
+  while (at < text.size()) {
+    const char c = text[at];
+    if (c == '"') {
+      at = EndOfString(text, at);
+    } else if (c == '{' || c == '[') {
+      ++depth;
+      ++at;
+    } else if (c == '}' || c == ']') {
+      if (depth == 0) return at;  // of the object around a bare number or word
+      --depth;
+      ++at;
+    } else if (depth == 0 && (c == ',' || absl::ascii_isspace(static_cast<unsigned char>(c)))) {
+      return at;
+    } else {
+      ++at;
+      continue;
+    }
+    if (depth == 0) return at;
+  }
+  return at;
+}
+
+size_t SkipSpaceAnd(absl::string_view text, size_t at, char also) {
+  while (at < text.size() &&
+         (absl::ascii_isspace(static_cast<unsigned char>(text[at])) || text[at] == also)) {
+    ++at;
+  }
+  return at;
+}
+
+}  // namespace
+
+absl::string_view RawMember(absl::string_view object, absl::string_view name) {
+  absl::string_view found;
+  size_t at = SkipSpaceAnd(object, 0, '{');
+  while (at < object.size() && object[at] == '"') {
+    const size_t name_end = EndOfString(object, at);
+    const absl::string_view member = object.substr(at + 1, name_end - at - 2);
+    const size_t value = SkipSpaceAnd(object, name_end, ':');
+    const size_t value_end = EndOfValue(object, value);
+    if (member == name) found = object.substr(value, value_end - value);
+    at = SkipSpaceAnd(object, value_end, ',');
+  }
+  return found;
+}
+
+const json::value* JsonFields::Find(absl::string_view name) const {
+  const json::value* value = object_.if_contains(json::string_view(name.data(), name.size()));
+  return value == nullptr || value->is_null() ? nullptr : value;
+}
+
+void JsonFields::Refuse(absl::string_view field, absl::string_view rule) {
+  if (error_.ok()) error_ = InvalidField(field, rule);
+}
+
+std::string JsonFields::RequiredText(absl::string_view name) {
+  if (Find(name) == nullptr) Refuse(name, "is required");
+  return Text(name);
+}
+
+std::string JsonFields::Text(absl::string_view name, absl::string_view otherwise) {
+  const json::value* value = Find(name);
+  if (value == nullptr) return std::string(otherwise);
+  if (value->is_string()) return ToString(value->get_string());
+  Refuse(name, "must be a string");
+  return {};
+}
+
+std::optional<bool> JsonFields::Flag(absl::string_view name) {
+  const json::value* value = Find(name);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_bool()) return value->get_bool();
+  Refuse(name, "must be true or false");
+  return std::nullopt;
+}
+
+std::optional<double> JsonFields::Number(absl::string_view name) {
+  const json::value* value = Find(name);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_number()) return value->to_number<double>();
+  Refuse(name, "must be a number");
+  return std::nullopt;
+}
+
+std::vector<std::string> JsonFields::Texts(absl::string_view name,
+                                           std::optional<std::string>* single) {
+  const json::value* value = Find(name);
+  if (value == nullptr) return {};
+  if (single != nullptr && value->is_string()) {
+    *single = ToString(value->get_string());
+    return {};
+  }
+  std::vector<std::string> texts;
+  if (value->is_array()) {
+    for (const json::value& item : value->get_array()) {
+      if (!item.is_string()) break;
+      texts.push_back(ToString(item.get_string()));
+    }
+    if (texts.size() == value->get_array().size()) return texts;
+  }
+  Refuse(name,
+         single != nullptr ? "must be a string or a list of strings" : "must be a list of strings");
+  return {};
+}
+
+std::string JsonFields::Json(absl::string_view name, size_t max_bytes) {
+  const json::value* value = Find(name);
+  if (value == nullptr) return {};
+  std::string text(RawMember(line_, name));
+  // A name that was written with escapes is not found in the text.
+  if (text.empty()) text = json::serialize(*value);
+  if (text.size() <= max_bytes) return text;
+  Refuse(name,
+         absl::StrCat("has ", text.size(), " bytes of JSON, at most ", max_bytes, " are allowed"));
+  return {};
+}
+
+}  // namespace agentdesk::worker

@@ -1,0 +1,28 @@
+#include "core_service/base/error.h"
+#include "tools/agentdesk-worker/lease_calls.h"
+
+namespace agentdesk::worker {
+
+bool IsLeaseLost(const absl::Status& status) {
+  const std::string reason = DetailOf(status).reason;
+  if (absl::IsNotFound(status)) return reason != "unknown_question";
+  return absl::IsFailedPrecondition(status) && reason == "lease_lost";
+}
+
+bool IsTransient(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kUnknown:
+      return true;
+    case absl::StatusCode::kResourceExhausted:
+      // Without a time to come back a limit of the desk was met, such as too many open questions.
+      return DetailOf(status).retry_after.has_value();
+    default:
+      return false;
+  }
+}
+
+}  // namespace agentdesk::worker

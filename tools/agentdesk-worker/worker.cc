@@ -1,0 +1,144 @@
+#include "tools/agentdesk-worker/worker.h"
+
+#include <utility>
+
+#include "boost/asio/post.hpp"
+#include "core_service/base/log.h"
+#include "core_service/base/timestamp.h"
+#include "tools/agentdesk-worker/agent_process.h"
+
+namespace agentdesk::worker {
+namespace {
+
+constexpr absl::Duration kClaimWait = absl::Seconds(20);
+// A core that is alive answers a claim soon after its wait.
+constexpr absl::Duration kClaimSlack = absl::Seconds(10);
+constexpr absl::Duration kLastClaim = absl::Seconds(1);
+// After a refusal that is not of the worker's making.
+constexpr absl::Duration kPause = absl::Seconds(5);
+// Jobs that could not be given back by then are offered again when their leases run out.
+constexpr absl::Duration kGiveUp = absl::Seconds(15);
+
+}  // namespace
+
+Worker::Worker(Config config, boost::asio::io_context& io)
+    : config_(std::move(config)),
+      io_(io),
+      labels_({.actor = config_.name, .via = "worker", .traceparent = ""}),
+      stubs_(std::make_shared<CoreStubs>(client::MakeChannel(config_.core))),
+      alarms_(io),
+      claim_calls_(std::make_unique<CoreCalls>(io, labels_)) {}
+
+Worker::~Worker() = default;
+
+void Worker::Start() { ClaimNext(); }
+
+void Worker::ClaimNext() {
+  if (stopping_ || claiming_ || attempts_.size() >= static_cast<size_t>(config_.concurrency)) {
+    return;
+  }
+  claim_ = v1::ClaimJobRequest();
+  for (const std::string& queue : config_.queues) claim_.add_queues(queue);
+  claim_.set_worker(config_.name);
+  *claim_.mutable_wait() = ToProto(kClaimWait);
+  *claim_.mutable_lease_duration() = ToProto(config_.lease);
+  claim_.set_request_id(NewRequestId());
+  Claim(false);
+}
+
+void Worker::Claim(bool last) {
+  claiming_ = true;
+  using Agents = class v1::AgentService::Stub::async;
+  Done<v1::ClaimJobResponse> done = [this](absl::StatusOr<v1::ClaimJobResponse> response) {
+    OnClaimed(std::move(response));
+  };
+  if (last) {
+    claim_calls_->Once<v1::ClaimJobRequest, v1::ClaimJobResponse>(
+        stubs_->agents->async(), &Agents::ClaimJob, claim_, kLastClaim, std::move(done));
+  } else {
+    claim_calls_->UntilAnswered<v1::ClaimJobRequest, v1::ClaimJobResponse>(
+        stubs_->agents->async(), &Agents::ClaimJob, claim_, kClaimWait + kClaimSlack,
+        std::move(done));
+  }
+}
+
+void Worker::OnClaimed(absl::StatusOr<v1::ClaimJobResponse> response) {
+  claiming_ = false;
+  if (response.ok()) {
+    if (response->has_job()) Run(*std::move(response), stopping_);
+  } else if (absl::IsInvalidArgument(response.status()) && !stopping_) {
+    LogError("the core refuses this worker's claims", {{"error", response.status()}});
+    ok_ = false;
+    return Stop();
+  } else if (!stopping_) {
+    LogError("cannot claim", {{"error", response.status()}});
+    pause_ = alarms_.Set(kPause, [this] { ClaimNext(); });
+    return;
+  }
+  ClaimNext();
+  CheckEnd();
+}
+
+void Worker::Run(v1::ClaimJobResponse claim, bool release) {
+  const int64_t token = claim.lease_token();
+  if (attempts_.contains(token)) return;
+  auto calls = std::make_unique<CoreLeaseCalls>(io_, stubs_, labels_, claim);
+  const std::string name = claim.job().job_id();
+  Attempt::Options options;
+  options.cancel_grace = config_.cancel_grace;
+  options.core_loss_grace = config_.core_loss_grace;
+  options.transcript_directory = config_.transcript_directory;
+  auto attempt = std::make_unique<Attempt>(
+      options, std::move(claim), std::move(calls),
+      [this, name](Agent::Listener& listener) {
+        return AgentProcess::Start(io_, config_.agent, name, listener);
+      },
+      alarms_, [this, token] { boost::asio::post(io_, [this, token] { OnOver(token); }); });
+  Attempt* const started = attempt.get();
+  attempts_[token] = std::move(attempt);
+  if (release) {
+    started->Stop();
+  } else {
+    started->Start();
+  }
+}
+
+void Worker::OnOver(int64_t attempt) {
+  attempts_.erase(attempt);
+  ClaimNext();
+  CheckEnd();
+}
+
+void Worker::Stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  pause_.reset();
+  LogInfo("stopping", {{"attempts", attempts_.size()}});
+  if (claiming_) {
+    // The core may have given a job that this worker has not heard of yet. Asked again under the
+    // same request id it says so, and the job goes back at once.
+    claim_calls_ = std::make_unique<CoreCalls>(io_, labels_);
+    Claim(true);
+  }
+  give_up_ = alarms_.Set(kGiveUp, [this] {
+    LogWarning("could not give back every job", {{"attempts", attempts_.size()}});
+    ok_ = false;
+    End();
+  });
+  for (auto& [token, attempt] : attempts_) attempt->Stop();
+  CheckEnd();
+}
+
+void Worker::CheckEnd() {
+  if (stopping_ && !claiming_ && attempts_.empty()) End();
+}
+
+void Worker::End() {
+  give_up_.reset();
+  claim_calls_.reset();
+  claiming_ = false;
+  attempts_.clear();
+  if (on_end_) std::exchange(on_end_, nullptr)();
+}
+
+}  // namespace agentdesk::worker
