@@ -1,0 +1,151 @@
+#include "tools/agentdesk/command_line.h"
+
+namespace agentdesk::cli {
+namespace {
+
+constexpr size_t kMany = 1000;
+
+const FlagSpec& RequestId() {
+  static const auto* const flag =
+      new FlagSpec{.name = "request_id",
+                   .value = "ID",
+                   .help = "names this call: repeated under the same id it happens only once"};
+  return *flag;
+}
+
+CommandSpec TicketCreate() {
+  return {.words = "ticket create",
+          .arguments = "NAME",
+          .min_arguments = 1,
+          .max_arguments = kMany,
+          .summary = "create a ticket",
+          .details = "Prints the ticket's id, its job and its session. Several words are one name.",
+          .flags = {
+              {.name = "description", .value = "TEXT", .help = "`-` reads standard input"},
+              {.name = "label", .value = "KEY=VALUE", .help = "may be repeated", .repeated = true},
+              {.name = "queue", .value = "NAME", .help = "default: default"},
+              {.name = "priority", .value = "0..9", .help = "9 goes first; default 5"},
+              {.name = "run_after",
+               .value = "TIME",
+               .help = "not before this time (RFC 3339), or after this long, such as 90s, 10m"},
+              {.name = "max_attempts", .value = "N", .help = "how many may fail; default 5"},
+              {.name = "timeout_s",
+               .value = "N",
+               .help = "seconds that one attempt may run, waits for humans left out"},
+              {.name = "ticket_id", .value = "UUID", .help = "an id of your own"},
+              RequestId()}};
+}
+
+CommandSpec TicketList() {
+  return {
+      .words = "ticket list",
+      .summary = "list tickets, newest first",
+      .flags = {{.name = "status",
+                 .value = "STATUS",
+                 .help = "queued, running, waiting, cancelling, completed, failed or cancelled"},
+                {.name = "limit", .value = "N", .help = "at most so many; default 50; 0: all"}}};
+}
+
+CommandSpec TicketShow() {
+  return {.words = "ticket show",
+          .arguments = "TICKET_ID",
+          .min_arguments = 1,
+          .max_arguments = 1,
+          .summary = "show a ticket, its latest job and its open questions",
+          .flags = {{.name = "transcript", .value = "", .help = "its session's events too"}}};
+}
+
+CommandSpec TicketEnd(const char* words, const char* summary, const char* details) {
+  return {.words = words,
+          .arguments = "TICKET_ID",
+          .min_arguments = 1,
+          .max_arguments = 1,
+          .summary = summary,
+          .details = details,
+          .flags = {RequestId()}};
+}
+
+CommandSpec Watch() {
+  return {.words = "watch",
+          .summary = "follow the desk's events",
+          .details =
+              "Without a start it shows what happens from now on. It comes back by itself when\n"
+              "the connection or the core is lost, and misses nothing. Ctrl-C ends it.",
+          .flags = {{.name = "after",
+                     .value = "N",
+                     .help = "all events after this sequence; 0: from the beginning"},
+                    {.name = "desk",
+                     .value = "ID",
+                     .help = "the log that --after belongs to (see `agentdesk desk`)"},
+                    {.name = "live", .value = "", .help = "only what happens from now on"},
+                    {.name = "snapshot", .value = "", .help = "the state now, then what follows"},
+                    {.name = "ticket",
+                     .value = "TICKET_ID",
+                     .help = "only of this ticket; may be repeated",
+                     .repeated = true}}};
+}
+
+CommandSpec Questions() {
+  return {
+      .words = "questions",
+      .summary = "list open questions, nearest deadline first",
+      .flags = {{.name = "all", .value = "", .help = "those that are over too"},
+                {.name = "session", .value = "SESSION_ID", .help = "only of this session"},
+                {.name = "limit", .value = "N", .help = "at most so many; default 50; 0: all"}}};
+}
+
+CommandSpec Answer() {
+  return {.words = "answer",
+          .arguments = "QUESTION_ID RESPONSE...",
+          .min_arguments = 2,
+          .max_arguments = kMany,
+          .summary = "answer a question",
+          .details =
+              "Where the question takes several values each RESPONSE is one of them, otherwise\n"
+              "several words are one response. `-` reads it from standard input. Ends with 1 when\n"
+              "the response did not win, and says who was faster.",
+          .flags = {RequestId()}};
+}
+
+CommandSpec Message() {
+  return {.words = "message",
+          .arguments = "SESSION_ID TEXT...",
+          .min_arguments = 2,
+          .max_arguments = kMany,
+          .summary = "send a message to a session's agents",
+          .details = "Several words are one text. `-` reads it from standard input.",
+          .flags = {RequestId()}};
+}
+
+}  // namespace
+
+const std::vector<CommandSpec>& Commands() {
+  static const auto* const commands = new std::vector<CommandSpec>{
+      TicketCreate(),
+      TicketList(),
+      TicketShow(),
+      TicketEnd("ticket cancel", "cancel a ticket",
+                "A queued or waiting ticket ends at once; of a running one the agent is told."),
+      TicketEnd("ticket retry", "run a failed or cancelled ticket again",
+                "It gets a new job in the same session."),
+      Watch(),
+      Questions(),
+      Answer(),
+      Message(),
+      {.words = "desk", .summary = "show which log the core keeps and how far it reaches"}};
+  return *commands;
+}
+
+const std::vector<FlagSpec>& ProgramFlags() {
+  static const auto* const flags = new std::vector<FlagSpec>{
+      {.name = "core", .value = "HOST:PORT", .help = "the core; default 127.0.0.1:50051"},
+      {.name = "json", .value = "", .help = "print JSON, one object a line"},
+      {.name = "color", .value = "WHEN", .help = "auto (on a terminal), always or never"},
+      {.name = "actor", .value = "NAME", .help = "who acts, as a label; default: $USER"},
+      {.name = "flagfile", .value = "FILE", .help = "read these from a file"},
+      {.name = "check_config", .value = "", .help = "check these flags, print them and stop"},
+      {.name = "version", .value = "", .help = "print the version"}};
+  return *flags;
+}
+
+}  // namespace agentdesk::cli

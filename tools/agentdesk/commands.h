@@ -1,0 +1,44 @@
+#ifndef AGENTDESK_TOOLS_AGENTDESK_COMMANDS_H_
+#define AGENTDESK_TOOLS_AGENTDESK_COMMANDS_H_
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "agentdesk/v1/ticket.pb.h"
+#include "tools/agentdesk/command_line.h"
+#include "tools/agentdesk/desk_connection.h"
+#include "tools/agentdesk/event_text.h"
+
+namespace agentdesk::cli {
+
+// How a command prints.
+struct Output {
+  bool json = false;
+  bool colour = false;
+
+  EventText Text() const { return EventText(colour, absl::LocalTimeZone()); }
+};
+
+// Each runs one command and prints its result on standard output. An error of wrong use has the
+// reason `usage`.
+absl::Status RunTicketCommand(const Invocation& invocation, DeskConnection& desk, Output output);
+absl::Status RunQuestions(const Invocation& invocation, DeskConnection& desk, Output output);
+absl::Status RunAnswer(const Invocation& invocation, DeskConnection& desk, Output output);
+absl::Status RunMessage(const Invocation& invocation, DeskConnection& desk, Output output);
+absl::Status RunWatch(const Invocation& invocation, DeskConnection& desk, Output output);
+absl::Status RunDesk(DeskConnection& desk, Output output);
+
+// The request that `ticket create` describes. `now` is what `--run_after=10m` counts from.
+absl::StatusOr<v1::CreateTicketRequest> ReadCreateTicket(const Invocation& invocation,
+                                                         absl::Time now);
+absl::Status UsageError(absl::string_view what);
+// A flag's whole number, `otherwise` where it was not given.
+absl::StatusOr<int64_t> NumberFlag(const Invocation& invocation, const std::string& name,
+                                   int64_t least, int64_t most, int64_t otherwise);
+// `text`, or standard input where it is `-`.
+std::string TextOrInput(const std::string& text);
+
+}  // namespace agentdesk::cli
+
+#endif  // AGENTDESK_TOOLS_AGENTDESK_COMMANDS_H_

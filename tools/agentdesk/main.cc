@@ -1,0 +1,123 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "core_service/base/error.h"
+#include "core_service/base/flags.h"
+#include "core_service/client/channel.h"
+#include "tools/agentdesk/command_line.h"
+#include "tools/agentdesk/commands.h"
+#include "tools/json_line.h"
+
+ABSL_FLAG(std::string, core, "127.0.0.1:50051", "HOST:PORT of the core");
+ABSL_FLAG(bool, json, false, "print JSON, one object a line");
+ABSL_FLAG(std::string, color, "auto", "auto (on a terminal), always or never");
+ABSL_FLAG(bool, check_config, false, "check the flags, print them and stop");
+ABSL_FLAG(std::string, actor, "", "who acts, as a label; empty: $USER");
+
+namespace agentdesk::cli {
+namespace {
+
+constexpr int kError = 1;
+constexpr int kWrongUse = 2;
+
+int WrongUse(absl::string_view message) {
+  std::fprintf(stderr, "agentdesk: %s\n", std::string(message).c_str());
+  return kWrongUse;
+}
+
+// What is wrong, and what to do.
+std::string Advice(const absl::Status& status, const std::string& core) {
+  std::string text(status.message());
+  const ErrorDetail detail = DetailOf(status);
+  if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) {
+    return absl::StrCat("no answer from the core at ", core, " (", text,
+                        "); does agentdesk-core run there? --core=HOST:PORT names another");
+  }
+  if (detail.retry_after.has_value()) {
+    absl::StrAppend(&text, "; try again in ", absl::FormatDuration(*detail.retry_after));
+  }
+  if (detail.reason == "other_desk" || detail.reason == "ahead" || detail.reason == "compacted") {
+    absl::StrAppend(&text, "; `agentdesk desk` shows what there is, --snapshot begins with it");
+  }
+  return text;
+}
+
+int Fail(const absl::Status& status, const std::string& core, bool json) {
+  const ErrorDetail detail = DetailOf(status);
+  if (detail.reason == "usage") return WrongUse(status.message());
+  const std::string text = Advice(status, core);
+  if (json) {
+    tools::JsonLine error;
+    error.Add("code", detail.reason).Add("message", text);
+    if (!detail.field.empty()) error.Add("field", detail.field);
+    std::fprintf(stderr, "%s\n", tools::JsonLine().AddJson("error", error.Text()).Text().c_str());
+  } else {
+    std::fprintf(stderr, "agentdesk: %s\n", text.c_str());
+  }
+  return kError;
+}
+
+absl::Status RunCommand(const Invocation& invocation, DeskConnection& desk, Output output) {
+  const std::string& words = invocation.command->words;
+  if (words == "watch") return RunWatch(invocation, desk, output);
+  if (words == "questions") return RunQuestions(invocation, desk, output);
+  if (words == "answer") return RunAnswer(invocation, desk, output);
+  if (words == "message") return RunMessage(invocation, desk, output);
+  if (words == "desk") return RunDesk(desk, output);
+  return RunTicketCommand(invocation, desk, output);
+}
+
+void ReadProgramFlags(const char* program, std::vector<std::string> flags) {
+  flags.insert(flags.begin(), program);
+  std::vector<char*> pointers;
+  for (std::string& flag : flags) pointers.push_back(flag.data());
+  ReadFlags("agentdesk", static_cast<int>(pointers.size()), pointers.data());
+}
+
+int Main(int argc, char** argv) {
+  const absl::StatusOr<Invocation> invocation =
+      ReadCommandLine(std::vector<std::string>(argv + 1, argv + argc));
+  if (!invocation.ok()) return WrongUse(invocation.status().message());
+  if (invocation->help) {
+    std::fputs((invocation->command != nullptr ? Help(*invocation->command) : Help()).c_str(),
+               stdout);
+    return 0;
+  }
+  ReadProgramFlags(argv[0], invocation->program_flags);
+  const std::string core = absl::GetFlag(FLAGS_core);
+  if (const absl::Status status = client::CheckTarget(core); !status.ok()) {
+    return WrongUse(absl::StrCat("--core: ", status.message()));
+  }
+  const std::string color = absl::GetFlag(FLAGS_color);
+  if (color != "auto" && color != "always" && color != "never") {
+    return WrongUse("--color: must be auto, always or never");
+  }
+  if (absl::GetFlag(FLAGS_check_config)) {
+    for (const std::string& line : EffectiveFlags()) std::puts(line.c_str());
+    return 0;
+  }
+  if (invocation->command == nullptr) {
+    return WrongUse("a command is missing; see `agentdesk --help`");
+  }
+  Output output;
+  output.json = absl::GetFlag(FLAGS_json);
+  output.colour = color == "always" || (color == "auto" && isatty(STDOUT_FILENO) == 1 &&
+                                        std::getenv("NO_COLOR") == nullptr);
+  std::string actor = absl::GetFlag(FLAGS_actor);
+  if (const char* user = std::getenv("USER"); actor.empty() && user != nullptr) actor = user;
+  DeskConnection desk(core, actor);
+  const absl::Status status = RunCommand(*invocation, desk, output);
+  if (std::fflush(stdout) != 0) return kError;
+  return status.ok() ? 0 : Fail(status, core, output.json);
+}
+
+}  // namespace
+}  // namespace agentdesk::cli
+
+int main(int argc, char** argv) { return agentdesk::cli::Main(argc, argv); }

@@ -1,0 +1,178 @@
+#include <csignal>
+#include <cstdio>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "boost/asio/executor_work_guard.hpp"
+#include "boost/asio/io_context.hpp"
+#include "boost/asio/post.hpp"
+#include "boost/asio/signal_set.hpp"
+#include "core_service/base/error.h"
+#include "core_service/client/event_stream.h"
+#include "tools/agentdesk/commands.h"
+#include "tools/event_json.h"
+#include "tools/json_line.h"
+
+namespace agentdesk::cli {
+namespace {
+
+namespace asio = boost::asio;
+using client::EventStream;
+using client::StreamStart;
+
+template <typename Messages>
+std::string JsonArray(const Messages& messages) {
+  std::string array = "[";
+  for (const auto& message : messages) {
+    absl::StrAppend(&array, array.size() > 1 ? "," : "", tools::ToJson(message));
+  }
+  return absl::StrCat(array, "]");
+}
+
+// Prints what comes, on the threads of gRPC: the stream waits for the terminal.
+class Printer final : public EventStream::Consumer {
+ public:
+  Printer(Output output, asio::io_context& io) : output_(output), text_(output.Text()), io_(io) {}
+
+  // Batches may come from here on, once the stream is known.
+  void Attach(EventStream& stream) {
+    std::unique_ptr<v1::SubscribeResponse> waiting;
+    {
+      MutexLock lock(mutex_);
+      stream_ = &stream;
+      waiting = std::move(early_);
+    }
+    if (waiting != nullptr) OnBatch(std::move(waiting));
+  }
+  absl::Status refusal() {
+    MutexLock lock(mutex_);
+    return refusal_;
+  }
+
+ private:
+  void OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) override {
+    EventStream* stream = nullptr;
+    {
+      MutexLock lock(mutex_);
+      stream = stream_;
+      if (stream == nullptr) {
+        early_ = std::move(batch);
+        return;
+      }
+    }
+    Print(*batch);
+    stream->Next();
+  }
+
+  void OnInterrupted(const absl::Status& status) override {
+    if (!std::exchange(interrupted_, true)) {
+      std::fprintf(stderr, "agentdesk: the stream broke (%s); coming back ...\n",
+                   std::string(status.message()).c_str());
+    }
+  }
+
+  std::optional<StreamStart> OnRefused(const absl::Status& status) override {
+    {
+      MutexLock lock(mutex_);
+      refusal_ = status;
+    }
+    asio::post(io_, [this] { io_.stop(); });
+    return std::nullopt;
+  }
+
+  void Print(const v1::SubscribeResponse& batch) {
+    if (std::exchange(interrupted_, false)) std::fprintf(stderr, "agentdesk: back again\n");
+    if (!output_.json && !std::exchange(greeted_, true)) {
+      std::fprintf(stderr, "following desk %s; Ctrl-C ends\n", batch.desk_id().c_str());
+    }
+    std::string out;
+    if (batch.has_snapshot()) out = SnapshotText(batch);
+    for (const v1::Event& event : batch.events()) {
+      absl::StrAppend(&out, output_.json ? tools::ToJson(event) + "\n" : text_.Of(event));
+    }
+    std::fwrite(out.data(), 1, out.size(), stdout);
+    std::fflush(stdout);
+  }
+
+  std::string SnapshotText(const v1::SubscribeResponse& batch) {
+    const v1::Snapshot& snapshot = batch.snapshot();
+    if (output_.json) {
+      return absl::StrCat(tools::JsonLine()
+                              .Add("type", "snapshot")
+                              .Add("up_to", batch.up_to_sequence())
+                              .AddJson("tickets", JsonArray(snapshot.tickets()))
+                              .AddJson("sessions", JsonArray(snapshot.sessions()))
+                              .AddJson("questions", JsonArray(snapshot.questions()))
+                              .Add("more", snapshot.more())
+                              .Text(),
+                          "\n");
+    }
+    std::string out;
+    for (const v1::Ticket& ticket : snapshot.tickets()) absl::StrAppend(&out, text_.LineOf(ticket));
+    for (const v1::Question& question : snapshot.questions()) {
+      absl::StrAppend(&out, text_.Of(question));
+    }
+    if (!snapshot.more()) absl::StrAppend(&out, "-- as of ", batch.up_to_sequence(), " --\n");
+    return out;
+  }
+
+  const Output output_;
+  EventText text_;
+  asio::io_context& io_;
+  bool interrupted_ = false;
+  bool greeted_ = false;
+
+  Mutex mutex_;
+  EventStream* stream_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  std::unique_ptr<v1::SubscribeResponse> early_ ABSL_GUARDED_BY(mutex_);
+  absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
+};
+
+absl::StatusOr<client::EventStreamOptions> ReadOptions(const Invocation& invocation) {
+  client::EventStreamOptions options;
+  const int starts = (invocation.Has("after") ? 1 : 0) + (invocation.Has("live") ? 1 : 0) +
+                     (invocation.Has("snapshot") ? 1 : 0);
+  if (starts > 1) return UsageError("give one of --after, --live and --snapshot");
+  options.start.kind = StreamStart::Kind::kLive;
+  if (invocation.Has("snapshot")) options.start.kind = StreamStart::Kind::kSnapshot;
+  if (invocation.Has("after")) {
+    const auto after = NumberFlag(invocation, "after", 0, std::numeric_limits<int64_t>::max(), 0);
+    if (!after.ok()) return after.status();
+    if (*after > 0 && !invocation.Has("desk")) {
+      return UsageError(
+          "--after needs --desk: a sequence means nothing without its log (see "
+          "`agentdesk desk`)");
+    }
+    options.start.kind = StreamStart::Kind::kAfter;
+    options.start.after = {invocation.Get("desk"), *after};
+  } else if (invocation.Has("desk")) {
+    return UsageError("--desk goes with --after");
+  }
+  for (const std::string& ticket : invocation.All("ticket")) {
+    options.filter.add_ticket_ids(ticket);
+  }
+  return options;
+}
+
+}  // namespace
+
+absl::Status RunWatch(const Invocation& invocation, DeskConnection& desk, Output output) {
+  const absl::StatusOr<client::EventStreamOptions> options = ReadOptions(invocation);
+  if (!options.ok()) return options.status();
+  asio::io_context io(1);
+  asio::signal_set signals(io, SIGINT, SIGTERM);
+  signals.async_wait([&](const boost::system::error_code&, int) { io.stop(); });
+  Printer printer(output, io);
+  {
+    EventStream stream(client::MakeChannel(desk.target(), client::ChannelUse::kSubscription),
+                       *options, printer);
+    printer.Attach(stream);
+    io.run();
+  }
+  return printer.refusal();
+}
+
+}  // namespace agentdesk::cli
