@@ -1,9 +1,13 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "core_service/base/clock.h"
@@ -20,34 +24,26 @@ namespace {
 
 constexpr char kUsage[] =
     "The core of AgentDesk: keeps the desk in a directory and serves it over gRPC.";
+constexpr unsigned kHangSeconds = 30;  // past --drain_timeout
 
 int Fail(const char* what, const absl::Status& status) {
   LogError(what, {{"error", status.message()}});
   return 1;
 }
 
-sigset_t StopSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  return signals;
-}
-
-// Runs until a stop signal and drains; a second one then ends the process at once. The signals must
-// be blocked.
-int Run(const CoreConfig& config) {
+// Runs until one of `signals`, which must be blocked, and drains; a second one then ends the
+// process at once.
+int Run(const CoreConfig& config, const sigset_t& signals) {
   absl::StatusOr<std::unique_ptr<store::Store>> store = store::OpenSqliteStore(
       {.data_dir = config.data_dir, .readers = 4, .vfs = {}}, Clock::Real(), IdSource::Real());
   if (!store.ok()) return Fail("the desk cannot be opened", store.status());
 
-  int exit_code = 0;  // written by the desk before it sends the signal that is waited for
+  std::atomic<int> exit_code{0};
   desk::DeskOptions options;
   options.expiry_hold = config.expiry_hold;
   options.retain_events = config.retain_events;
-  options.on_fatal = [&exit_code](const absl::Status& status) {
-    exit_code =
-        Fail("the store has failed: what was not acknowledged may or may not exist", status);
+  options.on_fatal = [&exit_code](const absl::Status&) {
+    exit_code = 1;
     kill(getpid(), SIGTERM);
   };
   absl::StatusOr<std::unique_ptr<desk::Desk>> desk =
@@ -62,16 +58,14 @@ int Run(const CoreConfig& config) {
                         {"data_dir", config.data_dir},
                         {"max_connections", config.max_connections}});
 
-  const sigset_t signals = StopSignals();
-  int signal_number = 0;
-  sigwait(&signals, &signal_number);
+  int number = 0;
+  sigwait(&signals, &number);
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-  LogInfo("draining", {{"signal", strsignal(signal_number)}});
+  // Whatever may hang, the process ends; what was acknowledged is durable.
+  alarm(static_cast<unsigned>(absl::ToInt64Seconds(config.drain_timeout)) + kHangSeconds);
+  LogInfo("draining", {{"signal", strsignal(number)}});
   (*server)->Drain(config.drain_timeout);
-  server->reset();
-  desk->reset();
-  store->reset();
-  LogInfo("stopped");
+  // Destroyed in the order in which they stand on each other: server, desk, store.
   return exit_code;
 }
 
@@ -89,9 +83,14 @@ int Main(int argc, char** argv) {
     return 0;
   }
   signal(SIGPIPE, SIG_IGN);
-  const sigset_t signals = StopSignals();
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return Run(*config);
+  const int exit_code = Run(*config, signals);
+  LogInfo("stopped", {{"exit_code", exit_code}});
+  return exit_code;
 }
 
 }  // namespace

@@ -20,6 +20,9 @@ namespace agentdesk::rpc {
 namespace {
 
 constexpr int kBacklog = 1024;
+// A peer that acknowledges nothing, or takes nothing, for so long is gone. gRPC's keepalive would
+// not end its connection as long as a write to the socket is stuck.
+constexpr unsigned kPeerTimeoutMs = 60000;
 constexpr int kNoDescriptorsPauseMs = 100;
 constexpr absl::Duration kCountEvery = absl::Milliseconds(100);
 constexpr absl::Duration kWarnEvery = absl::Seconds(10);
@@ -101,6 +104,11 @@ void Acceptor::Stop() {
   if (listener_ >= 0) close(std::exchange(listener_, -1));
 }
 
+void Acceptor::Cut() {
+  CountOpen();
+  for (const auto& [fd, socket] : open_) shutdown(fd, SHUT_RDWR);
+}
+
 void Acceptor::Run() {
   bool out_of_descriptors = false;
   while (true) {
@@ -133,6 +141,7 @@ bool Acceptor::AcceptAll() {
     }
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kPeerTimeoutMs, sizeof(kPeerTimeoutMs));
     open_.emplace(fd, SocketOf(fd));
     take_(fd);
   }

@@ -42,6 +42,8 @@ class Acceptor {
   void Start(Take take);
   // Closes the listening socket; take is not called any more when this returns.
   void Stop();
+  // After Stop: ends every connection that is still open, whatever is under way on it.
+  void Cut();
 
  private:
   Acceptor(int listener, int wake, int max_connections);

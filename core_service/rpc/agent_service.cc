@@ -31,40 +31,41 @@ class AgentService final : public RawService {
   }
   grpc::ServerUnaryReactor* RenewLease(Context* context, const Bytes* request,
                                        Bytes* response) override {
-    return Execute<v1::RenewLeaseRequest, v1::RenewLeaseResponse>(desk_, context, request,
+    return Execute<v1::RenewLeaseRequest, v1::RenewLeaseResponse>(desk_, calls_, context, request,
                                                                   response);
   }
   grpc::ServerUnaryReactor* ReportActivity(Context* context, const Bytes* request,
                                            Bytes* response) override {
-    return Execute<v1::ReportActivityRequest, v1::ReportActivityResponse>(desk_, context, request,
-                                                                          response);
+    return Execute<v1::ReportActivityRequest, v1::ReportActivityResponse>(desk_, calls_, context,
+                                                                          request, response);
   }
   grpc::ServerUnaryReactor* AskQuestion(Context* context, const Bytes* request,
                                         Bytes* response) override {
-    return Execute<v1::AskQuestionRequest, v1::AskQuestionResponse>(desk_, context, request,
+    return Execute<v1::AskQuestionRequest, v1::AskQuestionResponse>(desk_, calls_, context, request,
                                                                     response);
   }
   grpc::ServerUnaryReactor* WithdrawQuestion(Context* context, const Bytes* request,
                                              Bytes* response) override {
-    return Execute<v1::WithdrawQuestionRequest, v1::WithdrawQuestionResponse>(desk_, context,
-                                                                              request, response);
+    return Execute<v1::WithdrawQuestionRequest, v1::WithdrawQuestionResponse>(
+        desk_, calls_, context, request, response);
   }
   grpc::ServerWriteReactor<Bytes>* ReceiveInput(Context* context, const Bytes* request) override {
     return ReceiveInputReactor::Start(desk_, calls_, context, *request);
   }
   grpc::ServerUnaryReactor* ReleaseJob(Context* context, const Bytes* request,
                                        Bytes* response) override {
-    return Execute<v1::ReleaseJobRequest, v1::ReleaseJobResponse>(desk_, context, request,
+    return Execute<v1::ReleaseJobRequest, v1::ReleaseJobResponse>(desk_, calls_, context, request,
                                                                   response);
   }
   grpc::ServerUnaryReactor* CompleteJob(Context* context, const Bytes* request,
                                         Bytes* response) override {
-    return Execute<v1::CompleteJobRequest, v1::CompleteJobResponse>(desk_, context, request,
+    return Execute<v1::CompleteJobRequest, v1::CompleteJobResponse>(desk_, calls_, context, request,
                                                                     response);
   }
   grpc::ServerUnaryReactor* FailJob(Context* context, const Bytes* request,
                                     Bytes* response) override {
-    return Execute<v1::FailJobRequest, v1::FailJobResponse>(desk_, context, request, response);
+    return Execute<v1::FailJobRequest, v1::FailJobResponse>(desk_, calls_, context, request,
+                                                            response);
   }
 
  private:

@@ -13,7 +13,7 @@ grpc::ServerUnaryReactor* ClaimReactor::Start(desk::Desk& desk, LiveCalls& calls
   const auto reactor = std::make_shared<ClaimReactor>(calls);
   reactor->self_ = reactor;
   RunUnary<v1::ClaimJobRequest, v1::ClaimJobResponse>(
-      reactor.get(), *context, request, response,
+      calls, reactor.get(), *context, request, response,
       [&](desk::Caller caller, v1::ClaimJobRequest claim, Reply<v1::ClaimJobResponse> reply) {
         reactor->claim_ = desk.Claim(std::move(caller), std::move(claim), std::move(reply));
       });

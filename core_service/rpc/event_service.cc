@@ -22,13 +22,14 @@ class EventService final : public RawService {
   }
   grpc::ServerUnaryReactor* ListEvents(Context* context, const Bytes* request,
                                        Bytes* response) override {
-    return Read<v1::ListEventsRequest, v1::ListEventsResponse>(desk_, context, request, response);
+    return Read<v1::ListEventsRequest, v1::ListEventsResponse>(desk_, calls_, context, request,
+                                                               response);
   }
   grpc::ServerUnaryReactor* GetDesk(Context* context, const Bytes* request,
                                     Bytes* response) override {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     RunUnary<v1::GetDeskRequest, v1::GetDeskResponse>(
-        reactor, *context, *request, response,
+        calls_, reactor, *context, *request, response,
         [this](const desk::Caller&, const v1::GetDeskRequest&, Reply<v1::GetDeskResponse> reply) {
           reply(desk_.GetDesk());
         });

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core_service/base/error.h"
 #include "core_service/base/timestamp.h"
@@ -59,6 +60,11 @@ grpc::Status ToGrpc(const absl::Status& status) {
   // The two sets of codes have the same numbers.
   return grpc::Status(static_cast<grpc::StatusCode>(status.raw_code()), text,
                       rich.SerializeAsString());
+}
+
+absl::Status Draining(absl::string_view advice) {
+  return ErrorWithReason(absl::StatusCode::kUnavailable, "draining",
+                         absl::StrCat("the desk is going down. ", advice));
 }
 
 }  // namespace agentdesk::rpc

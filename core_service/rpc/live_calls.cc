@@ -1,5 +1,6 @@
 #include "core_service/rpc/live_calls.h"
 
+#include <chrono>
 #include <utility>
 
 namespace agentdesk::rpc {
@@ -32,7 +33,22 @@ void LiveCalls::Remove(const LiveCall* call) {
   calls_.erase(entry);
 }
 
-void LiveCalls::Drain() {
+bool LiveCalls::BeginShort() {
+  // Counted before the look: a call that Drain does not see counted sees that it drains.
+  ++short_calls_;
+  if (!draining_) return true;
+  EndShort();
+  return false;
+}
+
+void LiveCalls::EndShort() {
+  if (--short_calls_ > 0 || !draining_) return;
+  MutexLock lock(mutex_);
+  changed_.NotifyAll();
+}
+
+void LiveCalls::Drain(absl::Duration timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(timeout);
   std::vector<std::shared_ptr<LiveCall>> calls;
   {
     MutexLock lock(mutex_);
@@ -40,6 +56,10 @@ void LiveCalls::Drain() {
     calls = CallsLocked();
   }
   for (const std::shared_ptr<LiveCall>& call : calls) call->Drain();
+  MutexLock lock(mutex_);
+  while (short_calls_ > 0 && std::chrono::steady_clock::now() < deadline) {
+    changed_.WaitUntil(mutex_, deadline);
+  }
 }
 
 void LiveCalls::Tick() {

@@ -1,6 +1,8 @@
 #ifndef AGENTDESK_CORE_SERVICE_RPC_LIVE_CALLS_H_
 #define AGENTDESK_CORE_SERVICE_RPC_LIVE_CALLS_H_
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -24,8 +26,9 @@ class LiveCall {
   virtual void Drain() = 0;
 };
 
-// The calls that last, and the one thread that gives all of them the time. Calls into them with no
-// lock held; a LiveCall may call Add and Remove under its own lock. Thread-safe.
+// The calls under way: those that last, with the one thread that gives all of them the time, and
+// how many others. Calls into a LiveCall with no lock held; it may call Add and Remove under its
+// own lock. Thread-safe.
 class LiveCalls {
  public:
   static constexpr absl::Duration kTick = absl::Seconds(5);
@@ -40,8 +43,14 @@ class LiveCalls {
   // False while draining: then the call was not taken in.
   [[nodiscard]] bool Add(std::shared_ptr<LiveCall> call) ABSL_LOCKS_EXCLUDED(mutex_);
   void Remove(const LiveCall* call) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Drains every call, and takes in no more.
-  void Drain() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Counts in a call that does not last; false while draining: then it was not counted.
+  [[nodiscard]] bool BeginShort() ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndShort() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Drains every call that lasts, takes in no more of any kind, and waits until those that were
+  // counted have ended, `timeout` at most.
+  void Drain(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
 
   absl::Duration Now() { return clock_.Monotonic(); }
 
@@ -53,8 +62,11 @@ class LiveCalls {
   Mutex mutex_;
   Condition changed_;
   absl::flat_hash_map<const LiveCall*, std::shared_ptr<LiveCall>> calls_ ABSL_GUARDED_BY(mutex_);
-  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  // Changed with no lock held, but the change of draining_ and the last decrement while draining
+  // are told under it.
+  std::atomic<bool> draining_{false};
+  std::atomic<int64_t> short_calls_{0};
   std::thread ticker_;
 };
 

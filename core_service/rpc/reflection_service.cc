@@ -10,7 +10,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "core_service/base/error.h"
 #include "core_service/base/log.h"
 #include "core_service/base/mutex.h"
 #include "core_service/rpc/grpc_status.h"
@@ -108,10 +107,7 @@ class ReflectionCall final : public grpc::ServerBidiReactor<Request, Response>, 
     const std::shared_ptr<ReflectionCall> last = std::move(self_);
   }
   void OnTick(absl::Duration /*now*/) override {}
-  void Drain() override {
-    FinishOnce(ToGrpc(ErrorWithReason(absl::StatusCode::kUnavailable, "draining",
-                                      "the desk is going down. Ask again.")));
-  }
+  void Drain() override { FinishOnce(ToGrpc(Draining("Ask again."))); }
 
  private:
   void FinishOnce(const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_) {

@@ -1,10 +1,13 @@
 #include "core_service/rpc/server.h"
 
+#include <algorithm>
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "core_service/base/log.h"
+#include "core_service/base/mutex.h"
 #include "google/protobuf/stubs/logging.h"
 #include "grpc/grpc.h"
 #include "grpc/support/log.h"
@@ -21,6 +24,10 @@ constexpr int kMaxRequestBytes = 4 * 1024 * 1024;
 constexpr int kMaxCallsPerConnection = 4096;
 // What gRPC's own buffers may hold in all.
 constexpr size_t kMaxBufferBytes = 1024ull * 1024 * 1024;
+// How long cancelled calls may take to end before their connections are cut.
+constexpr std::chrono::milliseconds kCancelGrace(1000);
+// How long the last answers may take to leave.
+constexpr std::chrono::milliseconds kFlush(500);
 constexpr int kHandshakeMs = 10000;
 constexpr int kKeepaliveMs = 30000;
 constexpr int kKeepaliveTimeoutMs = 10000;
@@ -59,8 +66,8 @@ Server::Server(std::unique_ptr<Acceptor> acceptor, desk::Desk& desk)
       calls_(desk.clock()),
       health_(MakeHealthService(DescribedServices(), calls_)),
       services_(MakeReflectionServices(calls_)) {
-  services_.push_back(MakeTicketService(desk));
-  services_.push_back(MakeSessionService(desk));
+  services_.push_back(MakeTicketService(desk, calls_));
+  services_.push_back(MakeSessionService(desk, calls_));
   services_.push_back(MakeAgentService(desk, calls_));
   services_.push_back(MakeEventService(desk, calls_));
 }
@@ -68,6 +75,11 @@ Server::Server(std::unique_ptr<Acceptor> acceptor, desk::Desk& desk)
 bool Server::Build() {
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
+  // gRPC inflates a message whole before it looks at its size: 1 MB would become 1 GB.
+  for (const grpc_compression_algorithm algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP}) {
+    builder.SetCompressionAlgorithmSupportStatus(algorithm, false);
+  }
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   builder.SetResourceQuota(grpc::ResourceQuota("core").Resize(kMaxBufferBytes));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxCallsPerConnection);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
@@ -98,10 +110,35 @@ Server::~Server() { Drain(absl::ZeroDuration()); }
 
 void Server::Drain(absl::Duration timeout) {
   if (server_ == nullptr) return;
+  const auto deadline = std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout);
   health_->StopServing();
   acceptor_->Stop();
-  calls_.Drain();
-  server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout));
+  calls_.Drain(timeout);
+  // All is answered now, or out of time. A client that does not look after its idle connection
+  // would hold up Shutdown, so it gets only what the last answers need to reach the others.
+  ShutDown(std::min(deadline, std::chrono::system_clock::now() + kFlush));
+}
+
+void Server::ShutDown(std::chrono::system_clock::time_point deadline) {
+  // At the deadline gRPC cancels what is left, but still waits for each connection to take what is
+  // being written to it, which a slow peer may draw out for ever: so those are cut.
+  Mutex mutex;
+  Condition over;
+  bool is_over = false;
+  std::thread cutter([&] {
+    const auto patience = deadline - std::chrono::system_clock::now() + kCancelGrace;
+    const auto until = std::chrono::steady_clock::now() + patience;
+    MutexLock lock(mutex);
+    while (!is_over && std::chrono::steady_clock::now() < until) over.WaitUntil(mutex, until);
+    if (!is_over) acceptor_->Cut();
+  });
+  server_->Shutdown(deadline);
+  {
+    MutexLock lock(mutex);
+    is_over = true;
+  }
+  over.NotifyAll();
+  cutter.join();
   server_ = nullptr;
 }
 

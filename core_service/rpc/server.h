@@ -1,6 +1,7 @@
 #ifndef AGENTDESK_CORE_SERVICE_RPC_SERVER_H_
 #define AGENTDESK_CORE_SERVICE_RPC_SERVER_H_
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,6 +44,7 @@ class Server {
  private:
   Server(std::unique_ptr<Acceptor> acceptor, desk::Desk& desk);
   bool Build();
+  void ShutDown(std::chrono::system_clock::time_point deadline);
 
   const std::unique_ptr<Acceptor> acceptor_;
   LiveCalls calls_;

@@ -14,8 +14,8 @@ namespace agentdesk::rpc {
 // Everything that the core serves, each service in a file of its own. Every method takes raw bytes
 // (message_bytes.h says why) and none is left to gRPC's synchronous threads. What they are given
 // must outlive them.
-std::unique_ptr<grpc::Service> MakeTicketService(desk::Desk& desk);
-std::unique_ptr<grpc::Service> MakeSessionService(desk::Desk& desk);
+std::unique_ptr<grpc::Service> MakeTicketService(desk::Desk& desk, LiveCalls& calls);
+std::unique_ptr<grpc::Service> MakeSessionService(desk::Desk& desk, LiveCalls& calls);
 std::unique_ptr<grpc::Service> MakeAgentService(desk::Desk& desk, LiveCalls& calls);
 std::unique_ptr<grpc::Service> MakeEventService(desk::Desk& desk, LiveCalls& calls);
 

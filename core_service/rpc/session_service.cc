@@ -18,45 +18,48 @@ using RawService = v1::SessionService::WithRawCallbackMethod_GetSession<
 
 class SessionService final : public RawService {
  public:
-  explicit SessionService(desk::Desk& desk) : desk_(desk) {}
+  SessionService(desk::Desk& desk, LiveCalls& calls) : desk_(desk), calls_(calls) {}
 
   grpc::ServerUnaryReactor* GetSession(Context* context, const Bytes* request,
                                        Bytes* response) override {
-    return Read<v1::GetSessionRequest, v1::GetSessionResponse>(desk_, context, request, response);
+    return Read<v1::GetSessionRequest, v1::GetSessionResponse>(desk_, calls_, context, request,
+                                                               response);
   }
   grpc::ServerUnaryReactor* ListSessions(Context* context, const Bytes* request,
                                          Bytes* response) override {
-    return Read<v1::ListSessionsRequest, v1::ListSessionsResponse>(desk_, context, request,
+    return Read<v1::ListSessionsRequest, v1::ListSessionsResponse>(desk_, calls_, context, request,
                                                                    response);
   }
   grpc::ServerUnaryReactor* ListQuestions(Context* context, const Bytes* request,
                                           Bytes* response) override {
-    return Read<v1::ListQuestionsRequest, v1::ListQuestionsResponse>(desk_, context, request,
-                                                                     response);
+    return Read<v1::ListQuestionsRequest, v1::ListQuestionsResponse>(desk_, calls_, context,
+                                                                     request, response);
   }
   grpc::ServerUnaryReactor* GetQuestion(Context* context, const Bytes* request,
                                         Bytes* response) override {
-    return Read<v1::GetQuestionRequest, v1::GetQuestionResponse>(desk_, context, request, response);
+    return Read<v1::GetQuestionRequest, v1::GetQuestionResponse>(desk_, calls_, context, request,
+                                                                 response);
   }
   grpc::ServerUnaryReactor* SubmitResponse(Context* context, const Bytes* request,
                                            Bytes* response) override {
-    return Execute<v1::SubmitResponseRequest, v1::SubmitResponseResponse>(desk_, context, request,
-                                                                          response);
+    return Execute<v1::SubmitResponseRequest, v1::SubmitResponseResponse>(desk_, calls_, context,
+                                                                          request, response);
   }
   grpc::ServerUnaryReactor* SendMessage(Context* context, const Bytes* request,
                                         Bytes* response) override {
-    return Execute<v1::SendMessageRequest, v1::SendMessageResponse>(desk_, context, request,
+    return Execute<v1::SendMessageRequest, v1::SendMessageResponse>(desk_, calls_, context, request,
                                                                     response);
   }
 
  private:
   desk::Desk& desk_;
+  LiveCalls& calls_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeSessionService(desk::Desk& desk) {
-  return std::make_unique<SessionService>(desk);
+std::unique_ptr<grpc::Service> MakeSessionService(desk::Desk& desk, LiveCalls& calls) {
+  return std::make_unique<SessionService>(desk, calls);
 }
 
 }  // namespace agentdesk::rpc

@@ -106,8 +106,7 @@ void StreamCall::Drain() {
     FinishLocked(Threw(error));
   }
   if (finished_) return;
-  FinishLocked(ErrorWithReason(absl::StatusCode::kUnavailable, "draining",
-                               absl::StrCat("the desk is going down. ", ResumeLocked())));
+  FinishLocked(Draining(ResumeLocked()));
 }
 
 }  // namespace agentdesk::rpc

@@ -140,7 +140,9 @@ void SubscribeReactor::FitBatchesLocked() {
   if (last_write_time() < kQuickWrite) {
     batch_bytes_ = std::min(batch_bytes_ * 2, kMaxBatchBytes);
   } else if (last_write_time() > kSlowWrite) {
-    batch_bytes_ = std::max(batch_bytes_ / 2, kMinBatchBytes);
+    const double fits =
+        static_cast<double>(batch_bytes_) * absl::FDivDuration(kSlowWrite, last_write_time());
+    batch_bytes_ = std::max(static_cast<size_t>(fits), kMinBatchBytes);
   }
   cursor_->set_limits(LimitsOf(batch_bytes_));
 }

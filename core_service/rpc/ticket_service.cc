@@ -19,48 +19,52 @@ using RawService = v1::TicketService::WithRawCallbackMethod_CreateTicket<
 
 class TicketService final : public RawService {
  public:
-  explicit TicketService(desk::Desk& desk) : desk_(desk) {}
+  TicketService(desk::Desk& desk, LiveCalls& calls) : desk_(desk), calls_(calls) {}
 
   grpc::ServerUnaryReactor* CreateTicket(Context* context, const Bytes* request,
                                          Bytes* response) override {
-    return Execute<v1::CreateTicketRequest, v1::CreateTicketResponse>(desk_, context, request,
-                                                                      response);
+    return Execute<v1::CreateTicketRequest, v1::CreateTicketResponse>(desk_, calls_, context,
+                                                                      request, response);
   }
   grpc::ServerUnaryReactor* GetTicket(Context* context, const Bytes* request,
                                       Bytes* response) override {
-    return Read<v1::GetTicketRequest, v1::GetTicketResponse>(desk_, context, request, response);
+    return Read<v1::GetTicketRequest, v1::GetTicketResponse>(desk_, calls_, context, request,
+                                                             response);
   }
   grpc::ServerUnaryReactor* ListTickets(Context* context, const Bytes* request,
                                         Bytes* response) override {
-    return Read<v1::ListTicketsRequest, v1::ListTicketsResponse>(desk_, context, request, response);
+    return Read<v1::ListTicketsRequest, v1::ListTicketsResponse>(desk_, calls_, context, request,
+                                                                 response);
   }
   grpc::ServerUnaryReactor* CancelTicket(Context* context, const Bytes* request,
                                          Bytes* response) override {
-    return Execute<v1::CancelTicketRequest, v1::CancelTicketResponse>(desk_, context, request,
-                                                                      response);
+    return Execute<v1::CancelTicketRequest, v1::CancelTicketResponse>(desk_, calls_, context,
+                                                                      request, response);
   }
   grpc::ServerUnaryReactor* RetryTicket(Context* context, const Bytes* request,
                                         Bytes* response) override {
-    return Execute<v1::RetryTicketRequest, v1::RetryTicketResponse>(desk_, context, request,
+    return Execute<v1::RetryTicketRequest, v1::RetryTicketResponse>(desk_, calls_, context, request,
                                                                     response);
   }
   grpc::ServerUnaryReactor* GetJob(Context* context, const Bytes* request,
                                    Bytes* response) override {
-    return Read<v1::GetJobRequest, v1::GetJobResponse>(desk_, context, request, response);
+    return Read<v1::GetJobRequest, v1::GetJobResponse>(desk_, calls_, context, request, response);
   }
   grpc::ServerUnaryReactor* ListJobs(Context* context, const Bytes* request,
                                      Bytes* response) override {
-    return Read<v1::ListJobsRequest, v1::ListJobsResponse>(desk_, context, request, response);
+    return Read<v1::ListJobsRequest, v1::ListJobsResponse>(desk_, calls_, context, request,
+                                                           response);
   }
 
  private:
   desk::Desk& desk_;
+  LiveCalls& calls_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeTicketService(desk::Desk& desk) {
-  return std::make_unique<TicketService>(desk);
+std::unique_ptr<grpc::Service> MakeTicketService(desk::Desk& desk, LiveCalls& calls) {
+  return std::make_unique<TicketService>(desk, calls);
 }
 
 }  // namespace agentdesk::rpc

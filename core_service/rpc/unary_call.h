@@ -10,6 +10,7 @@
 #include "core_service/desk/desk.h"
 #include "core_service/rpc/caller.h"
 #include "core_service/rpc/grpc_status.h"
+#include "core_service/rpc/live_calls.h"
 #include "core_service/rpc/message_bytes.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
@@ -17,16 +18,23 @@
 namespace agentdesk::rpc {
 
 // The duty to finish one unary call, exactly once: it is a desk::Done, and where it is dropped
-// uncalled (an exception on the way) the caller still gets an answer.
+// uncalled (an exception on the way) the caller still gets an answer. The call counts as under way
+// until then.
 template <typename Response>
 class Reply {
  public:
-  Reply(grpc::ServerUnaryReactor* reactor, grpc::ByteBuffer* response)
-      : reactor_(reactor), response_(response) {}
+  Reply(LiveCalls& calls, grpc::ServerUnaryReactor* reactor, grpc::ByteBuffer* response)
+      : calls_(calls), reactor_(reactor), response_(response), counted_(calls.BeginShort()) {}
   Reply(Reply&& other) noexcept
-      : reactor_(std::exchange(other.reactor_, nullptr)), response_(other.response_) {}
+      : calls_(other.calls_),
+        reactor_(std::exchange(other.reactor_, nullptr)),
+        response_(other.response_),
+        counted_(other.counted_) {}
   Reply& operator=(Reply&&) = delete;
   ~Reply() { Finish(absl::InternalError("the call was dropped; its outcome is unknown")); }
+
+  // False while the server drains: the call is to be refused.
+  bool counted() const { return counted_; }
 
   void operator()(absl::StatusOr<Response> result) {
     if (result.ok()) *response_ = Encode(*result);
@@ -35,22 +43,28 @@ class Reply {
 
  private:
   void Finish(const absl::Status& status) {
-    // Once Finish is called the reactor may be gone.
     grpc::ServerUnaryReactor* reactor = std::exchange(reactor_, nullptr);
-    if (reactor != nullptr) reactor->Finish(ToGrpc(status));
+    if (reactor == nullptr) return;
+    // The server, and so `calls_`, may be gone once the last call has finished.
+    if (counted_) calls_.EndShort();
+    reactor->Finish(ToGrpc(status));
   }
 
+  LiveCalls& calls_;
   grpc::ServerUnaryReactor* reactor_;
   grpc::ByteBuffer* response_;
+  const bool counted_;
 };
 
 // Parses a call and hands it to `run(Caller, Request, Reply<Response>)`, which may answer later
 // from any thread; a call that cannot be parsed is answered here.
 template <typename Request, typename Response, typename Run>
-void RunUnary(grpc::ServerUnaryReactor* reactor, const grpc::CallbackServerContext& context,
-              const grpc::ByteBuffer& bytes, grpc::ByteBuffer* response, Run run) {
-  Reply<Response> reply(reactor, response);
+void RunUnary(LiveCalls& calls, grpc::ServerUnaryReactor* reactor,
+              const grpc::CallbackServerContext& context, const grpc::ByteBuffer& bytes,
+              grpc::ByteBuffer* response, Run run) {
+  Reply<Response> reply(calls, reactor, response);
   try {
+    if (!reply.counted()) return reply(Draining("Call again."));
     Request request;
     absl::Status status = Parse(bytes, request);
     absl::StatusOr<desk::Caller> caller = CallerOf(context.client_metadata());
@@ -64,10 +78,11 @@ void RunUnary(grpc::ServerUnaryReactor* reactor, const grpc::CallbackServerConte
 }
 
 template <typename Request, typename Response>
-grpc::ServerUnaryReactor* Execute(desk::Desk& desk, grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* Execute(desk::Desk& desk, LiveCalls& calls,
+                                  grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* bytes, grpc::ByteBuffer* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  RunUnary<Request, Response>(reactor, *context, *bytes, response,
+  RunUnary<Request, Response>(calls, reactor, *context, *bytes, response,
                               [&desk](desk::Caller caller, Request request, Reply<Response> reply) {
                                 desk.Execute(std::move(caller), std::move(request),
                                              std::move(reply));
@@ -76,11 +91,12 @@ grpc::ServerUnaryReactor* Execute(desk::Desk& desk, grpc::CallbackServerContext*
 }
 
 template <typename Request, typename Response>
-grpc::ServerUnaryReactor* Read(desk::Desk& desk, grpc::CallbackServerContext* context,
-                               const grpc::ByteBuffer* bytes, grpc::ByteBuffer* response) {
+grpc::ServerUnaryReactor* Read(desk::Desk& desk, LiveCalls& calls,
+                               grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
+                               grpc::ByteBuffer* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   RunUnary<Request, Response>(
-      reactor, *context, *bytes, response,
+      calls, reactor, *context, *bytes, response,
       [&desk](const desk::Caller& caller, Request request, Reply<Response> reply) {
         desk.Read(caller, std::move(request), std::move(reply));
       });
