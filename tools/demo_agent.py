@@ -28,6 +28,10 @@ class Ended(Exception):
     """The conversation is over: cancelled, or the worker is gone."""
 
 
+class Withdrawn(Exception):
+    """The question is over without an answer."""
+
+
 class Conversation:
     """JSON lines to the worker and from it. Lines are read on a thread, so that a cancel is seen
     while the agent works."""
@@ -161,14 +165,17 @@ class Agent:
             key = f"folder:{asked['times']}"
             self.checkpoint()
             self.conversation.send(type="question", key=key, **asked["question"])
-            answer = self.wait_for(key)
-            if answer is None:
-                return None
-            folder = inside(root, answer)
-            if folder is not None:
-                return folder
-            self.conversation.send(type="message", key=f"no-{key}",
-                                   content=f"There is no folder `{answer}`.")
+            try:
+                answer = self.wait_for(key)
+                if answer is None:
+                    return None
+                folder = inside(root, answer)
+                if folder is not None:
+                    return folder
+                self.conversation.send(type="message", key=f"no-{key}",
+                                       content=f"There is no folder `{answer}`.")
+            except Withdrawn:
+                pass  # with the job before this one: a retry asks anew
             self.state["asked"] = {"times": asked["times"] + 1, "question": self.question(root)}
 
     def question(self, root: pathlib.Path) -> dict[str, Any]:
@@ -191,9 +198,10 @@ class Agent:
                 continue
             elif line["type"] == "answer":
                 return line["response"]
-            elif line["type"] in ("expired", "withdrawn", "error"):
-                self.conversation.send(type="fail", retryable=False,
-                                       error=f"without a folder there is nothing to do: {line['type']}")
+            elif line["type"] == "withdrawn":
+                raise Withdrawn
+            elif line["type"] == "error":
+                self.conversation.send(type="fail", error=line["message"], retryable=False)
                 raise Ended
 
     def count(self, folder: pathlib.Path) -> None:

@@ -29,12 +29,12 @@ namespace agentdesk::worker {
 // A random request id.
 std::string NewRequestId();
 
-// Waits between tries: from 100 ms, doubling to 5 s, of which chance takes up to half.
+// Waits between tries: from 100 ms, doubling to 1 s, of which chance takes up to half.
 class Backoff {
  public:
   absl::Duration Next() {
     const absl::Duration wait = next_ * (1 - IdSource::Real().Fraction() / 2);
-    next_ = std::min(next_ * 2, absl::Seconds(5));
+    next_ = std::min(next_ * 2, absl::Seconds(1));
     return wait;
   }
   void Reset() { next_ = absl::Milliseconds(100); }

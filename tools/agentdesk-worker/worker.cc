@@ -13,7 +13,8 @@ namespace {
 constexpr absl::Duration kClaimWait = absl::Seconds(20);
 // A core that is alive answers a claim soon after its wait.
 constexpr absl::Duration kClaimSlack = absl::Seconds(10);
-constexpr absl::Duration kLastClaim = absl::Seconds(1);
+// A job that was given already comes at once.
+constexpr absl::Duration kLastClaim = absl::Milliseconds(300);
 // After a refusal that is not of the worker's making.
 constexpr absl::Duration kPause = absl::Seconds(5);
 // Jobs that could not be given back by then are offered again when their leases run out.

@@ -20,8 +20,11 @@ struct Output {
   EventText Text() const { return EventText(colour, absl::LocalTimeZone()); }
 };
 
-// Each runs one command and prints its result on standard output. An error of wrong use has the
-// reason `usage`.
+// The reasons of an error of wrong use, and of one that standard output tells already.
+inline constexpr absl::string_view kUsage = "usage";
+inline constexpr absl::string_view kSaid = "said";
+
+// Each runs one command and prints its result on standard output.
 absl::Status RunTicketCommand(const Invocation& invocation, DeskConnection& desk, Output output);
 absl::Status RunQuestions(const Invocation& invocation, DeskConnection& desk, Output output);
 absl::Status RunAnswer(const Invocation& invocation, DeskConnection& desk, Output output);

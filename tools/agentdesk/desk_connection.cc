@@ -38,6 +38,13 @@ std::string DeskConnection::NewRequestId() {
   return IdSource::Real().NewUuid(Clock::Real().Now()).ToString();
 }
 
+absl::Status DeskConnection::WithRequestId(const absl::Status& status,
+                                           const std::string& request_id) {
+  ErrorDetail detail = DetailOf(status);
+  detail.metadata.emplace_back("request_id", request_id);
+  return WithDetail(status, detail);
+}
+
 absl::Status DeskConnection::Try(Call call) {
   grpc::ClientContext context;
   client::PrepareCall(labels_, kCallTimeout, context);

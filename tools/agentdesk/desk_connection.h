@@ -46,7 +46,7 @@ class DeskConnection {
       response = Response();
       return (stub.*method)(&context, request, &response);
     });
-    if (!status.ok()) return status;
+    if (!status.ok()) return WithRequestId(status, request.request_id());
     return response;
   }
 
@@ -59,6 +59,8 @@ class DeskConnection {
   using Call = absl::FunctionRef<grpc::Status(grpc::ClientContext&)>;
 
   static std::string NewRequestId();
+  // An error that remembers the call's request id, for who wants to repeat it.
+  static absl::Status WithRequestId(const absl::Status& status, const std::string& request_id);
   absl::Status Try(Call call);
   absl::Status TryUntilAnswered(Call call);
 

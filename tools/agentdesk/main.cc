@@ -36,8 +36,14 @@ std::string Advice(const absl::Status& status, const std::string& core) {
   std::string text(status.message());
   const ErrorDetail detail = DetailOf(status);
   if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) {
-    return absl::StrCat("no answer from the core at ", core, " (", text,
+    text = absl::StrCat("no answer from the core at ", core, " (", text,
                         "); does agentdesk-core run there? --core=HOST:PORT names another");
+    for (const auto& [name, value] : detail.metadata) {
+      if (name != "request_id") continue;
+      absl::StrAppend(&text, ". Whether it was done is not known: --request_id=", value,
+                      " repeats it without doing it twice");
+    }
+    return text;
   }
   if (detail.retry_after.has_value()) {
     absl::StrAppend(&text, "; try again in ", absl::FormatDuration(*detail.retry_after));
@@ -50,7 +56,8 @@ std::string Advice(const absl::Status& status, const std::string& core) {
 
 int Fail(const absl::Status& status, const std::string& core, bool json) {
   const ErrorDetail detail = DetailOf(status);
-  if (detail.reason == "usage") return WrongUse(status.message());
+  if (detail.reason == kUsage) return WrongUse(status.message());
+  if (detail.reason == kSaid) return kError;
   const std::string text = Advice(status, core);
   if (json) {
     tools::JsonLine error;

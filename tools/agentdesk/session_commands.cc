@@ -43,11 +43,9 @@ std::string OutcomeJson(const v1::SubmitResponseResponse& judged) {
 }
 
 std::string StandingAnswer(const v1::SubmitResponseResponse& judged) {
-  if (judged.outcome() != v1::RESPONSE_OUTCOME_ALREADY_ANSWERED) return "";
   const std::string response =
       judged.responses_size() > 0 ? absl::StrJoin(judged.responses(), ", ") : judged.response();
-  return tools::ForTerminal(
-      absl::StrCat(" (", judged.answered_by().id(), response.empty() ? "" : ": ", response, ")"));
+  return response.empty() ? "" : tools::ForTerminal(absl::StrCat(" The answer: ", response));
 }
 
 }  // namespace
@@ -107,10 +105,10 @@ absl::Status RunAnswer(const Invocation& invocation, DeskConnection& desk, Outpu
     if (!output.json) Print("received\n");
     return absl::OkStatus();
   }
-  const std::string word = tools::Word(judged->outcome());
+  // In JSON all is said.
   return ErrorWithReason(
-      absl::StatusCode::kFailedPrecondition, word,
-      absl::StrCat(word, ": ", tools::ForTerminal(judged->message()), StandingAnswer(*judged)));
+      absl::StatusCode::kFailedPrecondition, output.json ? kSaid : tools::Word(judged->outcome()),
+      absl::StrCat(tools::ForTerminal(judged->message()), StandingAnswer(*judged)));
 }
 
 absl::Status RunMessage(const Invocation& invocation, DeskConnection& desk, Output output) {

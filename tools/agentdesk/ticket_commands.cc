@@ -203,7 +203,7 @@ absl::StatusOr<v1::CreateTicketRequest> ReadCreateTicket(const Invocation& invoc
 }
 
 absl::Status UsageError(absl::string_view what) {
-  return ErrorWithReason(absl::StatusCode::kInvalidArgument, "usage", what);
+  return ErrorWithReason(absl::StatusCode::kInvalidArgument, kUsage, what);
 }
 
 absl::StatusOr<int64_t> NumberFlag(const Invocation& invocation, const std::string& name,
