@@ -14,7 +14,7 @@ using ErrorCode = boost::system::error_code;
 
 }  // namespace
 
-bool Connection::Admit() {
+bool TcpConnection::Admit() {
   if (!admitted_ && set_->admitted_ < set_->max_admitted_) {
     admitted_ = true;
     ++set_->admitted_;
@@ -22,7 +22,7 @@ bool Connection::Admit() {
   return admitted_;
 }
 
-void Connection::PassTo(std::shared_ptr<Connection> successor) {
+void TcpConnection::PassTo(std::shared_ptr<TcpConnection> successor) {
   successor->set_ = std::exchange(set_, nullptr);
   successor->slot_ = slot_;
   successor->admitted_ = admitted_;
@@ -30,26 +30,26 @@ void Connection::PassTo(std::shared_ptr<Connection> successor) {
   set.connections_[slot_] = std::move(successor);
 }
 
-void Connection::Leave() {
+void TcpConnection::Leave() {
   if (gone()) return;
   ErrorCode ignored;
   socket().close(ignored);
   std::exchange(set_, nullptr)->Remove(*this);
 }
 
-void Connection::Reset() {
+void TcpConnection::Reset() {
   if (gone()) return;
   ErrorCode ignored;
   socket().set_option(net::socket_base::linger(true, 0), ignored);
   Leave();
 }
 
-void Connection::HalfClose() {
+void TcpConnection::HalfClose() {
   ErrorCode ignored;
   socket().shutdown(net::socket_base::shutdown_send, ignored);
 }
 
-void Connection::Discard() {
+void TcpConnection::Discard() {
   socket().async_wait(net::socket_base::wait_read,
                       [this, self = shared_from_this()](ErrorCode error) {
                         if (gone()) return;
@@ -59,7 +59,7 @@ void Connection::Discard() {
 }
 
 // False: the peer has closed, or is lost.
-bool Connection::DiscardSome() {
+bool TcpConnection::DiscardSome() {
   constexpr int kMaxReads = 16;  // then the others get their turn
   std::array<char, 16 * 1024> bytes;
   for (int i = 0; i < kMaxReads; ++i) {
@@ -76,12 +76,12 @@ ConnectionSet::ConnectionSet(net::io_context& io, std::chrono::milliseconds swee
 
 ConnectionSet::~ConnectionSet() {
   while (!connections_.empty()) {
-    const std::shared_ptr<Connection> connection = connections_.back();
+    const std::shared_ptr<TcpConnection> connection = connections_.back();
     connection->Drop();
   }
 }
 
-void ConnectionSet::Add(std::shared_ptr<Connection> connection) {
+void ConnectionSet::Add(std::shared_ptr<TcpConnection> connection) {
   connection->set_ = this;
   connection->slot_ = connections_.size();
   connections_.push_back(std::move(connection));
@@ -92,7 +92,7 @@ void ConnectionSet::RemoveIdle() {
   for (const auto& connection : std::vector(connections_)) connection->LeaveIfIdle();
 }
 
-void ConnectionSet::Remove(Connection& connection) {
+void ConnectionSet::Remove(TcpConnection& connection) {
   if (connection.admitted_) --admitted_;
   const size_t slot = connection.slot_;
   std::swap(connections_[slot], connections_.back());
@@ -113,11 +113,11 @@ void ConnectionSet::ArmSweep() {
 }
 
 void ConnectionSet::Sweep() {
-  const auto now = Connection::Clock::now();
+  const auto now = TcpConnection::Clock::now();
   // Backwards: in the place of one that leaves comes the last one, which has had its turn then.
   for (size_t slot = connections_.size(); slot-- > 0;) {
     if (slot >= connections_.size()) continue;
-    const std::shared_ptr<Connection> connection = connections_[slot];
+    const std::shared_ptr<TcpConnection> connection = connections_[slot];
     connection->Sweep(now);
   }
 }

@@ -18,14 +18,14 @@ class ConnectionSet;
 // The set owns it, and so does each of its asynchronous operations, whose buffers are within it:
 // Asio calls back after a cancellation too, when the set and all else may be gone. Then gone()
 // holds, and nothing but the members may be touched.
-class Connection : public std::enable_shared_from_this<Connection> {
+class TcpConnection : public std::enable_shared_from_this<TcpConnection> {
  public:
   using Clock = std::chrono::steady_clock;
 
-  Connection() = default;
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
-  virtual ~Connection() = default;
+  TcpConnection() = default;
+  TcpConnection(const TcpConnection&) = delete;
+  TcpConnection& operator=(const TcpConnection&) = delete;
+  virtual ~TcpConnection() = default;
 
   // Called again and again: do what is due by `now`.
   virtual void Sweep(Clock::time_point now) = 0;
@@ -47,7 +47,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Counts this connection against the set's limit; false: there are too many. Once is enough.
   bool Admit();
   // Gives `successor` this connection's place, once its socket has been moved there.
-  void PassTo(std::shared_ptr<Connection> successor);
+  void PassTo(std::shared_ptr<TcpConnection> successor);
 
   // Closes the socket and leaves the set. The caller holds a reference to *this, here and below.
   void Leave();
@@ -79,14 +79,14 @@ class ConnectionSet {
   // Drops every connection.
   ~ConnectionSet();
 
-  void Add(std::shared_ptr<Connection> connection);
+  void Add(std::shared_ptr<TcpConnection> connection);
   void RemoveIdle();
   size_t size() const { return connections_.size(); }
 
  private:
-  friend class Connection;
+  friend class TcpConnection;
 
-  void Remove(Connection& connection);
+  void Remove(TcpConnection& connection);
   void ArmSweep();
   void Sweep();
 
@@ -96,7 +96,7 @@ class ConnectionSet {
   bool armed_ = false;
   size_t admitted_ = 0;
   // Each connection knows its slot; removal moves the last one there.
-  std::vector<std::shared_ptr<Connection>> connections_;
+  std::vector<std::shared_ptr<TcpConnection>> connections_;
   // The timer's callback may run after the destructor; this tells it.
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };

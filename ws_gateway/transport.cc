@@ -202,7 +202,7 @@ void beast_close_socket(OutboxStream& stream) {
   stream.socket().close(ignored);
 }
 
-class WebSocketConnection final : public Connection, public Socket {
+class WebSocketConnection final : public TcpConnection, public Socket {
  public:
   // Without a handler it is closed with 1013 as soon as it is open.
   WebSocketConnection(const Server& server, TcpSocket socket, std::string early_input,
@@ -427,7 +427,7 @@ void OutboxStream::Take(std::string bytes) {
 }
 
 // Requests are taken one at a time, so pipelined ones are answered in order.
-class HttpConnection final : public Connection {
+class HttpConnection final : public TcpConnection {
  public:
   HttpConnection(Server& server, TcpSocket socket, std::string remote_address)
       : server_(server), socket_(std::move(socket)), remote_address_(std::move(remote_address)) {}
@@ -609,7 +609,7 @@ class HttpConnection final : public Connection {
   // The Responder that a handler holds. It does not keep the connection.
   class PendingResponse {
    public:
-    explicit PendingResponse(std::weak_ptr<Connection> connection)
+    explicit PendingResponse(std::weak_ptr<TcpConnection> connection)
         : connection_(std::move(connection)) {}
     PendingResponse(PendingResponse&&) = default;
     PendingResponse& operator=(PendingResponse&&) = delete;
@@ -625,7 +625,7 @@ class HttpConnection final : public Connection {
     }
 
    private:
-    std::weak_ptr<Connection> connection_;
+    std::weak_ptr<TcpConnection> connection_;
   };
 
   Server& server_;
