@@ -61,7 +61,8 @@ TEST_P(StoreConformance, TicketsAreListedNewestFirst) {
     const JobRecord job = NewJob(*ids_, ticket);
     PutNew(*transaction, ticket, job);
     all.insert(all.begin(), Name(ticket));
-    by_status[status].insert(by_status[status].begin(), Name(ticket));
+    std::vector<std::string>& alike = by_status[static_cast<size_t>(status)];
+    alike.insert(alike.begin(), Name(ticket));
     if (status < v1::JOB_STATUS_COMPLETED) live.push_back(Name(ticket));
   }
   Commit(std::move(transaction));
