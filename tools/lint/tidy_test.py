@@ -24,32 +24,43 @@ CORE_ROOMS = {
     "store": {"base"},
     "events": {"store", "base"},
     "desk": {"domain", "store", "events", "base"},
-    "rpc": {"desk", "base"},
+    "rpc": {"desk", "events", "base"},
 }
 GATEWAY_ROOMS = {
     "frame": set(),
-    "event_json": {"frame"},
-    "client_protocol": {"event_json"},
-    "commands": {"client_protocol", "event_json"},
     "transport": {"frame"},
-    "connection": {"client_protocol", "commands", "event_json", "transport"},
-    "hub": {"connection", "client_protocol", "event_json"},
-    "http": {"client_protocol", "commands", "event_json", "transport"},
-    "shard": {"hub", "connection", "http", "client_protocol", "commands", "event_json", "transport"},
-    "upstream": {"event_json", "client_protocol", "shard", "commands"},
+    "json_writer": set(),
+    "resource_json": {"json_writer"},
+    "event_json": {"frame", "resource_json", "json_writer"},
+    "client_protocol": {"event_json", "resource_json", "json_writer", "frame"},
+    "request_rules": {"json_writer", "transport"},
+    "commands": {"client_protocol", "event_json"},
+    "connection": {"client_protocol", "commands", "event_json", "resource_json", "transport",
+                   "frame"},
+    "hub": {"connection", "commands", "client_protocol", "event_json", "frame"},
+    "shard": {"hub", "connection", "commands", "request_rules", "client_protocol", "event_json",
+              "transport", "frame"},
+    "http": {"commands", "client_protocol", "event_json", "resource_json", "json_writer",
+             "request_rules", "transport"},
+    "upstream": {"shard", "commands", "client_protocol", "event_json", "request_rules", "frame"},
 }
 # Files of the gateway that are not named after their room.
 GATEWAY_FILES = {
-    "json_writer": "event_json", "resource_json": "event_json",
-    "field_reader": "client_protocol", "server_message": "client_protocol",
-    "close_code": "client_protocol", "origin": "client_protocol",
-    "trace_context": "client_protocol",
     "acceptor": "transport", "connection_set": "transport", "outbox": "transport",
     "tcp": "transport",
-    "event_cursor": "connection", "recent_events": "connection",
+    "recent_events": "event_json",
+    "field_reader": "client_protocol", "server_message": "client_protocol",
+    "close_code": "client_protocol",
+    "http_error": "request_rules", "origin": "request_rules", "trace_context": "request_rules",
+    "request_handler": "request_rules", "gateway_state": "request_rules",
+    "event_cursor": "connection",
+    "start_page": "http",
+    "core_commands": "upstream", "core_link": "upstream",
 }
+# The JSON of events and of what they are about is the same for browsers, agents and the command line.
+SHARED_JSON = {"ws_gateway/event_json", "ws_gateway/resource_json", "ws_gateway/json_writer"}
 # These sit on top of their service and see all of it.
-TOP_FILES = {"main", "config"}
+TOP_FILES = {"main", "config", "server"}
 
 # Headers of libraries that only these rooms may see.
 LIBRARIES = {
@@ -97,6 +108,8 @@ def may_include(room: str, target: str) -> bool:
         return True
     if room == "ws_gateway/top":
         return target.startswith("ws_gateway/")
+    if room == "tools":
+        return target in SHARED_JSON
     service, _, name = room.partition("/")
     target_service, _, target_name = target.partition("/")
     rooms = {"core_service": CORE_ROOMS, "ws_gateway": GATEWAY_ROOMS}.get(service, {})
@@ -122,7 +135,7 @@ def check_includes(path: str, text: str) -> list[str]:
 def check_guard(path: str, text: str) -> list[str]:
     if not path.endswith(".h"):
         return []
-    guard = "AGENTDESK_" + re.sub(r"[/.]", "_", path).upper() + "_"
+    guard = "AGENTDESK_" + re.sub(r"[^A-Za-z0-9]", "_", path).upper() + "_"
     right = f"#ifndef {guard}\n#define {guard}\n" in text and text.endswith(f"#endif  // {guard}\n")
     return [] if right else [f"{path}: the include guard must be {guard}"]
 
