@@ -5,7 +5,8 @@
 
 namespace agentdesk::rpc {
 
-LiveCalls::LiveCalls(Clock& clock) : clock_(clock), ticker_([this] { Tick(); }) {}
+LiveCalls::LiveCalls(Clock& clock)
+    : clock_(clock), ticker_([this, first = clock.Monotonic() + kTick] { Tick(first); }) {}
 
 LiveCalls::~LiveCalls() {
   {
@@ -62,8 +63,7 @@ void LiveCalls::Drain(absl::Duration timeout) {
   }
 }
 
-void LiveCalls::Tick() {
-  absl::Duration next = clock_.Monotonic() + kTick;
+void LiveCalls::Tick(absl::Duration next) {
   while (true) {
     std::vector<std::shared_ptr<LiveCall>> calls;
     {

@@ -55,7 +55,7 @@ class LiveCalls {
   absl::Duration Now() { return clock_.Monotonic(); }
 
  private:
-  void Tick() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Tick(absl::Duration next) ABSL_LOCKS_EXCLUDED(mutex_);
   std::vector<std::shared_ptr<LiveCall>> CallsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Clock& clock_;
