@@ -156,9 +156,14 @@ class AnswersTest(DeskTestCase):
             browser.send({"type": "user_response", "session_id": lease.session_id,
                           "response": f"browser {number - 1}"})
 
-        if chance.random() < 0.3:
+        first = chance.random()
+        if first < 0.3:
             the_others()
             the_browser()
+        elif first < 0.6:
+            the_browser()
+            self.wait_passed_on(proxy, sent_before)
+            the_others()
         else:
             steps = [threading.Thread(target=step) for step in (the_others, the_browser)]
             if chance.random() < 0.5:
@@ -168,9 +173,12 @@ class AnswersTest(DeskTestCase):
             for step in steps:
                 step.join()
         # The gateway has judged as of what it had written once it has passed the answer on.
-        wait_until(lambda: proxy.to_server_bytes > sent_before, "the answer on its way to the core")
+        self.wait_passed_on(proxy, sent_before)
         proxy.flow()
         return asked[0]
+
+    def wait_passed_on(self, proxy: FaultProxy, sent_before: int) -> None:
+        wait_until(lambda: proxy.to_server_bytes > sent_before, "the answer on its way to the core")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ TEST(EventJsonTest, NamesAndOrderOfTheFullProtocol) {
       tools::ToJson(event),
       R"({"type":"question_answered","sequence":7,"timestamp":"2025-11-30T01:35:01.946551+00:00",)"
       R"("ticket_id":"t-1","session_id":"s-1","job_id":"job-1","attempt":2,)"
-      R"("actor":{"id":"ada","via":"grpc"},"question_id":"q","key":"k","response":"ja — \"ok\"","answered_by":"ada"})");
+      R"("actor":{"id":"ada","via":"grpc"},"question_id":"q","response":"ja — \"ok\"","answered_by":"ada","key":"k"})");
 }
 
 TEST(EventJsonTest, EveryTypeHasItsWord) {
@@ -74,7 +74,6 @@ TEST(EventJsonTest, EveryTypeHasItsWord) {
   for (int i = 0; i < payload->field_count(); ++i) {
     v1::Event event = AnEvent();
     event.GetReflection()->MutableMessage(&event, payload->field(i));
-    EXPECT_EQ(tools::TypeWord(event), payload->field(i)->name());
     EXPECT_THAT(tools::ToJson(event), HasSubstr("\"type\":\"" + payload->field(i)->name() + "\""));
   }
   EXPECT_EQ(tools::Word(v1::JOB_STATUS_CANCELLING), "cancelling");

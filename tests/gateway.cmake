@@ -1,0 +1,14 @@
+# Unit tests of the gateway's rooms. They need no gRPC and run under every sanitizer.
+add_executable(gateway_test
+  support/fake_clock.cc
+  unit/gateway/client_protocol_test.cc
+  unit/gateway/connection_test.cc
+  unit/gateway/event_cursor_test.cc
+  unit/gateway/event_json_test.cc
+  unit/gateway/gateway_fixture.cc
+  unit/gateway/http_test.cc
+  unit/gateway/request_rules_test.cc
+  unit/gateway/subscription_test.cc)
+target_link_libraries(gateway_test PRIVATE
+  agentdesk_hub agentdesk_http agentdesk_request_rules Boost::json GTest::gmock_main)
+gtest_discover_tests(gateway_test)
