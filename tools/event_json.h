@@ -8,12 +8,11 @@
 #include "agentdesk/v1/event.pb.h"
 #include "agentdesk/v1/session.pb.h"
 #include "agentdesk/v1/ticket.pb.h"
-#include "tools/json_line.h"
 
 namespace agentdesk::tools {
 
-// What the tools write as JSON: one object in one line, with the names and the order of the
-// browsers' full protocol (`agentdesk.v1`), so that one reader serves both.
+// What the tools write as JSON: one object in one line, otherwise exactly as browsers get it in the
+// full protocol (`agentdesk.v1`), so that one reader serves both.
 std::string ToJson(const v1::Event& event);
 std::string ToJson(const v1::Ticket& ticket);
 std::string ToJson(const v1::Question& question);
@@ -24,12 +23,9 @@ std::string ToJson(const v1::Job& job);
 // `queued`.
 std::string Word(v1::JobStatus status);
 std::string Word(v1::QuestionState state);
-std::string Word(v1::SessionState state);
 std::string Word(v1::ResponseOutcome outcome);
 std::string Word(v1::RequeueReason reason);
 std::string Word(v1::StartReason reason);
-// The event's type, such as `agent_question`; `unknown` for one that this program is too old for.
-std::string TypeWord(const v1::Event& event);
 // The status that a word names; JOB_STATUS_UNSPECIFIED: none.
 v1::JobStatus StatusOfWord(absl::string_view word);
 

@@ -2,39 +2,14 @@
 
 #include <algorithm>
 
-#include "absl/strings/str_format.h"
 #include "tools/utf8.h"
+#include "ws_gateway/json_writer.h"
 
 namespace agentdesk::tools {
 
 std::string JsonString(absl::string_view text) {
-  std::string out = "\"";
-  for (const char c : Repair(text)) {
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20) {
-          absl::StrAppendFormat(&out, "\\u%04x", static_cast<unsigned>(c));
-        } else {
-          out.push_back(c);
-        }
-    }
-  }
-  out.push_back('"');
+  std::string out;
+  gateway::AppendJsonString(Repair(text), out);
   return out;
 }
 
