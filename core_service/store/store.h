@@ -153,7 +153,8 @@ class Store {
 
   // The log's own id, minted when the store was made.
   virtual const std::string& desk_id() const = 0;
-  // One at a time.
+  // FailedPrecondition while another transaction exists, and for ever once a write or a commit has
+  // failed; the text then names that failure.
   virtual absl::StatusOr<std::unique_ptr<Transaction>> Begin() = 0;
   // The state as last committed, held still until the view is destroyed. Never waits for the
   // writer; waits for another view to be destroyed when too many are open. ResourceExhausted after
