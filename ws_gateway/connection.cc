@@ -89,8 +89,6 @@ void Connection::OnReady() {
   if (waits_for_desk_) Begin(*wanted_, unanswered_);
 }
 
-// --- commands ---
-
 void Connection::OnText(absl::string_view text) {
   ClientMessage message = ParseClientMessage(text, options_.protocol);
   if (!message.status.ok())
@@ -314,8 +312,6 @@ bool Connection::Tick() {
   for (ResponsePtr& response : due) Submit(std::move(response));
   return held_until_.has_value() || !retries_.empty();
 }
-
-// --- events ---
 
 void Connection::Handle(Subscribe subscribe, const Echo& /*echo*/) {
   Begin(std::move(subscribe), true);

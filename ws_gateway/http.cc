@@ -249,8 +249,6 @@ void Http::Preflight(const ExchangePtr& exchange, const std::string& methods) {
   exchange->Send(std::move(response));
 }
 
-// --- tickets and jobs ---
-
 void Http::CreateTicket(const ExchangePtr& exchange) {
   absl::StatusOr<v1::CreateTicketRequest> request = ParseCreateTicket(exchange->request.body);
   if (!request.ok()) return exchange->Fail(request.status());
@@ -405,8 +403,6 @@ void Http::NotionWebhook(const ExchangePtr& exchange) {
       });
 }
 
-// --- sessions and questions ---
-
 void Http::GetSession(const ExchangePtr& exchange) {
   const std::optional<std::string> id = exchange->Id("session");
   if (!id.has_value()) return;
@@ -529,8 +525,6 @@ void Http::SendMessage(const ExchangePtr& exchange) {
                    exchange->Send(JsonResponse(std::move(body)));
                  });
 }
-
-// --- probes and the page ---
 
 void Http::Health(const ExchangePtr& exchange) {
   exchange->Send(JsonResponse(R"({"status":"ok","service":"agentdesk-gateway"})"));

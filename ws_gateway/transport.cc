@@ -11,14 +11,10 @@
 #include <boost/beast/websocket.hpp>
 #include <optional>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "ws_gateway/acceptor.h"
 #include "ws_gateway/connection_set.h"
+#include "ws_gateway/http_message.h"
 #include "ws_gateway/outbox.h"
 #include "ws_gateway/tcp.h"
 
@@ -30,8 +26,6 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 namespace websocket = beast::websocket;
 using ErrorCode = boost::system::error_code;
-using BeastRequest = http::request<http::string_body>;
-using BeastResponse = http::response<http::string_body>;
 
 constexpr uint16_t kProtocolError = 1002;
 constexpr uint16_t kNotText = 1003;
@@ -44,98 +38,13 @@ constexpr uint16_t kReadTooSlowly = 4430;
 
 // The first byte of a close frame.
 constexpr char kCloseFrame = static_cast<char>(0x80 | static_cast<int>(Opcode::kClose));
-constexpr int kRetryAfterSeconds = 5;
 // An inbound buffer that a large message has grown past this is given back.
 constexpr size_t kKeptBuffer = 4096;
-
-absl::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
-
-HttpResponse ErrorResponse(int status, absl::string_view code, absl::string_view message) {
-  HttpResponse response;
-  response.status = status;
-  response.body =
-      absl::StrCat(R"({"error":{"code":")", code, R"(","message":")", message, R"("}})");
-  return response;
-}
-
-HttpResponse OverloadResponse() {
-  HttpResponse response =
-      ErrorResponse(503, "too_many_connections", "the server has too many connections");
-  response.headers.emplace_back("Retry-After", absl::StrCat(kRetryAfterSeconds));
-  return response;
-}
-
-std::string Serialize(const HttpResponse& response) {
-  std::string bytes =
-      absl::StrCat("HTTP/1.1 ", response.status, " ",
-                   View(http::obsolete_reason(static_cast<http::status>(response.status))),
-                   "\r\nConnection: close\r\nContent-Type: ", response.content_type,
-                   "\r\nContent-Length: ", response.body.size());
-  for (const auto& [name, value] : response.headers) {
-    absl::StrAppend(&bytes, "\r\n", name, ": ", value);
-  }
-  absl::StrAppend(&bytes, "\r\n\r\n", response.body);
-  return bytes;
-}
 
 // For a few bytes that may be lost, on a socket that nothing else is being written to.
 void SendAndForget(TcpSocket& socket, absl::string_view bytes) {
   [[maybe_unused]] const ssize_t sent =
       ::send(socket.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-HttpRequest PlainRequest(BeastRequest& message, absl::string_view remote_address) {
-  HttpRequest request;
-  request.method = std::string(message.method_string());
-  request.target = std::string(message.target());
-  // The absolute form names this server again (RFC 9112 section 3.2.2).
-  for (const absl::string_view scheme : {"http://", "https://"}) {
-    if (!absl::StartsWithIgnoreCase(request.target, scheme)) continue;
-    const size_t path = request.target.find_first_of("/?", scheme.size());
-    request.target = path == std::string::npos ? "/" : request.target.substr(path);
-    if (request.target.front() != '/') request.target.insert(0, 1, '/');
-    break;
-  }
-  request.remote_address = std::string(remote_address);
-  for (const auto& field : message) {
-    request.headers.emplace_back(absl::AsciiStrToLower(View(field.name_string())),
-                                 std::string(field.value()));
-  }
-  request.body = std::move(message.body());
-  return request;
-}
-
-bool AsksForWebSocket(const BeastRequest& message) {
-  return http::token_list{message[http::field::connection]}.exists("upgrade") &&
-         http::token_list{message[http::field::upgrade]}.exists("websocket");
-}
-
-// What is wrong with a request to upgrade, by RFC 6455 section 4.2.1.
-std::optional<HttpResponse> HandshakeFault(const BeastRequest& message) {
-  if (message.method() != http::verb::get) {
-    HttpResponse response =
-        ErrorResponse(405, "method_not_allowed", "a WebSocket is opened with GET");
-    response.headers.emplace_back("Allow", "GET");
-    return response;
-  }
-  if (message.version() < 11 || !message.body().empty()) {
-    return ErrorResponse(400, "invalid_request",
-                         "a WebSocket is opened over HTTP/1.1 without a body");
-  }
-  if (message[http::field::sec_websocket_version] != "13") {
-    HttpResponse response =
-        ErrorResponse(426, "unsupported_version", "the WebSocket version must be 13 (RFC 6455)");
-    response.headers.emplace_back("Upgrade", "websocket");
-    response.headers.emplace_back("Sec-WebSocket-Version", "13");
-    return response;
-  }
-  std::string nonce;
-  if (!absl::Base64Unescape(View(message[http::field::sec_websocket_key]), &nonce) ||
-      nonce.size() != 16) {
-    return ErrorResponse(400, "invalid_request",
-                         "Sec-WebSocket-Key must be the base64 of 16 bytes");
-  }
-  return std::nullopt;
 }
 
 // What the connections of one transport share.
@@ -505,21 +414,8 @@ class HttpConnection final : public TcpConnection {
   }
 
   void OnReadError(ErrorCode error) {
-    static const auto& kHttpErrors = http::make_error_code(http::error::end_of_stream).category();
-    if (error == http::error::body_limit) {
-      Write(ErrorResponse(
-                413, "too_large",
-                absl::StrCat("the body may have ", server_.options.max_body_bytes, " bytes")),
-            false);
-    } else if (error == http::error::header_limit) {
-      Write(ErrorResponse(
-                431, "headers_too_large",
-                absl::StrCat("the headers may have ", server_.options.max_header_bytes, " bytes")),
-            false);
-    } else if (error.category() == kHttpErrors && error != http::error::end_of_stream &&
-               error != http::error::partial_message) {
-      Write(ErrorResponse(400, "invalid_request", absl::StrCat("not HTTP: ", error.message())),
-            false);
+    if (std::optional<HttpResponse> response = ReadFault(error, server_.options)) {
+      Write(*std::move(response), false);
     } else {
       Leave();
     }
@@ -533,14 +429,8 @@ class HttpConnection final : public TcpConnection {
     version_ = message.version();
     is_head_ = message.method() == http::verb::head;
     keep_alive_ = message.keep_alive();
-    // A body whose end cannot be known would be read as the next request.
-    if (message.count(http::field::transfer_encoding) > 0 && !chunked) {
-      return Write(ErrorResponse(400, "invalid_request", "the only transfer encoding is chunked"),
-                   false);
-    }
-    const size_t hosts = message.count(http::field::host);
-    if (hosts > 1 || (hosts == 0 && version_ >= 11)) {
-      return Write(ErrorResponse(400, "invalid_request", "one Host header is required"), false);
+    if (std::optional<HttpResponse> fault = RequestFault(message, chunked)) {
+      return Write(*std::move(fault), false);
     }
     const bool admitted = Admit();
     if (AsksForWebSocket(message)) return Upgrade(message, admitted);
@@ -576,21 +466,9 @@ class HttpConnection final : public TcpConnection {
     keep_alive = keep_alive && !server_.draining;
     phase_ = Phase::kWriting;
     ExpectWithin(server_.options.keep_alive_timeout);
-    BeastResponse& message = response_.emplace();
-    message.version(version_);
-    message.result(static_cast<unsigned>(response.status));
-    message.set(http::field::date,
-                absl::FormatTime("%a, %d %b %E4Y %H:%M:%S GMT", absl::Now(), absl::UTCTimeZone()));
-    message.set(http::field::server, server_.options.server_name);
-    for (const auto& [name, value] : response.headers) message.insert(name, value);
+    BeastResponse& message = response_.emplace(
+        ToBeast(std::move(response), version_, is_head_, server_.options.server_name));
     message.keep_alive(keep_alive);
-    if (response.status != 204 && response.status != 304) {
-      if (!response.content_type.empty()) {
-        message.set(http::field::content_type, response.content_type);
-      }
-      message.content_length(response.body.size());
-      if (!is_head_) message.body() = std::move(response.body);
-    }
     http::async_write(socket_, message,
                       [this, keep_alive, self = shared_from_this()](ErrorCode error, size_t) {
                         if (gone()) return;
@@ -693,13 +571,6 @@ class BeastTransport final : public Transport {
 };
 
 }  // namespace
-
-absl::string_view HttpRequest::Header(absl::string_view name) const {
-  for (const auto& [header, value] : headers) {
-    if (header == name) return value;
-  }
-  return {};
-}
 
 std::unique_ptr<Transport> Transport::Create(net::io_context& io, TransportOptions options,
                                              TransportHandler& handler) {

@@ -46,7 +46,8 @@ GATEWAY_ROOMS = {
 }
 # Files of the gateway that are not named after their room.
 GATEWAY_FILES = {
-    "acceptor": "transport", "connection_set": "transport", "outbox": "transport",
+    "acceptor": "transport", "connection_set": "transport", "http_message": "transport",
+    "outbox": "transport",
     "tcp": "transport",
     "recent_events": "event_json",
     "field_reader": "client_protocol", "server_message": "client_protocol",
