@@ -4,7 +4,6 @@
 #include <optional>
 #include <string>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core_service/base/error.h"
@@ -47,7 +46,7 @@ absl::Status CheckActor(absl::string_view actor) {
 // well-formed.
 std::string TraceId(absl::string_view traceparent) {
   constexpr size_t kLength = 55;
-  const auto is_hex = [](char c) { return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f'); };
+  const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
   if (traceparent.size() < kLength) return "";
   for (size_t i = 0; i < kLength; ++i) {
     const bool dash = i == 2 || i == 35 || i == 52;
