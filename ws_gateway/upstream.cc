@@ -68,11 +68,13 @@ void Upstream::OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) {
   position_->sequence = up_to;
   // Destroyed when the last shard has taken the batch, or has ended.
   const std::shared_ptr<void> taken(nullptr, [flow = flow_](void*) { flow->OnTaken(); });
-  flow_->OnBatch();
   for (Shard* shard : shards_) {
     shard->Post([shard, block, taken, desk_id = position_->desk_id,
                  time = FromProto(batch->time())] { shard->hub().Publish(desk_id, block, time); });
   }
+  // Only now: from here on another thread may be told of the next batch, which must come after this
+  // one.
+  flow_->OnBatch();
 }
 
 void Upstream::OnInterrupted(const absl::Status& status) {
