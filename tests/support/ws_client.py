@@ -170,8 +170,11 @@ class FullBrowser(Browser):
     def wait_sequence(self, sequence: int) -> None:
         """Waits until the event with this sequence has come."""
         mark = f'"sequence":{sequence},'
-        self.wait_for(lambda texts: any(mark in text[:120] for text in reversed(texts)),
-                      f"event {sequence}")
+
+        def has_come(texts: list[str]) -> bool:
+            return any(mark in text[:120] and not text.startswith('{"type":"hello"')
+                       for text in reversed(texts))
+        self.wait_for(has_come, f"event {sequence}")
 
 
 class BareSocket:

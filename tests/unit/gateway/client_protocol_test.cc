@@ -51,7 +51,8 @@ TEST(ClientMessageTest, UserResponse) {
 }
 
 TEST(ClientMessageTest, WrongMessages) {
-  const std::string deep = R"({"type":"ping","x":)" + std::string(40, '[') + std::string(40, ']') + "}";
+  const std::string deep =
+      R"({"type":"ping","x":)" + std::string(40, '[') + std::string(40, ']') + "}";
   const struct {
     std::string text;
     std::string complaint;
@@ -91,8 +92,8 @@ TEST(ClientMessageTest, WrongMessages) {
 }
 
 TEST(ClientMessageTest, HugeNumbersAreNoTrouble) {
-  for (const std::string number : {"1e308", "-0", "0.1", "123456789012345678901234567890",
-                                   "1e-400", "18446744073709551615"}) {
+  for (const std::string number :
+       {"1e308", "-0", "0.1", "123456789012345678901234567890", "1e-400", "18446744073709551615"}) {
     EXPECT_EQ(Complaint(R"({"type":"ping","x":)" + number + "}"), "ok") << number;
   }
   EXPECT_THAT(Complaint(R"({"type":"ping","x":1e400})"), ::testing::AnyOf("ok", "invalid_json"));

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "agentdesk/v1/event.pb.h"
-#include "google/protobuf/text_format.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 #include "tests/unit/gateway/gateway_fixture.h"
 

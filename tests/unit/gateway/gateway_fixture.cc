@@ -71,8 +71,8 @@ v1::Event Event(int64_t sequence, absl::string_view session) {
 
 }  // namespace
 
-std::unique_ptr<Feed> FakeCommands::Follow(const SubscribeFrom& from,
-                                           const v1::EventFilter& filter, FeedReceiver receiver) {
+std::unique_ptr<Feed> FakeCommands::Follow(const SubscribeFrom& from, const v1::EventFilter& filter,
+                                           FeedReceiver receiver) {
   auto end = std::make_shared<FeedEnd>();
   end->from = from;
   end->filter = filter;
@@ -125,6 +125,12 @@ GatewayTest::Browser& GatewayTest::Connect(ConnectionOptions options) {
   browser.handler = hub_->MakeConnection(std::move(options));
   browser.handler->OnOpen(*browser.socket);
   return browser;
+}
+
+GatewayTest::Browser& GatewayTest::Plain() {
+  ConnectionOptions options;
+  options.caller = {.actor = "guest-0001", .via = "websocket", .traceparent = ""};
+  return Connect(std::move(options));
 }
 
 GatewayTest::Browser& GatewayTest::Full(absl::StatusOr<std::optional<SubscribeFrom>> from) {

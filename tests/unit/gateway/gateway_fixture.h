@@ -68,19 +68,12 @@ class FakeCommands final : public Commands {
     Request request;
     Reply<Response> reply;
   };
-  struct Followed {
-    SubscribeFrom from;
-    v1::EventFilter filter;
-    FeedReceiver receiver;
-    bool* ended = nullptr;
-    int* next = nullptr;
-  };
 
-#define AGENTDESK_FAKE_CALL(Method, list)                                              \
-  void Call(const Caller& caller, v1::Method##Request request,                         \
-            Reply<v1::Method##Response> reply) override {                              \
-    list.push_back({caller, std::move(request), std::move(reply)});                    \
-  }                                                                                    \
+#define AGENTDESK_FAKE_CALL(Method, list)                                                         \
+  void Call(const Caller& caller, v1::Method##Request request, Reply<v1::Method##Response> reply) \
+      override {                                                                                  \
+    list.push_back({caller, std::move(request), std::move(reply)});                               \
+  }                                                                                               \
   std::deque<Asked<v1::Method##Request, v1::Method##Response>> list;
 
   AGENTDESK_FAKE_CALL(CreateTicket, creates)
@@ -133,9 +126,8 @@ class GatewayTest : public ::testing::Test {
   ~GatewayTest() override;
 
   Browser& Connect(ConnectionOptions options);
-  Browser& Plain() { return Connect(ConnectionOptions{.caller = {.actor = "guest-0001"}}); }
-  Browser& Full(absl::StatusOr<std::optional<SubscribeFrom>> from =
-                    std::optional<SubscribeFrom>());
+  Browser& Plain();
+  Browser& Full(absl::StatusOr<std::optional<SubscribeFrom>> from = std::optional<SubscribeFrom>());
   void Close(Browser& browser);
 
   // The core sends events after what it sent before.
@@ -150,8 +142,7 @@ class GatewayTest : public ::testing::Test {
   std::string desk_ = kDesk;
   int64_t head_ = 0;
   RecentEvents::Limits limits_;
-  std::unique_ptr<Hub> hub_ =
-      std::make_unique<Hub>(commands_, clock_, IdSource::Real(), limits_);
+  std::unique_ptr<Hub> hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), limits_);
   std::vector<std::unique_ptr<Browser>> browsers_;
 };
 

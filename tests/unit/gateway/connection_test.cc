@@ -1,0 +1,295 @@
+#include "ws_gateway/connection.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core_service/base/error.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/unit/gateway/gateway_fixture.h"
+
+namespace agentdesk::gateway {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+std::string UserResponse(absl::string_view more = "") {
+  return absl::StrCat(R"({"type":"user_response","session_id":")", kSession,
+                      R"(","response":"yes")", more, "}");
+}
+
+v1::SubmitResponseResponse Outcome(v1::ResponseOutcome outcome) {
+  v1::SubmitResponseResponse response;
+  response.set_outcome(outcome);
+  response.set_sequence(9);
+  if (outcome != v1::RESPONSE_OUTCOME_RECEIVED) response.set_message("why");
+  return response;
+}
+
+class ConnectionTest : public GatewayTest {
+ protected:
+  // Answers the oldest response that the core was asked to judge.
+  void Judge(absl::StatusOr<v1::SubmitResponseResponse> outcome) {
+    ASSERT_FALSE(commands_.responses.empty());
+    auto asked = std::move(commands_.responses.front());
+    commands_.responses.pop_front();
+    asked.reply(std::move(outcome));
+  }
+};
+
+const char kReceived[] =
+    R"({"type":"ack","session_id":"ca35686a-9be9-4437-868c-54b9976b71ec","status":"received"})";
+
+TEST_F(ConnectionTest, NothingIsSentUnasked) {
+  Begin(5);
+  EXPECT_THAT(Plain().Heard(), IsEmpty());
+}
+
+TEST_F(ConnectionTest, APlainClientGetsWhatComesAfterItConnected) {
+  Begin();
+  Publish({Message(1, "before")});
+  Browser& browser = Plain();
+  Publish({Message(2, "after")});
+  EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr("after")));
+}
+
+TEST_F(ConnectionTest, ConnectedBeforeTheCoreWasReachedItStartsWhereTheLogStands) {
+  Browser& browser = Plain();
+  browser.Say(R"({"type":"ping"})");
+  Begin(5);
+  Publish({Message(6, "first")});
+  EXPECT_THAT(browser.Heard(), ElementsAre(R"({"type":"pong"})", HasSubstr("first")));
+}
+
+TEST_F(ConnectionTest, AckComesBeforeTheBroadcastThatItCaused) {
+  Begin(3);
+  Browser& browser = Plain();
+  Browser& other = Plain();
+  browser.Say(UserResponse());
+  Publish({Message(4, "caused")});
+  EXPECT_THAT(browser.Heard(), IsEmpty());
+  EXPECT_THAT(other.Heard(), ElementsAre(HasSubstr("caused")));
+  Judge(Outcome(v1::RESPONSE_OUTCOME_RECEIVED));
+  EXPECT_THAT(browser.Heard(), ElementsAre(kReceived, HasSubstr("caused")));
+  Publish({Message(5, "next")});
+  EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr("next")));
+}
+
+TEST_F(ConnectionTest, BroadcastsWaitForAnAckAtMostASecond) {
+  Begin(3);
+  Browser& browser = Plain();
+  browser.Say(UserResponse());
+  Publish({Message(4, "a")});
+  Pass(absl::Milliseconds(800));
+  EXPECT_THAT(browser.Heard(), IsEmpty());
+  Pass(absl::Milliseconds(200));
+  Publish({Message(5, "b")});
+  EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr("\"a\""), HasSubstr("\"b\"")));
+}
+
+TEST_F(ConnectionTest, AnUnnamedResponseIsJudgedAsOfWhatWasWritten) {
+  Begin(3);
+  Browser& browser = Plain();
+  browser.Say(UserResponse());
+  EXPECT_EQ(commands_.responses.back().request.as_of_sequence(), 3);
+  Judge(Outcome(v1::RESPONSE_OUTCOME_RECEIVED));
+  browser.socket->Stall();
+  Publish({Question(4, "q")});
+  browser.Say(UserResponse());
+  EXPECT_EQ(commands_.responses.back().request.as_of_sequence(), 3)
+      << "the question is on its way, but was not written";
+  browser.socket->Take();
+  browser.Say(UserResponse());
+  EXPECT_EQ(commands_.responses.back().request.as_of_sequence(), 4);
+  EXPECT_EQ(commands_.responses.back().caller.actor, "guest-0001");
+}
+
+TEST_F(ConnectionTest, ANamedResponseHasNoPosition) {
+  Begin(3);
+  Browser& browser = Plain();
+  browser.Say(UserResponse(absl::StrCat(R"(,"question_id":")", kOtherSession, "\"")));
+  EXPECT_FALSE(commands_.responses.back().request.has_as_of_sequence());
+  EXPECT_EQ(commands_.responses.back().request.question_id(), kOtherSession);
+  browser.Say(UserResponse(R"(,"question_id":"no id")"));
+  EXPECT_EQ(commands_.responses.back().request.question_id(), Uuid{}.ToString());
+}
+
+TEST_F(ConnectionTest, OutcomesInTheOrderOfTheContract) {
+  Begin();
+  Browser& browser = Plain();
+  browser.Say(UserResponse(R"(,"request_id":"r")"));
+  v1::SubmitResponseResponse lost = Outcome(v1::RESPONSE_OUTCOME_ALREADY_ANSWERED);
+  lost.mutable_answered_by()->set_id("guest-0007");
+  lost.set_response("no");
+  Judge(lost);
+  EXPECT_THAT(browser.Heard(),
+              ElementsAre(absl::StrCat(R"({"type":"ack","session_id":")", kSession,
+                                       R"(","status":"already_answered","answered_by":)",
+                                       R"("guest-0007","response":"no","message":"why",)",
+                                       R"("request_id":"r"})")));
+}
+
+TEST_F(ConnectionTest, ASessionThatIsNoIdIsUnknown) {
+  Begin();
+  Browser& browser = Plain();
+  browser.Say(R"({"type":"user_response","session_id":"Ünknown","response":"x"})");
+  EXPECT_THAT(commands_.responses, IsEmpty());
+  EXPECT_THAT(
+      browser.Heard(),
+      ElementsAre(StartsWith(
+          R"({"type":"ack","session_id":"Ünknown","status":"unknown_session","message":)")));
+}
+
+TEST_F(ConnectionTest, WithoutARequestIdItIsTriedAgainUnderOneForTenSeconds) {
+  Begin();
+  Browser& browser = Plain();
+  browser.Say(UserResponse());
+  const std::string request_id = commands_.responses.front().request.request_id();
+  EXPECT_FALSE(request_id.empty());
+  Judge(absl::UnavailableError("away"));
+  EXPECT_THAT(browser.Heard(), IsEmpty());
+  Pass(absl::Milliseconds(200));
+  ASSERT_THAT(commands_.responses, SizeIs(1));
+  EXPECT_EQ(commands_.responses.front().request.request_id(), request_id);
+  Judge(Outcome(v1::RESPONSE_OUTCOME_RECEIVED));
+  EXPECT_THAT(browser.Heard(), ElementsAre(kReceived));
+
+  browser.Say(UserResponse());
+  int tries = 0;
+  for (int i = 0; i < 100; ++i, Pass(Hub::kTick)) {
+    if (commands_.responses.empty()) continue;
+    ++tries;
+    Judge(absl::UnavailableError("away"));
+  }
+  EXPECT_GT(tries, 8);
+  EXPECT_LT(tries, 20);
+  EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr(R"("status":"unavailable")")));
+}
+
+TEST_F(ConnectionTest, WithARequestIdTheClientRepeats) {
+  Begin();
+  Browser& browser = Plain();
+  browser.Say(UserResponse(R"(,"request_id":"mine")"));
+  EXPECT_EQ(commands_.responses.front().request.request_id(), "mine");
+  Judge(absl::UnavailableError("away"));
+  EXPECT_THAT(browser.Heard(), ElementsAre(AllOf(HasSubstr(R"("status":"unavailable")"),
+                                                 HasSubstr(R"("request_id":"mine"})"))));
+}
+
+TEST_F(ConnectionTest, BeforeTheLogIsKnownAResponseWaitsForIt) {
+  Browser& browser = Plain();
+  browser.Say(UserResponse());
+  Pass(absl::Seconds(1));
+  EXPECT_THAT(commands_.responses, IsEmpty());
+  Begin(7);
+  Pass(absl::Seconds(2));
+  ASSERT_THAT(commands_.responses, SizeIs(1));
+  EXPECT_EQ(commands_.responses.front().request.as_of_sequence(), 7);
+}
+
+TEST_F(ConnectionTest, AnErrorOfTheCoreIsAnErrorMessage) {
+  Begin();
+  Browser& browser = Plain();
+  browser.Say(UserResponse(R"(,"request_id":"r")"));
+  Judge(ErrorWithReason(absl::StatusCode::kInvalidArgument, "request_id_reused", "used"));
+  browser.Say(UserResponse());
+  Judge(InvalidField("request_id", "is too long"));
+  EXPECT_THAT(
+      browser.Heard(),
+      ElementsAre(
+          R"({"type":"error","code":"request_id_reused","message":"used","request_id":"r"})",
+          R"({"type":"error","code":"invalid_message","message":"request_id: is too long"})"));
+}
+
+TEST_F(ConnectionTest, OnlySoManyCommandsAtATime) {
+  Begin();
+  Browser& browser = Plain();
+  for (int i = 0; i < 70; ++i) browser.Say(UserResponse());
+  EXPECT_THAT(commands_.responses, SizeIs(64));
+  const std::vector<std::string> heard = browser.Heard();
+  ASSERT_THAT(heard, SizeIs(6));
+  EXPECT_THAT(heard[0],
+              AllOf(HasSubstr(R"("code":"rate_limited")"), HasSubstr(R"("retry_after_ms":1000)")));
+}
+
+TEST_F(ConnectionTest, AReplyForAClientThatIsGoneGoesNowhere) {
+  Begin();
+  Browser& browser = Plain();
+  browser.Say(UserResponse());
+  Close(browser);
+  Judge(Outcome(v1::RESPONSE_OUTCOME_RECEIVED));
+  Publish({Message(1, "x")});
+  Pass(absl::Seconds(1));
+}
+
+TEST_F(ConnectionTest, APlainClientIsClosedAtAGap) {
+  Begin();
+  Browser& browser = Plain();
+  hub_->ReportGap({.reason = "other_desk", .desk_id = kOtherDesk, .available_from = 1});
+  EXPECT_EQ(browser.socket->close_code(), 1012);
+}
+
+TEST_F(ConnectionTest, ASlowClientThatFallsBehindTheRecentEventsIsTold) {
+  Begin();
+  Browser& browser = Plain();
+  browser.socket->Stall();
+  for (int64_t i = 1; browser.socket->close_code() == 0 && i < 2000; ++i) {
+    Publish({Message(i, std::string(30000, 'x'))});
+    EXPECT_LT(browser.socket->queued_bytes(), 1u << 20);
+  }
+  EXPECT_EQ(browser.socket->close_code(), 4430);
+}
+
+TEST_F(ConnectionTest, AFullClientAsksForTickets) {
+  Begin();
+  Browser& browser = Full();
+  browser.Heard();
+  browser.Say(R"({"type":"create_ticket","ticket_name":"A","request_id":"r"})");
+  ASSERT_THAT(commands_.creates, SizeIs(1));
+  v1::CreateTicketResponse made;
+  made.set_ticket_id(kTicket);
+  made.set_job_id("job-1");
+  made.set_status(v1::JOB_STATUS_QUEUED);
+  made.set_sequence(4);
+  commands_.creates.front().reply(made);
+  browser.Say(absl::StrCat(R"({"type":"cancel_ticket","ticket_id":")", kTicket, "\"}"));
+  commands_.cancels.front().reply(
+      ErrorWithReason(absl::StatusCode::kFailedPrecondition, "ended", "it has ended"));
+  browser.Say(
+      absl::StrCat(R"({"type":"send_message","session_id":")", kSession, R"(","content":"Hi"})"));
+  commands_.messages.front().reply(absl::NotFoundError("no such session"));
+  EXPECT_THAT(browser.Heard(),
+              ElementsAre(absl::StrCat(R"({"type":"ack","ticket_id":")", kTicket,
+                                       R"(","job_id":"job-1","status":"queued","sequence":4,)",
+                                       R"("request_id":"r"})"),
+                          R"({"type":"error","code":"ended","message":"it has ended"})",
+                          HasSubstr(R"("status":"unknown_session")")));
+}
+
+TEST_F(ConnectionTest, DrainSendsEveryoneAwayEvenly) {
+  Begin();
+  for (int i = 0; i < 40; ++i) Plain();
+  hub_->StartDrain(absl::Seconds(2));
+  const auto closed = [this] {
+    return std::count_if(browsers_.begin(), browsers_.end(),
+                         [](const auto& browser) { return browser->socket->close_code() == 1012; });
+  };
+  Pass(absl::Seconds(1));
+  EXPECT_GT(closed(), 15);
+  EXPECT_LT(closed(), 30);
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(closed(), 40);
+  Browser& late = Plain();
+  Pass(Hub::kTick);
+  EXPECT_EQ(late.socket->close_code(), 1012);
+}
+
+}  // namespace
+}  // namespace agentdesk::gateway

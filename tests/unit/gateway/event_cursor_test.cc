@@ -1,0 +1,197 @@
+#include "ws_gateway/event_cursor.h"
+
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/unit/gateway/gateway_fixture.h"
+
+namespace agentdesk::gateway {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+// A log of messages whose content is their sequence, in blocks.
+class EventCursorTest : public ::testing::Test {
+ protected:
+  EventCursorTest() { recent_.Begin(kDesk, 0); }
+
+  void Append(const std::vector<v1::Event>& events) {
+    recent_.Append(Block(recent_.head(), events));
+  }
+  void AppendMessages(int count, const std::string& padding = "") {
+    std::vector<v1::Event> events;
+    for (int64_t i = 1; i <= count; ++i) {
+      const int64_t sequence = recent_.head() + i;
+      events.push_back(Message(sequence, std::to_string(sequence) + padding));
+    }
+    Append(events);
+  }
+  // The sequences of the v1 messages that were written.
+  std::vector<int64_t> Written() {
+    std::vector<int64_t> sequences;
+    for (const std::string& text : socket_.TakeTexts()) {
+      sequences.push_back(std::stoll(text.substr(text.find("\"sequence\":") + 11)));
+    }
+    return sequences;
+  }
+
+  RecentEvents recent_{{.events = 100, .bytes = 4 << 20}};
+  FakeSocket socket_;
+  EventCursor cursor_{recent_, Protocol::kV1};
+};
+
+TEST_F(EventCursorTest, GoesOnAfterAnyPosition) {
+  AppendMessages(3);
+  AppendMessages(3);
+  for (int64_t after = 0; after <= 6; ++after) {
+    cursor_.Open(socket_, 6);
+    cursor_.Start(after, EntryFilter());
+    EXPECT_TRUE(cursor_.Pump());
+    std::vector<int64_t> expected;
+    for (int64_t sequence = after + 1; sequence <= 6; ++sequence) expected.push_back(sequence);
+    EXPECT_EQ(Written(), expected);
+    EXPECT_EQ(cursor_.position(), 6);
+  }
+}
+
+TEST_F(EventCursorTest, AheadOfTheHubItWaitsForItsTurn) {
+  AppendMessages(2);
+  cursor_.Open(socket_, 2);
+  cursor_.Start(4, EntryFilter());
+  EXPECT_TRUE(cursor_.Pump());
+  AppendMessages(4);
+  EXPECT_TRUE(cursor_.Pump());
+  EXPECT_THAT(Written(), ElementsAre(5, 6));
+}
+
+TEST_F(EventCursorTest, NeverQueuesMoreThanFits) {
+  cursor_.Open(socket_, 0);
+  cursor_.Start(0, EntryFilter());
+  socket_.Stall();
+  for (int i = 0; i < 40; ++i) {
+    AppendMessages(1, std::string(20000, 'x'));
+    EXPECT_TRUE(cursor_.Pump());
+  }
+  EXPECT_LT(socket_.queued_bytes(), EventCursor::kHighWater + 21000);
+  std::vector<int64_t> all;
+  while (socket_.waiting() > 0) {
+    socket_.Take();
+    EXPECT_TRUE(cursor_.Pump());
+    for (const int64_t sequence : Written()) all.push_back(sequence);
+  }
+  EXPECT_THAT(all, SizeIs(40));
+  EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));
+}
+
+TEST_F(EventCursorTest, ABlockLargerThanTheQueueIsSentInParts) {
+  cursor_.Open(socket_, 0);
+  cursor_.Start(0, EntryFilter());
+  socket_.Stall();
+  AppendMessages(100, std::string(10000, 'x'));
+  EXPECT_TRUE(cursor_.Pump());
+  EXPECT_LT(cursor_.position(), 100);
+  std::vector<int64_t> all;
+  while (socket_.waiting() > 0) {
+    socket_.Take();
+    EXPECT_TRUE(cursor_.Pump());
+    for (const int64_t sequence : Written()) all.push_back(sequence);
+  }
+  EXPECT_THAT(all, SizeIs(100));
+  EXPECT_EQ(cursor_.position(), 100);
+}
+
+TEST_F(EventCursorTest, SaysWhenTheRecentEventsHaveGoneOn) {
+  cursor_.Open(socket_, 0);
+  cursor_.Start(0, EntryFilter());
+  for (int i = 0; i < 30; ++i) AppendMessages(10);
+  EXPECT_FALSE(cursor_.Pump());
+  EXPECT_THAT(Written(), IsEmpty());
+}
+
+TEST_F(EventCursorTest, FiltersByEveryListThatIsNotEmpty) {
+  Append({Message(1, "a"), Message(2, "b", kOtherSession), TicketCreated(3, "t"), Message(4, "c")});
+  v1::EventFilter filter;
+  filter.add_session_ids(kSession);
+  filter.add_types(v1::EVENT_TYPE_AGENT_MESSAGE);
+  cursor_.Open(socket_, 0);
+  cursor_.Start(0, EntryFilter(filter));
+  EXPECT_TRUE(cursor_.Pump());
+  EXPECT_THAT(Written(), ElementsAre(1, 4));
+  EXPECT_EQ(cursor_.position(), 4);
+
+  filter.add_ticket_ids("00000000-0000-0000-0000-000000000001");
+  cursor_.Start(0, EntryFilter(filter));
+  EXPECT_TRUE(cursor_.Pump());
+  EXPECT_THAT(Written(), IsEmpty());
+  EXPECT_EQ(cursor_.position(), 4) << "a filtered stream says how far it is complete";
+}
+
+TEST_F(EventCursorTest, PausedItSendsNothingAndLosesNothing) {
+  cursor_.Open(socket_, 0);
+  cursor_.Start(0, EntryFilter());
+  cursor_.Pause();
+  AppendMessages(2);
+  EXPECT_TRUE(cursor_.Pump());
+  EXPECT_THAT(Written(), IsEmpty());
+  cursor_.Resume();
+  EXPECT_TRUE(cursor_.Pump());
+  EXPECT_THAT(Written(), ElementsAre(1, 2));
+}
+
+TEST_F(EventCursorTest, TheWrittenPositionIsTheLastEventFullyWritten) {
+  AppendMessages(5);
+  cursor_.Open(socket_, 5);
+  EXPECT_EQ(cursor_.WrittenPosition(), 5) << "at first: where the log stood";
+  cursor_.Start(5, EntryFilter());
+  socket_.Stall();
+  Append({Message(6, "6"), Question(7, "q"), Message(8, "8"), Message(9, "9")});
+  EXPECT_TRUE(cursor_.Pump());
+  EXPECT_EQ(cursor_.position(), 9);
+  EXPECT_EQ(cursor_.WrittenPosition(), 5);
+  socket_.Take();
+  EXPECT_EQ(cursor_.WrittenPosition(), 7) << "a question counts from its last byte on";
+  socket_.Take();
+  EXPECT_EQ(cursor_.WrittenPosition(), 9);
+}
+
+TEST_F(EventCursorTest, WhatAConnectionIsNotToGetCountsAsWrittenInItsPlace) {
+  EventCursor plain(recent_, Protocol::kPlain);
+  plain.Open(socket_, 0);
+  plain.Start(0, EntryFilter());
+  v1::Event waiting = Message(2, "");
+  waiting.mutable_job_waiting();
+  socket_.Stall();
+  Append({Message(1, "1"), waiting});
+  Append({[] {
+    v1::Event event = Message(3, "");
+    event.mutable_job_waiting();
+    return event;
+  }()});
+  EXPECT_TRUE(plain.Pump());
+  EXPECT_EQ(plain.WrittenPosition(), 0);
+  socket_.Take();
+  EXPECT_EQ(plain.WrittenPosition(), 3);
+  EXPECT_THAT(socket_.TakeTexts(), ElementsAre(HasSubstr("\"content\":\"1\"")));
+}
+
+TEST_F(EventCursorTest, AnotherLogStartsItsOwnCount) {
+  AppendMessages(50);
+  cursor_.Open(socket_, 0);
+  cursor_.Start(0, EntryFilter());
+  EXPECT_TRUE(cursor_.Pump());
+  recent_.Begin(kOtherDesk, 3);
+  cursor_.Reopen(3);
+  EXPECT_EQ(cursor_.WrittenPosition(), 3);
+  cursor_.Start(3, EntryFilter());
+  AppendMessages(1);
+  EXPECT_TRUE(cursor_.Pump());
+  EXPECT_EQ(cursor_.WrittenPosition(), 4);
+}
+
+}  // namespace
+}  // namespace agentdesk::gateway
