@@ -112,7 +112,7 @@ class CoreCommands::CoreFeed final : public Feed {
     options.filter = filter_;
     subscription_.consumer = std::make_unique<FeedConsumer>(commands_.shard_, state_, from_);
     subscription_.stream = std::make_unique<client::EventStream>(
-        commands_.link_.subscriptions(), std::move(options), *subscription_.consumer);
+        commands_.link_.channel(), std::move(options), *subscription_.consumer);
   }
   void Next() override { subscription_.stream->Next(); }
 

@@ -5,13 +5,11 @@
 namespace agentdesk::gateway {
 
 CoreLink::CoreLink(const std::string& target)
-    : subscriptions_(client::MakeChannel(target, client::ChannelUse::kSubscription)),
-      endings_(/*threads=*/1, /*queue_limit=*/65536) {
-  const std::shared_ptr<grpc::Channel> calls = client::MakeChannel(target);
-  tickets_ = v1::TicketService::NewStub(calls);
-  sessions_ = v1::SessionService::NewStub(calls);
-  events_ = v1::EventService::NewStub(calls);
-}
+    : channel_(client::MakeChannel(target, client::ChannelUse::kSubscription)),
+      tickets_(v1::TicketService::NewStub(channel_)),
+      sessions_(v1::SessionService::NewStub(channel_)),
+      events_(v1::EventService::NewStub(channel_)),
+      endings_(/*threads=*/1, /*queue_limit=*/65536) {}
 
 CoreLink::~CoreLink() {
   MutexLock lock(mutex_);

@@ -16,7 +16,8 @@
 
 namespace agentdesk::gateway {
 
-// What all shards share of the way to the core. Thread-safe.
+// What all shards share of the way to the core: one connection, so that calls go through as soon as
+// the stream of events does. Thread-safe.
 class CoreLink {
  public:
   explicit CoreLink(const std::string& target);
@@ -32,16 +33,15 @@ class CoreLink {
   v1::TicketService::Stub& tickets() { return *tickets_; }
   v1::SessionService::Stub& sessions() { return *sessions_; }
   v1::EventService::Stub& events() { return *events_; }
-  // For subscriptions.
-  const std::shared_ptr<grpc::Channel>& subscriptions() const { return subscriptions_; }
+  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   // Ends subscriptions, which blocks for a moment.
   ThreadPool& endings() { return endings_; }
 
  private:
-  const std::shared_ptr<grpc::Channel> subscriptions_;
-  std::unique_ptr<v1::TicketService::Stub> tickets_;
-  std::unique_ptr<v1::SessionService::Stub> sessions_;
-  std::unique_ptr<v1::EventService::Stub> events_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<v1::TicketService::Stub> tickets_;
+  const std::unique_ptr<v1::SessionService::Stub> sessions_;
+  const std::unique_ptr<v1::EventService::Stub> events_;
 
   Mutex mutex_;
   Condition left_;

@@ -43,8 +43,8 @@ void Upstream::Flow::OnTaken() {
 
 Upstream::Upstream(CoreLink& link, std::vector<Shard*> shards, GatewayState& state)
     : shards_(std::move(shards)), state_(state) {
-  stream_ = std::make_unique<client::EventStream>(
-      link.subscriptions(), client::EventStreamOptions(), static_cast<Consumer&>(*this));
+  stream_ = std::make_unique<client::EventStream>(link.channel(), client::EventStreamOptions(),
+                                                  static_cast<Consumer&>(*this));
   flow_->SetStream(stream_.get());
 }
 
