@@ -192,13 +192,13 @@ TEST(SnapshotTest, IsCutBetweenItems) {
   for (int i = 0; i < 3; ++i) snapshot.add_tickets()->set_description(std::string(600, 'd'));
   snapshot.add_questions()->set_content("Why?");
   std::vector<std::string> texts;
-  for (const Frames& frames : EncodeSnapshot(snapshot, 9, 2000)) {
+  for (const Frames& frames : EncodeSnapshot(snapshot, 9, 1500)) {
     for (std::string& text : Payloads(frames.bytes)) texts.push_back(std::move(text));
   }
   ASSERT_THAT(texts, SizeIs(3));
   for (const std::string& text : texts) {
     EXPECT_THAT(text, StartsWith(R"({"type":"snapshot","up_to":9,"tickets":[)"));
-    EXPECT_LE(text.size(), 2000u);
+    EXPECT_LE(text.size(), 1500u);
   }
   EXPECT_THAT(texts[0], HasSubstr("\"more\":true}"));
   EXPECT_THAT(texts[2], HasSubstr("Why?"));

@@ -102,7 +102,10 @@ TEST_F(SubscriptionTest, ResumesFromTheRecentEvents) {
     const std::vector<std::string> heard = browser.Heard();
     ASSERT_THAT(heard, SizeIs(static_cast<size_t>(7 - after)));
     EXPECT_EQ(heard[0], absl::StrCat(kSubscribed, after, "}"));
-    if (after < 6) EXPECT_THAT(heard[1], HasSubstr(absl::StrCat("\"sequence\":", after + 1, ",")));
+    for (size_t i = 1; i < heard.size(); ++i) {
+      EXPECT_THAT(heard[i],
+                  HasSubstr(absl::StrCat("\"sequence\":", after + static_cast<int64_t>(i), ",")));
+    }
   }
   EXPECT_THAT(commands_.feeds, IsEmpty());
 }
@@ -161,7 +164,8 @@ TEST_F(SubscriptionTest, TheCoreIsReadOnlyAsFastAsTheSocketTakes) {
   while (browser.socket->waiting() > 0) browser.socket->Take();
   browser.handler->OnDrained();
   EXPECT_EQ(feed.next, static_cast<int>(sent));
-  EXPECT_THAT(browser.Events(), SizeIs(static_cast<size_t>(sent)));
+  while (browser.socket->waiting() > 0) browser.socket->Take();
+  EXPECT_EQ(browser.Events().size(), static_cast<size_t>(sent));
 }
 
 TEST_F(SubscriptionTest, AFilteredFeedJoinsByItsProgress) {
