@@ -7,11 +7,8 @@ namespace agentdesk::gateway {
 
 // The close codes that this side chooses (RFC 6455 section 7.4, and our own from 4000). 4000 to
 // 4499: come back; 4500 to 4999: do not.
-inline constexpr uint16_t kCloseRestart = 1012;   // restart, drain, or a stream that cannot go on
-inline constexpr uint16_t kCloseOverload = 1013;  // the reason says when to come back
-inline constexpr uint16_t kCloseTooSlow = 4430;   // read too slowly: resume
-inline constexpr uint16_t kCloseTooMany = 4429;   // messages or connections
-inline constexpr uint16_t kCloseInternal = 1011;  // our fault
+inline constexpr uint16_t kCloseRestart = 1012;  // restart, drain, or a stream that cannot go on
+inline constexpr uint16_t kCloseTooSlow = 4430;  // read too slowly: resume
 
 }  // namespace agentdesk::gateway
 

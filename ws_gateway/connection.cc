@@ -68,13 +68,13 @@ void Connection::SendHello() {
 }
 
 void Connection::OnReady() {
+  // One that is to follow has seen what it was sent; any other, all there was when it came.
+  if (!cursor_.started() && !waits_for_desk_) cursor_.Reopen(host_.recent().head());
   if (options_.protocol == Protocol::kPlain) {
-    if (cursor_.started()) return;
-    cursor_.Reopen(host_.recent().head());
-    return FollowHub();
+    if (!cursor_.started()) FollowHub();
+    return;
   }
   if (!hello_sent_) {
-    cursor_.Reopen(host_.recent().head());
     SendHello();
     if (!options_.from.ok()) {
       SendError(WithDetail(options_.from.status(), {.reason = "invalid_message",
@@ -338,6 +338,7 @@ void Connection::Begin(Subscribe subscribe, bool answer) {
       from.desk_id == recent.desk_id() || (from.desk_id.empty() && from.after == 0);
   if (from.kind == SubscribeFrom::Kind::kAfter && same_desk && recent.Reaches(from.after) &&
       from.after <= recent.head()) {
+    cursor_.Reopen(from.after);
     cursor_.Start(from.after, EntryFilter(wanted_->filter));
     Answer(from.after);
     return FollowHub();
@@ -402,6 +403,7 @@ void Connection::PumpFeed() {
       }
     }
     if (!cursor_.started() && (!snapshot || part.snapshot_complete)) {
+      if (!snapshot) cursor_.Reopen(wanted_->from.after);
       cursor_.Start(snapshot ? up_to : wanted_->from.after, EntryFilter(wanted_->filter));
     }
     if (cursor_.started()) {

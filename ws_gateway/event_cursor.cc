@@ -27,10 +27,10 @@ void EventCursor::Open(Socket& socket, int64_t head) {
   written_ = head;
 }
 
-void EventCursor::Reopen(int64_t head) {
+void EventCursor::Reopen(int64_t position) {
   started_ = false;
   position_ = 0;
-  written_ = head;
+  written_ = position;
   unwritten_.clear();
 }
 

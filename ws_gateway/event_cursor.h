@@ -52,8 +52,9 @@ class EventCursor {
 
   // The socket is there, and the log stands at `head`.
   void Open(Socket& socket, int64_t head);
-  // The log is another one: what was written says nothing about it.
-  void Reopen(int64_t head);
+  // The browser has seen the log up to `position`, and what was written before says nothing about
+  // that: it is another log, or the browser says itself where it is.
+  void Reopen(int64_t position);
   // What is sent next is the first event after `position` that passes the filter.
   void Start(int64_t position, EntryFilter filter);
   void Stop() { started_ = false; }
@@ -76,7 +77,7 @@ class EventCursor {
 
   // Everything that passes the filter up to here was sent.
   int64_t position() const { return position_; }
-  // The last position that was fully written to this connection; at first where the log stood.
+  // The last position that was fully written to this connection; at first what Open or Reopen said.
   int64_t WrittenPosition();
 
  private:

@@ -59,9 +59,10 @@ void Upstream::OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) {
     const int64_t before = batch->events().empty() ? up_to : batch->events(0).sequence() - 1;
     position_ = client::Position{batch->desk_id(), before};
     LogInfo("following the core", {{"desk", batch->desk_id()}, {"sequence", before}});
-  } else if (!state_.core_live) {
+  } else if (away_) {
     LogInfo("the core is back", {{"sequence", position_->sequence}});
   }
+  away_ = false;
   state_.core_live = true;
   const std::shared_ptr<const EventBlock> block =
       EncodeEvents(position_->sequence, up_to, batch->events());
@@ -78,7 +79,9 @@ void Upstream::OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) {
 }
 
 void Upstream::OnInterrupted(const absl::Status& status) {
-  if (state_.core_live.exchange(false)) LogWarning("the core is away", {{"status", status}});
+  state_.core_live = false;
+  if (!away_) LogWarning("the core is away", {{"status", status}});
+  away_ = true;
 }
 
 std::optional<client::StreamStart> Upstream::OnRefused(const absl::Status& status) {

@@ -52,6 +52,7 @@ class Upstream final : private client::EventStream::Consumer {
   GatewayState& state_;
   // Touched by the consumer's calls alone.
   std::optional<client::Position> position_;  // none before the first batch and after a gap
+  bool away_ = false;                         // the core, and that has been logged
 
   const std::shared_ptr<Flow> flow_ = std::make_shared<Flow>();
   std::unique_ptr<client::EventStream> stream_;

@@ -267,6 +267,21 @@ TEST_F(SubscriptionTest, AnotherDeskIsAGapForWhoeverFollowed) {
   EXPECT_EQ(follower.socket->close_code(), 0);
 }
 
+TEST_F(SubscriptionTest, AResponseIsJudgedAsOfWhatAResumingClientHasSeen) {
+  Begin();
+  Publish({Message(1, "a"), Question(2, "q"), Message(3, "c")});
+  Browser& browser = Connected();
+  const std::string response =
+      absl::StrCat(R"({"type":"user_response","session_id":")", kSession, R"(","response":"yes"})");
+  browser.socket->Stall();
+  browser.Say(After(1));
+  browser.Say(response);
+  EXPECT_EQ(commands_.responses.back().request.as_of_sequence(), 1);
+  browser.socket->Take(2);
+  browser.Say(response);
+  EXPECT_EQ(commands_.responses.back().request.as_of_sequence(), 2);
+}
+
 TEST_F(SubscriptionTest, ABrokenSnapshotSendsTheClientToResume) {
   Begin(5);
   Browser& browser = Connected();
