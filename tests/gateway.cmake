@@ -8,9 +8,11 @@ add_executable(gateway_test
   unit/gateway/gateway_fixture.cc
   unit/gateway/http_test.cc
   unit/gateway/request_rules_test.cc
+  unit/gateway/shard_test.cc
   unit/gateway/subscription_test.cc)
 target_link_libraries(gateway_test PRIVATE
-  agentdesk_hub agentdesk_http agentdesk_request_rules Boost::json GTest::gmock_main)
+  agentdesk_hub agentdesk_http agentdesk_request_rules agentdesk_shard
+  agentdesk_transport_test_support Boost::json GTest::gmock_main)
 gtest_discover_tests(gateway_test)
 
 if(AGENTDESK_GRPC)

@@ -1,0 +1,154 @@
+// Real threads and sockets: shards that share a port, fed from another thread.
+
+#include "ws_gateway/shard.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/raw_client.h"
+#include "tests/support/status_matchers.h"
+#include "tests/unit/gateway/gateway_fixture.h"
+#include "ws_gateway/gateway_state.h"
+#include "ws_gateway/http.h"
+
+namespace agentdesk::gateway {
+namespace {
+
+using ::agentdesk::testing::IsOk;
+using ::agentdesk::testing::kTextFrame;
+using ::agentdesk::testing::RawClient;
+using ::agentdesk::testing::ReceivedFrame;
+using ::agentdesk::testing::Value;
+using ::testing::HasSubstr;
+
+class ShardTest : public ::testing::Test {
+ protected:
+  // Starts `count` shards on one port of their own.
+  void Start(size_t count) {
+    ShardOptions options;
+    options.origins = Value(OriginList::Parse({}));
+    std::string address = "127.0.0.1:0";
+    for (size_t i = 0; i < count; ++i) {
+      shards_.push_back(std::make_unique<Shard>(options, Clock::Real(), IdSource::Real()));
+      const absl::StatusOr<uint16_t> port = shards_.back()->Listen(address, count > 1);
+      ASSERT_THAT(port, IsOk());
+      port_ = *port;
+      address = absl::StrCat("127.0.0.1:", port_);
+    }
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+      shard->Start(std::make_unique<FakeCommands>(), [this](Commands& commands, Hub& hub) {
+        return std::make_unique<Http>(commands, hub.recent(), state_, Value(OriginList::Parse({})));
+      });
+    }
+  }
+  // What the subscription to the core does, from this thread.
+  void Publish(const std::shared_ptr<const EventBlock>& block) {
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+      shard->Post([hub = &shard->hub(), block] { hub->Publish(kDesk, block, absl::Now()); });
+    }
+  }
+  void Drain() {
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+      shard->Drain(absl::Milliseconds(200), absl::Seconds(5));
+    }
+  }
+
+  GatewayState state_;
+  uint16_t port_ = 0;
+  std::vector<std::unique_ptr<Shard>> shards_;
+};
+
+TEST_F(ShardTest, EveryBrowserGetsEveryEventOnceAndThenAGoodbye) {
+  Start(2);
+  constexpr int64_t kEvents = 2000;
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 8; ++i) {
+    clients.push_back(std::make_unique<RawClient>(port_));
+    ASSERT_TRUE(
+        clients.back()->Handshake(i % 2 == 0 ? "" : "Sec-WebSocket-Protocol: agentdesk.v1\r\n"));
+  }
+  Publish(Block(0, {}));
+  // Connected and known to the hub: it answers.
+  for (size_t i = 0; i < clients.size(); ++i) {
+    if (i % 2 == 1) {
+      EXPECT_THAT(clients[i]->ReadFrame()->payload, HasSubstr("hello"));
+      clients[i]->SendFrame(kTextFrame, R"({"type":"subscribe","from":{"after":0}})");
+      EXPECT_THAT(clients[i]->ReadFrame()->payload, HasSubstr("subscribed"));
+    } else {
+      clients[i]->SendFrame(kTextFrame, R"({"type":"ping"})");
+      EXPECT_THAT(clients[i]->ReadFrame()->payload, HasSubstr("pong"));
+    }
+  }
+  std::thread core([this] {
+    for (int64_t after = 0; after < kEvents; after += 4) {
+      std::vector<v1::Event> events;
+      for (int64_t i = 1; i <= 4; ++i)
+        events.push_back(Message(after + i, absl::StrCat(after + i)));
+      Publish(Block(after, events));
+    }
+  });
+  for (const std::unique_ptr<RawClient>& client : clients) {
+    for (int64_t sequence = 1; sequence <= kEvents; ++sequence) {
+      const std::optional<ReceivedFrame> frame = client->ReadFrame();
+      ASSERT_TRUE(frame.has_value());
+      ASSERT_THAT(frame->payload, HasSubstr(absl::StrCat("\"content\":\"", sequence, "\"")));
+    }
+  }
+  core.join();
+  Drain();
+  for (const std::unique_ptr<RawClient>& client : clients) {
+    std::optional<ReceivedFrame> frame = client->ReadFrame();
+    if (frame.has_value() && absl::StrContains(frame->payload, "position")) {
+      frame = client->ReadFrame();
+    }
+    ASSERT_TRUE(frame.has_value());
+    EXPECT_EQ(frame->close_code(), 1012);
+    client->SendFrame(frame->first_byte, frame->payload);
+  }
+  clients.clear();
+  for (const std::unique_ptr<Shard>& shard : shards_) shard->Join();
+}
+
+TEST_F(ShardTest, RefusesForeignOriginsAndOtherPathsBeforeTheUpgrade) {
+  Start(1);
+  const auto status = [this](const std::string& path, const std::string& headers) {
+    RawClient client(port_);
+    client.Send(absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: 127.0.0.1:", port_,
+                             "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                             "Sec-WebSocket-Version: 13\r\n"
+                             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+                             headers, "\r\n"));
+    return client.ReadResponse().status;
+  };
+  EXPECT_EQ(status("/ws?live=1", ""), 101);
+  EXPECT_EQ(status("/ws", absl::StrCat("Origin: http://127.0.0.1:", port_, "\r\n")), 101);
+  EXPECT_EQ(status("/ws", "Origin: http://evil.example\r\n"), 403);
+  EXPECT_EQ(status("/ws/", ""), 404);
+  EXPECT_EQ(status("/", ""), 404);
+}
+
+TEST_F(ShardTest, EndsWithBrowsersAndRequestsUnderWay) {
+  Start(2);
+  Publish(Block(0, {}));
+  RawClient browser(port_);
+  ASSERT_TRUE(browser.Handshake());
+  browser.SendFrame(kTextFrame, absl::StrCat(R"({"type":"user_response","session_id":")", kSession,
+                                             R"(","response":"x"})"));
+  RawClient waiting(port_);
+  waiting.Send(absl::StrCat("GET /tickets/", kTicket, " HTTP/1.1\r\nHost: x\r\n\r\n"));
+  browser.SendFrame(kTextFrame, R"({"type":"ping"})");
+  EXPECT_THAT(browser.ReadFrame()->payload, HasSubstr("pong"));
+  shards_.clear();
+  EXPECT_NE(browser.ReadToEnd(), ::agentdesk::testing::Ending::kTimedOut);
+}
+
+}  // namespace
+}  // namespace agentdesk::gateway
