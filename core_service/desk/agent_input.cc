@@ -1,6 +1,7 @@
 #include "core_service/desk/agent_input.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -63,9 +64,22 @@ absl::StatusOr<std::unique_ptr<AgentInput>> AgentInput::Open(Desk& desk,
       new AgentInput(events::Subscription(desk.log(), *filter, after, limits)));
 }
 
+bool AgentInput::Skip(const std::shared_ptr<events::Waiter>& waiter) {
+  while (!found_.has_value()) {
+    events::Subscription::Batch events = subscription_.Next(waiter);
+    if (events.found == events::EventLog::Found::kWaiting) return true;
+    const bool for_others =
+        events.found == events::EventLog::Found::kEvents && events.pieces.empty();
+    if (!for_others) found_ = std::move(events);
+  }
+  return false;
+}
+
 absl::StatusOr<AgentInput::Batch> AgentInput::Next(const std::shared_ptr<events::Waiter>& waiter,
                                                    store::Store& store) {
-  events::Subscription::Batch events = subscription_.Next(waiter);
+  events::Subscription::Batch events =
+      found_.has_value() ? *std::move(found_) : subscription_.Next(waiter);
+  found_.reset();
   if (events.found == events::EventLog::Found::kInStore) {
     absl::StatusOr<events::Subscription::Batch> stored = subscription_.ReadStore(store);
     if (!stored.ok()) return stored.status();

@@ -1,9 +1,10 @@
 #ifndef AGENTDESK_CORE_SERVICE_DESK_AGENT_INPUT_H_
 #define AGENTDESK_CORE_SERVICE_DESK_AGENT_INPUT_H_
 
+#include <cstdint>
 #include <deque>
 #include <memory>
-#include <string>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,7 +17,7 @@ namespace agentdesk::desk {
 class Desk;
 
 // What humans and the desk have for the agent of one attempt, read from the log: a subscription to
-// its session's events, turned into input. Not thread-safe. All methods may block: call them on a
+// its session's events, turned into input. Not thread-safe. Open and Next may block: call them on a
 // thread that reads (Desk::PostRead).
 class AgentInput {
  public:
@@ -25,6 +26,11 @@ class AgentInput {
   static absl::StatusOr<std::unique_ptr<AgentInput>> Open(Desk& desk,
                                                           const v1::ReceiveInputRequest& request,
                                                           store::Store& store);
+
+  // Goes past what the log has for others, without blocking. True: there is nothing for this agent
+  // up to `position()`, and `waiter` will be told of more. False: call Next.
+  bool Skip(const std::shared_ptr<events::Waiter>& waiter);
+  int64_t position() const { return subscription_.position(); }
 
   struct Batch {
     bool waiting = false;  // nothing now; `waiter` will be told
@@ -41,6 +47,7 @@ class AgentInput {
   static absl::Status Translate(const v1::Event& event, store::Store& store, Batch& batch);
 
   events::Subscription subscription_;
+  std::optional<events::Subscription::Batch> found_;  // by Skip, for Next
 };
 
 }  // namespace agentdesk::desk

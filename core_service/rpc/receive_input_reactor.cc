@@ -86,6 +86,10 @@ void ReceiveInputReactor::PumpLocked() {
   if (ended_) return FinishLocked(absl::OkStatus());
   if (input_ == nullptr || reading_ || !more_) return;
   more_ = false;
+  if (input_->Skip(Self())) {
+    read_up_to_ = std::max(read_up_to_, input_->position());
+    return;
+  }
   reading_ = true;
   const absl::Status posted = desk_.PostRead(
       [self = Self(), input = input_](store::Store& store) { self->Read(*input, store); });

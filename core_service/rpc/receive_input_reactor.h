@@ -14,8 +14,8 @@
 
 namespace agentdesk::rpc {
 
-// One ReceiveInput stream: asks a desk::AgentInput for more, on a thread that reads, whenever the
-// log has grown and all that came before is written.
+// One ReceiveInput stream: whenever the log has grown and all that came before is written, goes
+// past what is for others, and has a thread that reads turn the rest into input.
 class ReceiveInputReactor final : public StreamCall, public events::Waiter {
  public:
   // Answers a call; the reactor owns itself.
