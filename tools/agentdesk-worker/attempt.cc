@@ -168,11 +168,13 @@ void Attempt::SendNext() {
       OnTakenBack(taken, std::move(response));
     });
   } else if (auto* release = std::get_if<v1::ReleaseJobRequest>(&batch.front())) {
-    calls_->Call(std::move(*release), [this](auto response) { OnEnded(response.status()); });
+    calls_->Call(std::move(*release),
+                 [this](auto response) { OnEnded(response.status(), "released"); });
   } else if (auto* complete = std::get_if<v1::CompleteJobRequest>(&batch.front())) {
-    calls_->Call(std::move(*complete), [this](auto response) { OnEnded(response.status()); });
+    calls_->Call(std::move(*complete),
+                 [this](auto response) { OnEnded(response.status(), "completed"); });
   } else if (auto* fail = std::get_if<v1::FailJobRequest>(&batch.front())) {
-    calls_->Call(std::move(*fail), [this](auto response) { OnEnded(response.status()); });
+    calls_->Call(std::move(*fail), [this](auto response) { OnEnded(response.status(), "failed"); });
   } else {
     Report(std::move(batch));
   }
@@ -237,10 +239,10 @@ void Attempt::End(Delivery last, Ending ending) {
   Push(std::move(last));
 }
 
-void Attempt::OnEnded(const absl::Status& status) {
+void Attempt::OnEnded(const absl::Status& status, absl::string_view how) {
   if (IsFatal(status)) return;
   if (!status.ok()) return OnEndRefused(status);
-  LogInfo("attempt ended", {{"job_id", job_id()}});
+  LogInfo("attempt ended", {{"job_id", job_id()}, {"how", how}});
   ended_ = true;
   renew_alarm_.reset();
   timeout_alarm_.reset();

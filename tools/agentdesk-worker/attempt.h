@@ -97,7 +97,7 @@ class Attempt : private Agent::Listener {
   // What has ended, or is about to end, the attempt.
   enum class Ending { kNone, kByAgent, kByWorker };
   void End(Delivery last, Ending ending);
-  void OnEnded(const absl::Status& status);
+  void OnEnded(const absl::Status& status, absl::string_view how);
   void OnEndRefused(const absl::Status& status);
   // True when `status` is fatal for the attempt, which then is abandoned.
   bool IsFatal(const absl::Status& status);
