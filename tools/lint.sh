@@ -22,6 +22,9 @@ check_scripts() {
   git ls-files -z -- '*.sh' .ci/run | xargs -0 -r shellcheck --exclude=SC2317
 }
 
+# A mutant that no longer applies is one that nobody shows to be caught.
+check_mutants() { tests/mutants/run.sh --applies; }
+
 check_tidy() { /usr/bin/python3 -B tools/lint/tidy_test.py; }
 
 thread_safety() {
@@ -46,7 +49,7 @@ run() {
 case ${1:-} in
   thread-safety) run thread_safety ;;
   clang-tidy) run clang_tidy ;;
-  '') for check in check_format check_protos check_scripts check_tidy; do run "$check"; done ;;
+  '') for check in check_format check_protos check_scripts check_mutants check_tidy; do run "$check"; done ;;
   *) printf 'unknown: %s\n' "$1" >&2; exit 2 ;;
 esac
 exit "$failed"

@@ -459,6 +459,36 @@ TEST_F(DeskTest, APositionThatCannotBeServedIsRefusedInWords) {
   EXPECT_EQ(DetailOf(desk_->CheckPosition(desk, 19)).reason, "compacted");
 }
 
+TEST_F(DeskTest, ACursorThatBeginsInTheStoreJoinsTheTailWithoutASeam) {
+  for (int i = 0; i < 20; ++i) Create("Before " + std::to_string(i));
+  // After a start the tail is empty: what came before is in the store alone.
+  Restart();
+  events::Subscription cursor = desk_->Subscribe({}, 0);
+  events::Subscription::Limits limits;
+  limits.max_events = 3;
+  cursor.set_limits(limits);
+  std::vector<int64_t> seen;
+  int from_store = 0;
+  while (seen.size() < 40) {
+    events::Subscription::Batch batch = cursor.Next(nullptr);
+    if (batch.found == events::EventLog::Found::kInStore) {
+      batch = *cursor.ReadStore(*store_);
+      ++from_store;
+    }
+    ASSERT_EQ(batch.found, events::EventLog::Found::kEvents);
+    v1::SubscribeResponse decoded;
+    for (const events::Piece& piece : batch.pieces) {
+      decoded.MergeFromString(std::string(piece.bytes));
+    }
+    for (const v1::Event& event : decoded.events()) seen.push_back(event.sequence());
+    // The log grows while the cursor catches up.
+    if (head() < 40) Create("Meanwhile");
+    if (head() < 40) Create("Meanwhile");
+  }
+  EXPECT_GT(from_store, 1);
+  for (size_t i = 0; i < seen.size(); ++i) EXPECT_EQ(seen[i], static_cast<int64_t>(i) + 1);
+}
+
 TEST_F(DeskTest, ASnapshotHoldsWhatHasNotEndedWithItsQuestions) {
   const auto ended = Create("Ended");
   ASSERT_TRUE(Complete(*Claim()).ok());
