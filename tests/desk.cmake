@@ -11,3 +11,11 @@ gtest_discover_tests(desk_test PROPERTIES LABELS unit TIMEOUT 120)
 add_executable(desk_fault_test fault/desk_power_loss_test.cc)
 target_link_libraries(desk_fault_test PRIVATE agentdesk_desk_fixture GTest::gmock_main)
 gtest_discover_tests(desk_fault_test PROPERTIES LABELS fault TIMEOUT 120)
+
+if(AGENTDESK_SANITIZE MATCHES "thread")
+  add_executable(planted_race fault/planted_race.cc)
+  target_link_libraries(planted_race PRIVATE agentdesk_events)
+  add_test(NAME planted_race_is_found COMMAND planted_race)
+  set_tests_properties(planted_race_is_found PROPERTIES
+    PASS_REGULAR_EXPRESSION "ThreadSanitizer: data race" LABELS fault TIMEOUT 60)
+endif()
