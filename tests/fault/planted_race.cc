@@ -1,5 +1,5 @@
-// A program with a data race, in a handler that our own event log calls from two threads: the thread
-// sanitizer must report it, or its silence about everything else means nothing.
+// A program with a data race, in a handler that our own event log calls from two threads: the
+// thread sanitizer must report it, or its silence about everything else means nothing.
 
 #include <memory>
 #include <thread>
