@@ -21,12 +21,3 @@ if(AGENTDESK_GRPC)
   target_link_libraries(client_test PRIVATE agentdesk_client GTest::gmock_main)
   gtest_discover_tests(client_test)
 endif()
-
-# clang's libFuzzer: cmake -DCMAKE_CXX_COMPILER=clang++-14 -DAGENTDESK_FUZZ=ON
-option(AGENTDESK_FUZZ "Build the fuzz targets (needs clang)" OFF)
-if(AGENTDESK_FUZZ)
-  add_executable(client_protocol_fuzz fuzz/client_protocol_fuzz.cc)
-  target_compile_options(client_protocol_fuzz PRIVATE -fsanitize=fuzzer,address)
-  target_link_options(client_protocol_fuzz PRIVATE -fsanitize=fuzzer,address)
-  target_link_libraries(client_protocol_fuzz PRIVATE agentdesk_client_protocol Boost::json)
-endif()
