@@ -148,6 +148,14 @@ class Desk {
   // Runs `read` on a view of the store, on a thread that reads.
   template <typename Response>
   void OnView(Done<Response> done, absl::AnyInvocable<absl::StatusOr<Response>(store::View&)> read);
+  // Reads a page of rows and adds each to the response, with the token of the page after it.
+  // `arguments` are what the token is good for.
+  template <typename Response, typename Row>
+  void OnPage(
+      int page_size, absl::string_view page_token, std::string arguments, Done<Response> done,
+      absl::AnyInvocable<absl::StatusOr<store::Page<Row>>(store::View&, const store::PageRequest&)>
+          list,
+      absl::AnyInvocable<void(Row&, Response&)> add);
   // Shows the lease as it is now: renewals are not stored.
   void ObserveLease(v1::Job& job);
 

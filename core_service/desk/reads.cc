@@ -74,6 +74,11 @@ absl::Status ExplainPage(const absl::Status& status) {
                                          : status;
 }
 
+// An id that narrows a list; empty: it does not.
+absl::StatusOr<std::string> OptionalUuid(absl::string_view field, absl::string_view text) {
+  return text.empty() ? std::string() : NormalUuid(field, text);
+}
+
 template <typename Enum>
 absl::Status CheckEnum(absl::string_view field, Enum value, bool valid) {
   if (valid) return absl::OkStatus();
@@ -98,6 +103,27 @@ void Desk::OnView(Done<Response> done,
     (*callback)(std::move(response));
   });
   if (!taken) (*callback)(Overloaded(kTooManyReads));
+}
+
+template <typename Response, typename Row>
+void Desk::OnPage(
+    int page_size, absl::string_view page_token, std::string arguments, Done<Response> done,
+    absl::AnyInvocable<absl::StatusOr<store::Page<Row>>(store::View&, const store::PageRequest&)>
+        list,
+    absl::AnyInvocable<void(Row&, Response&)> add) {
+  const absl::StatusOr<store::PageRequest> page = ReadPage(page_size, page_token, arguments);
+  if (!page.ok()) return done(page.status());
+  OnView<Response>(std::move(done),
+                   [page = *page, arguments = std::move(arguments), list = std::move(list),
+                    add = std::move(add)](store::View& view) mutable -> absl::StatusOr<Response> {
+                     absl::StatusOr<store::Page<Row>> rows = list(view, page);
+                     if (!rows.ok()) return ExplainPage(rows.status());
+                     Response response;
+                     for (Row& row : rows->rows) add(row, response);
+                     response.set_next_page_token(NextToken(rows->next, arguments));
+                     response.set_sequence(view.head());
+                     return response;
+                   });
 }
 
 absl::Status Desk::PostRead(absl::AnyInvocable<void(store::Store&)> task) {
@@ -129,28 +155,17 @@ void Desk::Read(const Caller&, v1::GetTicketRequest request, Done<v1::GetTicketR
 }
 
 void Desk::Read(const Caller&, v1::ListTicketsRequest request, Done<v1::ListTicketsResponse> done) {
-  const std::string arguments = absl::StrCat("tickets ", request.status());
-  const absl::StatusOr<store::PageRequest> page =
-      ReadPage(request.page_size(), request.page_token(), arguments);
-  if (!page.ok()) return done(page.status());
-  if (absl::Status status =
-          CheckEnum("status", request.status(), v1::JobStatus_IsValid(request.status()));
-      !status.ok()) {
-    return done(status);
+  const v1::JobStatus status = request.status();
+  if (absl::Status s = CheckEnum("status", status, v1::JobStatus_IsValid(status)); !s.ok()) {
+    return done(s);
   }
-  OnView<v1::ListTicketsResponse>(
-      std::move(done),
-      [page = *page, arguments,
-       status = request.status()](store::View& view) -> absl::StatusOr<v1::ListTicketsResponse> {
-        absl::StatusOr<store::Page<store::TicketRecord>> rows = view.ListTickets(status, page);
-        if (!rows.ok()) return ExplainPage(rows.status());
-        v1::ListTicketsResponse response;
-        for (store::TicketRecord& row : rows->rows) {
-          *response.add_tickets() = std::move(*row.mutable_ticket());
-        }
-        response.set_next_page_token(NextToken(rows->next, arguments));
-        response.set_sequence(view.head());
-        return response;
+  OnPage<v1::ListTicketsResponse, store::TicketRecord>(
+      request.page_size(), request.page_token(), absl::StrCat("tickets ", status), std::move(done),
+      [status](store::View& view, const store::PageRequest& page) {
+        return view.ListTickets(status, page);
+      },
+      [](store::TicketRecord& row, v1::ListTicketsResponse& response) {
+        *response.add_tickets() = std::move(*row.mutable_ticket());
       });
 }
 
@@ -170,35 +185,21 @@ void Desk::Read(const Caller&, v1::GetJobRequest request, Done<v1::GetJobRespons
 }
 
 void Desk::Read(const Caller&, v1::ListJobsRequest request, Done<v1::ListJobsResponse> done) {
-  std::string ticket_id;
-  if (!request.ticket_id().empty()) {
-    absl::StatusOr<std::string> id = NormalUuid("ticket_id", request.ticket_id());
-    if (!id.ok()) return done(id.status());
-    ticket_id = *std::move(id);
+  const absl::StatusOr<std::string> ticket_id = OptionalUuid("ticket_id", request.ticket_id());
+  if (!ticket_id.ok()) return done(ticket_id.status());
+  const v1::JobStatus status = request.status();
+  if (absl::Status s = CheckEnum("status", status, v1::JobStatus_IsValid(status)); !s.ok()) {
+    return done(s);
   }
-  const std::string arguments = absl::StrCat("jobs ", request.status(), " ", ticket_id);
-  const absl::StatusOr<store::PageRequest> page =
-      ReadPage(request.page_size(), request.page_token(), arguments);
-  if (!page.ok()) return done(page.status());
-  if (absl::Status status =
-          CheckEnum("status", request.status(), v1::JobStatus_IsValid(request.status()));
-      !status.ok()) {
-    return done(status);
-  }
-  OnView<v1::ListJobsResponse>(
+  OnPage<v1::ListJobsResponse, store::JobRecord>(
+      request.page_size(), request.page_token(), absl::StrCat("jobs ", status, " ", *ticket_id),
       std::move(done),
-      [this, page = *page, arguments, ticket_id,
-       status = request.status()](store::View& view) -> absl::StatusOr<v1::ListJobsResponse> {
-        absl::StatusOr<store::Page<store::JobRecord>> rows = view.ListJobs(ticket_id, status, page);
-        if (!rows.ok()) return ExplainPage(rows.status());
-        v1::ListJobsResponse response;
-        for (store::JobRecord& row : rows->rows) {
-          ObserveLease(*row.mutable_job());
-          *response.add_jobs() = std::move(*row.mutable_job());
-        }
-        response.set_next_page_token(NextToken(rows->next, arguments));
-        response.set_sequence(view.head());
-        return response;
+      [status, id = *ticket_id](store::View& view, const store::PageRequest& page) {
+        return view.ListJobs(id, status, page);
+      },
+      [this](store::JobRecord& row, v1::ListJobsResponse& response) {
+        ObserveLease(*row.mutable_job());
+        *response.add_jobs() = std::move(*row.mutable_job());
       });
 }
 
@@ -218,28 +219,17 @@ void Desk::Read(const Caller&, v1::GetSessionRequest request, Done<v1::GetSessio
 
 void Desk::Read(const Caller&, v1::ListSessionsRequest request,
                 Done<v1::ListSessionsResponse> done) {
-  const std::string arguments = absl::StrCat("sessions ", request.state());
-  const absl::StatusOr<store::PageRequest> page =
-      ReadPage(request.page_size(), request.page_token(), arguments);
-  if (!page.ok()) return done(page.status());
-  if (absl::Status status =
-          CheckEnum("state", request.state(), v1::SessionState_IsValid(request.state()));
-      !status.ok()) {
-    return done(status);
+  const v1::SessionState state = request.state();
+  if (absl::Status s = CheckEnum("state", state, v1::SessionState_IsValid(state)); !s.ok()) {
+    return done(s);
   }
-  OnView<v1::ListSessionsResponse>(
-      std::move(done),
-      [page = *page, arguments,
-       state = request.state()](store::View& view) -> absl::StatusOr<v1::ListSessionsResponse> {
-        absl::StatusOr<store::Page<store::TicketRecord>> rows = view.ListSessions(state, page);
-        if (!rows.ok()) return ExplainPage(rows.status());
-        v1::ListSessionsResponse response;
-        for (store::TicketRecord& row : rows->rows) {
-          *response.add_sessions() = std::move(*row.mutable_session());
-        }
-        response.set_next_page_token(NextToken(rows->next, arguments));
-        response.set_sequence(view.head());
-        return response;
+  OnPage<v1::ListSessionsResponse, store::TicketRecord>(
+      request.page_size(), request.page_token(), absl::StrCat("sessions ", state), std::move(done),
+      [state](store::View& view, const store::PageRequest& page) {
+        return view.ListSessions(state, page);
+      },
+      [](store::TicketRecord& row, v1::ListSessionsResponse& response) {
+        *response.add_sessions() = std::move(*row.mutable_session());
       });
 }
 
@@ -259,35 +249,20 @@ void Desk::Read(const Caller&, v1::GetQuestionRequest request, Done<v1::GetQuest
 
 void Desk::Read(const Caller&, v1::ListQuestionsRequest request,
                 Done<v1::ListQuestionsResponse> done) {
-  std::string session_id;
-  if (!request.session_id().empty()) {
-    absl::StatusOr<std::string> id = NormalUuid("session_id", request.session_id());
-    if (!id.ok()) return done(id.status());
-    session_id = *std::move(id);
+  const absl::StatusOr<std::string> session_id = OptionalUuid("session_id", request.session_id());
+  if (!session_id.ok()) return done(session_id.status());
+  const v1::QuestionState state = request.state();
+  if (absl::Status s = CheckEnum("state", state, v1::QuestionState_IsValid(state)); !s.ok()) {
+    return done(s);
   }
-  const std::string arguments = absl::StrCat("questions ", request.state(), " ", session_id);
-  const absl::StatusOr<store::PageRequest> page =
-      ReadPage(request.page_size(), request.page_token(), arguments);
-  if (!page.ok()) return done(page.status());
-  if (absl::Status status =
-          CheckEnum("state", request.state(), v1::QuestionState_IsValid(request.state()));
-      !status.ok()) {
-    return done(status);
-  }
-  OnView<v1::ListQuestionsResponse>(
-      std::move(done),
-      [page = *page, arguments, session_id,
-       state = request.state()](store::View& view) -> absl::StatusOr<v1::ListQuestionsResponse> {
-        absl::StatusOr<store::Page<store::QuestionRecord>> rows =
-            view.ListQuestions(state, session_id, page);
-        if (!rows.ok()) return ExplainPage(rows.status());
-        v1::ListQuestionsResponse response;
-        for (store::QuestionRecord& row : rows->rows) {
-          *response.add_questions() = std::move(*row.mutable_question());
-        }
-        response.set_next_page_token(NextToken(rows->next, arguments));
-        response.set_sequence(view.head());
-        return response;
+  OnPage<v1::ListQuestionsResponse, store::QuestionRecord>(
+      request.page_size(), request.page_token(),
+      absl::StrCat("questions ", state, " ", *session_id), std::move(done),
+      [state, id = *session_id](store::View& view, const store::PageRequest& page) {
+        return view.ListQuestions(state, id, page);
+      },
+      [](store::QuestionRecord& row, v1::ListQuestionsResponse& response) {
+        *response.add_questions() = std::move(*row.mutable_question());
       });
 }
 
