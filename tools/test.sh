@@ -12,7 +12,7 @@ case ${1:-} in
   --all) all=1 ;;
   *) printf 'unknown: %s\n' "$1" >&2; exit 2 ;;
 esac
-[[ $all = 0 ]] || export AGENTDESK_TEST_SCALE=10
+[[ $all = 0 ]] || export AGENTDESK_TEST_SCALE=10 AGENTDESK_TEST_SEEDS=500
 
 passed=0
 failed=0
