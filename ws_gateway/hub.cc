@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "core_service/base/log.h"
 #include "ws_gateway/close_code.h"
 
 namespace agentdesk::gateway {
@@ -26,12 +27,23 @@ void Hub::Publish(const std::string& desk_id, std::shared_ptr<const EventBlock> 
                   absl::Time core_time) {
   core_ahead_ = core_time - clock_.Now();
   const bool first = !recent_.known();
+  if (!first && block->after != recent_.head()) SendAway(desk_id, *block);
   if (first) recent_.Begin(desk_id, block->after);
   if (block->up_to > recent_.head()) recent_.Append(std::move(block));
   for (Connection* connection : connections_) {
     if (first) connection->OnReady();
     connection->OnAppended();
   }
+}
+
+// A hole in what comes must not become one in what is sent: whoever comes back resumes exactly.
+void Hub::SendAway(const std::string& desk_id, const EventBlock& block) {
+  LogError("events are missing",
+           {{"desk", desk_id}, {"head", recent_.head()}, {"after", block.after}});
+  for (Connection* connection : connections_) {
+    connection->Leave(kCloseRestart, "the stream of events cannot go on: resume");
+  }
+  recent_.Begin(desk_id, block.after);
 }
 
 void Hub::ReportGap(const Gap& gap) {

@@ -52,6 +52,7 @@ class Hub final : public ConnectionHost {
   Uuid NewUuid() override { return ids_.NewUuid(clock_.Now()); }
 
  private:
+  void SendAway(const std::string& desk_id, const EventBlock& block);
   void Drain(absl::Duration now);
 
   Commands& commands_;

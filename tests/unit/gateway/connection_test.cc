@@ -236,6 +236,22 @@ TEST_F(ConnectionTest, APlainClientIsClosedAtAGap) {
   EXPECT_EQ(browser.socket->close_code(), 1012);
 }
 
+TEST_F(ConnectionTest, AHoleInWhatTheCoreSendsIsNeverPassedOn) {
+  Begin();
+  Browser& plain = Plain();
+  Browser& full = Full(std::optional<SubscribeFrom>(SubscribeFrom{}));
+  full.Heard();
+  head_ = 3;
+  Publish({Message(4, "after a hole")});
+  EXPECT_EQ(plain.socket->close_code(), 1012);
+  EXPECT_EQ(full.socket->close_code(), 1012);
+  EXPECT_THAT(plain.Heard(), IsEmpty());
+  EXPECT_THAT(full.Heard(), ElementsAre(StartsWith(R"({"type":"position","up_to":0,)")));
+  Browser& later = Plain();
+  Publish({Message(5, "5")});
+  EXPECT_THAT(later.Heard(), ElementsAre(HasSubstr("\"5\"")));
+}
+
 TEST_F(ConnectionTest, ASlowClientThatFallsBehindTheRecentEventsIsTold) {
   Begin();
   Browser& browser = Plain();
