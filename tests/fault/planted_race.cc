@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "core_service/events/event_log.h"
 
@@ -22,8 +23,10 @@ class Careless final : public agentdesk::events::Waiter {
 int main() {
   using agentdesk::events::EventLog;
   const auto careless = std::make_shared<Careless>();
-  std::thread one([&] { EventLog::Wake({careless}); });
-  std::thread other([&] { EventLog::Wake({careless}); });
+  // Made here, since counting references in the threads would order them by accident.
+  const std::vector<std::shared_ptr<agentdesk::events::Waiter>> waiters = {careless};
+  std::thread one([&] { EventLog::Wake(waiters); });
+  std::thread other([&] { EventLog::Wake(waiters); });
   one.join();
   other.join();
   return careless->calls() == 2 ? 0 : 1;

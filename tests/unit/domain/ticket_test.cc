@@ -118,9 +118,12 @@ TEST(NormalizeTicketTest, NamesTheFieldAndTheRule) {
 
 TEST(CreateTicketTest, MakesTicketSessionAndJob) {
   TicketInMemory desk;
-  const v1::CreateTicketResponse response =
-      desk.Create(Request("description: 'now' labels { key: 'team' value: 'web' } queue: 'web' "
-                          "priority: 7 max_attempts: 2 timeout_s: 60"));
+  v1::CreateTicketRequest request =
+      Request("description: 'now' queue: 'web' priority: 7 max_attempts: 2 timeout_s: 60");
+  // Not in the text: the packaged protobuf cannot reach a map by its text under the thread
+  // sanitizer.
+  (*request.mutable_labels())["team"] = "web";
+  const v1::CreateTicketResponse response = desk.Create(request);
   const v1::Ticket& ticket = desk.ticket().ticket();
   EXPECT_EQ(ticket.ticket_id(), "00000000-0000-0001-0000-000000000001");
   EXPECT_EQ(ticket.ticket_name(), "Fix the login page");
