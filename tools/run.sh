@@ -79,6 +79,7 @@ stop() {
 # Work first, then the way in, then the truth: nobody loses what they still need to finish.
 drain() {
   trap '' INT TERM
+  say "Ending: the worker, the gateway, the core."
   for name in worker gateway core; do stop "$name"; done
 }
 

@@ -12,10 +12,10 @@ from ws_client import BareSocket, Browser, FullBrowser
 
 
 class LinkFaultTest(unittest.TestCase):
-    def set_up(self, slice_bytes: int = 0) -> None:
+    def set_up(self, **link: float) -> None:
         self.system = System(gateway=False)
         self.addCleanup(self.system.close)
-        self.proxy = FaultProxy(self.system.core.address, slice_bytes)
+        self.proxy = FaultProxy(self.system.core.address, **link)
         self.addCleanup(self.proxy.close)
         self.gateway = Gateway(self.proxy.address)
         self.system.add(self.gateway).start()
@@ -47,6 +47,24 @@ class LinkFaultTest(unittest.TestCase):
         answer = http_client.call(self.gateway.address, "POST", "/tickets/create",
                                   {"ticket_name": "x"})
         self.assertEqual(answer.status, 200)
+
+    def test_200_ms_away(self) -> None:
+        self.set_up(delay_s=0.2)
+        self.use_slow_link()
+
+    def test_4_kilobytes_a_second(self) -> None:
+        self.set_up(bytes_per_s=4096, slice_bytes=512)
+        self.use_slow_link()
+
+    def use_slow_link(self) -> None:
+        """The gateway is late, but ready, complete and in order."""
+        for _ in range(20):
+            self.desk.create()
+        answer = http_client.call(self.gateway.address, "POST", "/tickets/create",
+                                  {"ticket_name": "x"})
+        self.assertEqual(answer.status, 200)
+        self.check_all_seen()
+        self.assertEqual(http_status(self.gateway.address, "/readyz"), 200)
 
     def test_core_refuses_connections_for_a_while(self) -> None:
         self.set_up()

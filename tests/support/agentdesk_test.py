@@ -59,11 +59,12 @@ class Program:
     """One real process. Started again after a kill it listens where it listened before."""
 
     def __init__(self, name: str, *flags: str, env: dict[str, str] | None = None,
-                 descriptors: int | None = None) -> None:
+                 descriptors: int | None = None, wrapper: Iterable[str] = ()) -> None:
         self.name = name
         self.flags = list(flags)
         self.env = env or {}
         self.descriptors = descriptors
+        self.wrapper = list(wrapper)  # a command that becomes the program, such as nsenter
         self.address = ""
         self.log: collections.deque[str] = collections.deque(maxlen=2000)
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,7 +78,7 @@ class Program:
         with self._lines:
             self.log.clear()
         self._process = subprocess.Popen(
-            [str(BIN / self.name), *flags], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            [*self.wrapper, str(BIN / self.name), *flags], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, env={**os.environ, **self.env}, preexec_fn=self._limits())
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()

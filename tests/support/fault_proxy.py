@@ -10,12 +10,17 @@ from agentdesk_test import PATIENCE, address_of, wait_until
 
 
 class FaultProxy:
-    """Forwards to `target`. `slice_bytes` cuts the stream into pieces of that size. What is held back
-    stays in order and passes once it flows again; a connection that is blackholed never recovers."""
+    """Forwards to `target`. `slice_bytes` cuts the stream into pieces of that size; each piece takes
+    `delay_s` on its way, and as long as `bytes_per_s` asks. What is held back stays in order and
+    passes once it flows again; a connection that is blackholed never recovers."""
 
-    def __init__(self, target: str, slice_bytes: int = 0) -> None:
+    def __init__(self, target: str, slice_bytes: int = 65536, delay_s: float = 0,
+                 bytes_per_s: float = 0) -> None:
         self._target = address_of(target)
         self._slice = slice_bytes
+        self._delay_s = delay_s
+        self._bytes_per_s = bytes_per_s
+        self._closed = threading.Event()
         self._to_server = threading.Event()
         self._to_client = threading.Event()
         self._refuses = False
@@ -61,9 +66,9 @@ class FaultProxy:
                 with self._lock:
                     if source in self._dead:
                         continue
-                pieces = [data[i:i + self._slice] for i in range(0, len(data), self._slice)] \
-                    if self._slice else [data]
-                for piece in pieces:
+                for begin in range(0, len(data), self._slice):
+                    piece = data[begin:begin + self._slice]
+                    self._travel(len(piece))
                     sink.sendall(piece)
                 if flows is self._to_server:
                     self.to_server_bytes += len(data)
@@ -72,16 +77,17 @@ class FaultProxy:
             _reset(source)
             _reset(sink)
 
+    def _travel(self, size: int) -> None:
+        """Takes the time that a piece of this size is on its way."""
+        time_s = self._delay_s + (size / self._bytes_per_s if self._bytes_per_s else 0)
+        if time_s > 0:
+            self._closed.wait(time_s)
+
     def blackhole(self) -> None:
         """From now on today's connections swallow everything, and nobody is told."""
         with self._lock:
             for pair in self._pairs:
                 self._dead.update(pair)
-
-    def hold(self) -> None:
-        """Holds everything back, in both directions."""
-        self._to_server.clear()
-        self._to_client.clear()
 
     def hold_answers(self) -> None:
         """Holds back what the server says; what it is told passes."""
@@ -107,6 +113,7 @@ class FaultProxy:
         wait_until(lambda: self.accepted >= count, f"connection {count} through the proxy")
 
     def close(self) -> None:
+        self._closed.set()
         self.flow()
         # Wakes the thread that accepts, which closing alone does not.
         try:
