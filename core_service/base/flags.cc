@@ -30,6 +30,14 @@ std::vector<std::string> ReadFlags(absl::string_view usage, int argc, char** arg
   };
   config.contains_help_flags = config.contains_helpshort_flags;
   config.contains_helppackage_flags = config.contains_helpshort_flags;
+  // As the file is called in the project, wherever it was built.
+  config.normalize_filename = [](absl::string_view file) {
+    for (const absl::string_view root : {"/core_service/", "/ws_gateway/", "/tools/"}) {
+      if (const size_t at = file.rfind(root); at != file.npos)
+        return std::string(file.substr(at + 1));
+    }
+    return std::string(file);
+  };
   config.version_string = [] { return absl::StrCat(AGENTDESK_VERSION, "\n"); };
   absl::SetFlagsUsageConfig(config);
 
