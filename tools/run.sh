@@ -106,7 +106,7 @@ cat <<EOF
 
 AgentDesk is running. Its data is in $data, its logs in $logs.
 
-  browsers   ws://localhost:$gateway_port/ws, http://localhost:$gateway_port/health
+  browser    http://localhost:$gateway_port/ shows what happens and lets you answer
   watch      $bin/agentdesk watch
   curl       curl -X POST localhost:$gateway_port/tickets/create -H 'Content-Type: application/json' \\
                -d '{"ticket_name":"Count the files","description":"Which folder?"}'
