@@ -242,58 +242,36 @@ void Connection::AnswerTicketError(const absl::Status& status, absl::string_view
   }
 }
 
-void Connection::Handle(v1::CreateTicketRequest request, const Echo& echo) {
+template <typename Request>
+void Connection::AskForTicket(Request request, const Echo& echo) {
   if (!TakeCommandSlot(echo)) return;
   const std::string ticket_id = request.ticket_id();
-  Ask(std::move(request), [this, ticket_id, echo](absl::StatusOr<v1::CreateTicketResponse> made) {
-    if (made.ok()) {
-      SendText(TicketAckMessage({.ticket_id = made->ticket_id(),
-                                 .job_id = made->job_id(),
-                                 .status = std::string(StatusWord(made->status())),
+  Ask(std::move(request), [this, ticket_id, echo](auto done) {
+    if (done.ok()) {
+      const v1::Ticket& ticket = done->ticket();
+      SendText(TicketAckMessage({.ticket_id = ticket.ticket_id(),
+                                 .job_id = ticket.job_id(),
+                                 .status = std::string(StatusWord(ticket.status())),
                                  .message = {},
-                                 .sequence = made->sequence()},
+                                 .sequence = done->sequence()},
                                 echo));
     } else {
-      AnswerTicketError(made.status(), ticket_id, echo);
+      AnswerTicketError(done.status(), ticket_id, echo);
     }
     EndCommand();
   });
+}
+
+void Connection::Handle(v1::CreateTicketRequest request, const Echo& echo) {
+  AskForTicket(std::move(request), echo);
 }
 
 void Connection::Handle(v1::CancelTicketRequest request, const Echo& echo) {
-  if (!TakeCommandSlot(echo)) return;
-  const std::string ticket_id = request.ticket_id();
-  Ask(std::move(request), [this, ticket_id, echo](absl::StatusOr<v1::CancelTicketResponse> done) {
-    if (done.ok()) {
-      SendText(TicketAckMessage({.ticket_id = done->ticket().ticket_id(),
-                                 .job_id = done->ticket().job_id(),
-                                 .status = std::string(StatusWord(done->ticket().status())),
-                                 .message = {},
-                                 .sequence = done->sequence()},
-                                echo));
-    } else {
-      AnswerTicketError(done.status(), ticket_id, echo);
-    }
-    EndCommand();
-  });
+  AskForTicket(std::move(request), echo);
 }
 
 void Connection::Handle(v1::RetryTicketRequest request, const Echo& echo) {
-  if (!TakeCommandSlot(echo)) return;
-  const std::string ticket_id = request.ticket_id();
-  Ask(std::move(request), [this, ticket_id, echo](absl::StatusOr<v1::RetryTicketResponse> done) {
-    if (done.ok()) {
-      SendText(TicketAckMessage({.ticket_id = done->ticket().ticket_id(),
-                                 .job_id = done->job_id(),
-                                 .status = std::string(StatusWord(done->ticket().status())),
-                                 .message = {},
-                                 .sequence = done->sequence()},
-                                echo));
-    } else {
-      AnswerTicketError(done.status(), ticket_id, echo);
-    }
-    EndCommand();
-  });
+  AskForTicket(std::move(request), echo);
 }
 
 bool Connection::Tick() {

@@ -114,6 +114,9 @@ class Connection final : public SocketHandler {
   // Asks the core; `then` is called with the result while the connection lives.
   template <typename Request, typename Then>
   void Ask(Request request, Then then);
+  // The same for the commands whose ack shows a ticket.
+  template <typename Request>
+  void AskForTicket(Request request, const Echo& echo);
   void AnswerTicketError(const absl::Status& status, absl::string_view ticket_id, const Echo& echo);
   void Submit(ResponsePtr response);
   void OnJudged(ResponsePtr response, absl::StatusOr<v1::SubmitResponseResponse> outcome);

@@ -125,18 +125,17 @@ absl::StatusOr<Decision<v1::SendMessageResponse>> Decide(Turn& turn, const domai
 }
 
 // What a worker may do only while it holds the job's lease.
-absl::StatusOr<TicketState> LoadLeased(Turn& turn, const std::string& job_id, int64_t lease_token) {
-  absl::StatusOr<TicketState> state = turn.LoadTicketOfJob(job_id);
+template <typename Request>
+absl::StatusOr<TicketState> LoadLeased(Turn& turn, const Request& request) {
+  absl::StatusOr<TicketState> state = turn.LoadTicketOfJob(request.job_id());
   if (!state.ok()) return state;
-  if (absl::Status status = domain::CheckLease(state->job, lease_token); !status.ok())
-    return status;
+  if (absl::Status s = domain::CheckLease(state->job, request.lease_token()); !s.ok()) return s;
   return state;
 }
 
 absl::StatusOr<Decision<v1::RenewLeaseResponse>> Decide(Turn& turn, const domain::Context& context,
                                                         const v1::RenewLeaseRequest& request) {
-  const absl::StatusOr<TicketState> state =
-      LoadLeased(turn, request.job_id(), request.lease_token());
+  const absl::StatusOr<TicketState> state = LoadLeased(turn, request);
   if (!state.ok()) return state.status();
   // Not stored: after a restart every live lease gets a full term anyway.
   const absl::Duration term = absl::Milliseconds(state->job.lease_ms());
@@ -151,8 +150,7 @@ absl::StatusOr<Decision<v1::RenewLeaseResponse>> Decide(Turn& turn, const domain
 
 absl::StatusOr<Decision<v1::ReportActivityResponse>> Decide(
     Turn& turn, const domain::Context& context, const v1::ReportActivityRequest& request) {
-  const absl::StatusOr<TicketState> state =
-      LoadLeased(turn, request.job_id(), request.lease_token());
+  const absl::StatusOr<TicketState> state = LoadLeased(turn, request);
   if (!state.ok()) return state.status();
   std::vector<std::string> known_keys;
   for (const v1::Activity& activity : request.activities()) {
@@ -169,8 +167,7 @@ absl::StatusOr<Decision<v1::ReportActivityResponse>> Decide(
 
 absl::StatusOr<Decision<v1::AskQuestionResponse>> Decide(Turn& turn, const domain::Context& context,
                                                          const v1::AskQuestionRequest& request) {
-  const absl::StatusOr<TicketState> state =
-      LoadLeased(turn, request.job_id(), request.lease_token());
+  const absl::StatusOr<TicketState> state = LoadLeased(turn, request);
   if (!state.ok()) return state.status();
   std::optional<store::QuestionRecord> same_key;
   if (!request.key().empty()) {
@@ -184,8 +181,7 @@ absl::StatusOr<Decision<v1::AskQuestionResponse>> Decide(Turn& turn, const domai
 
 absl::StatusOr<Decision<v1::WithdrawQuestionResponse>> Decide(
     Turn& turn, const domain::Context& context, const v1::WithdrawQuestionRequest& request) {
-  const absl::StatusOr<TicketState> state =
-      LoadLeased(turn, request.job_id(), request.lease_token());
+  const absl::StatusOr<TicketState> state = LoadLeased(turn, request);
   if (!state.ok()) return state.status();
   const std::string& session_id = state->ticket.session().session_id();
   absl::StatusOr<std::optional<store::QuestionRecord>> question = std::nullopt;
@@ -198,32 +194,28 @@ absl::StatusOr<Decision<v1::WithdrawQuestionResponse>> Decide(
   }
   if (!question.ok()) return question.status();
   if (!question->has_value() || (*question)->question().session_id() != session_id) {
-    return ErrorWithReason(absl::StatusCode::kNotFound, "unknown_question",
-                           "question_id: the session has no such question");
+    return domain::UnknownQuestion();
   }
   return domain::WithdrawQuestion(request, **question, *state, context);
 }
 
 absl::StatusOr<Decision<v1::ReleaseJobResponse>> Decide(Turn& turn, const domain::Context& context,
                                                         const v1::ReleaseJobRequest& request) {
-  const absl::StatusOr<TicketState> state =
-      LoadLeased(turn, request.job_id(), request.lease_token());
+  const absl::StatusOr<TicketState> state = LoadLeased(turn, request);
   if (!state.ok()) return state.status();
   return domain::ReleaseJob(request, *state, context);
 }
 
 absl::StatusOr<Decision<v1::CompleteJobResponse>> Decide(Turn& turn, const domain::Context& context,
                                                          const v1::CompleteJobRequest& request) {
-  const absl::StatusOr<TicketState> state =
-      LoadLeased(turn, request.job_id(), request.lease_token());
+  const absl::StatusOr<TicketState> state = LoadLeased(turn, request);
   if (!state.ok()) return state.status();
   return domain::CompleteJob(request, *state, context);
 }
 
 absl::StatusOr<Decision<v1::FailJobResponse>> Decide(Turn& turn, const domain::Context& context,
                                                      const v1::FailJobRequest& request) {
-  const absl::StatusOr<TicketState> state =
-      LoadLeased(turn, request.job_id(), request.lease_token());
+  const absl::StatusOr<TicketState> state = LoadLeased(turn, request);
   if (!state.ok()) return state.status();
   return domain::FailJob(request, *state, context);
 }

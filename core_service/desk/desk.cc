@@ -125,59 +125,22 @@ void Desk::Execute(Caller caller, v1::CreateTicketRequest request,
   Submit(std::move(caller), *std::move(normal), std::move(done));
 }
 
-void Desk::Execute(Caller caller, v1::CancelTicketRequest request,
-                   Done<v1::CancelTicketResponse> done) {
-  Submit(std::move(caller), std::move(request), std::move(done));
-}
-
-void Desk::Execute(Caller caller, v1::RetryTicketRequest request,
-                   Done<v1::RetryTicketResponse> done) {
-  Submit(std::move(caller), std::move(request), std::move(done));
-}
-
-void Desk::Execute(Caller caller, v1::RenewLeaseRequest request,
-                   Done<v1::RenewLeaseResponse> done) {
-  Submit(std::move(caller), std::move(request), std::move(done));
-}
-
-void Desk::Execute(Caller caller, v1::ReportActivityRequest request,
-                   Done<v1::ReportActivityResponse> done) {
-  Submit(std::move(caller), std::move(request), std::move(done));
-}
-
-void Desk::Execute(Caller caller, v1::AskQuestionRequest request,
-                   Done<v1::AskQuestionResponse> done) {
-  Submit(std::move(caller), std::move(request), std::move(done));
-}
-
-void Desk::Execute(Caller caller, v1::WithdrawQuestionRequest request,
-                   Done<v1::WithdrawQuestionResponse> done) {
-  Submit(std::move(caller), std::move(request), std::move(done));
-}
-
-void Desk::Execute(Caller caller, v1::ReleaseJobRequest request,
-                   Done<v1::ReleaseJobResponse> done) {
-  Submit(std::move(caller), std::move(request), std::move(done));
-}
-
-void Desk::Execute(Caller caller, v1::CompleteJobRequest request,
-                   Done<v1::CompleteJobResponse> done) {
-  Submit(std::move(caller), std::move(request), std::move(done));
-}
-
-void Desk::Execute(Caller caller, v1::FailJobRequest request, Done<v1::FailJobResponse> done) {
-  Submit(std::move(caller), std::move(request), std::move(done));
-}
-
-void Desk::Execute(Caller caller, v1::SubmitResponseRequest request,
-                   Done<v1::SubmitResponseResponse> done) {
-  Submit(std::move(caller), std::move(request), std::move(done));
-}
-
-void Desk::Execute(Caller caller, v1::SendMessageRequest request,
-                   Done<v1::SendMessageResponse> done) {
-  Submit(std::move(caller), std::move(request), std::move(done));
-}
+#define AGENTDESK_EXECUTE(name)                                                                 \
+  void Desk::Execute(Caller caller, v1::name##Request request, Done<v1::name##Response> done) { \
+    Submit(std::move(caller), std::move(request), std::move(done));                             \
+  }
+AGENTDESK_EXECUTE(CancelTicket)
+AGENTDESK_EXECUTE(RetryTicket)
+AGENTDESK_EXECUTE(RenewLease)
+AGENTDESK_EXECUTE(ReportActivity)
+AGENTDESK_EXECUTE(AskQuestion)
+AGENTDESK_EXECUTE(WithdrawQuestion)
+AGENTDESK_EXECUTE(ReleaseJob)
+AGENTDESK_EXECUTE(CompleteJob)
+AGENTDESK_EXECUTE(FailJob)
+AGENTDESK_EXECUTE(SubmitResponse)
+AGENTDESK_EXECUTE(SendMessage)
+#undef AGENTDESK_EXECUTE
 
 std::unique_ptr<WaitingClaim> Desk::Claim(Caller caller, v1::ClaimJobRequest request,
                                           Done<v1::ClaimJobResponse> done) {

@@ -270,9 +270,9 @@ TEST_F(ConnectionTest, AFullClientAsksForTickets) {
   browser.Say(R"({"type":"create_ticket","ticket_name":"A","request_id":"r"})");
   ASSERT_THAT(commands_.creates, SizeIs(1));
   v1::CreateTicketResponse made;
-  made.set_ticket_id(kTicket);
-  made.set_job_id("job-1");
-  made.set_status(v1::JOB_STATUS_QUEUED);
+  made.mutable_ticket()->set_ticket_id(kTicket);
+  made.mutable_ticket()->set_job_id("job-1");
+  made.mutable_ticket()->set_status(v1::JOB_STATUS_QUEUED);
   made.set_sequence(4);
   commands_.creates.front().reply(made);
   browser.Say(absl::StrCat(R"({"type":"cancel_ticket","ticket_id":")", kTicket, "\"}"));
