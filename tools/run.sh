@@ -95,12 +95,26 @@ trap drain EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-start core "$bin/agentdesk-core" "--listen=127.0.0.1:$core_port" "--data_dir=$data"
-await core is_taken "$core_port"
-start gateway "$bin/agentdesk-gateway" "--listen=127.0.0.1:$gateway_port" "--core=127.0.0.1:$core_port"
-await gateway gateway_is_ready
-start worker "$bin/agentdesk-worker" "--core=127.0.0.1:$core_port" "--name=demo" \
-  "--agent=/usr/bin/python3 '$PWD/tools/demo_agent.py'"
+# launch NAME: starts it, and waits until it can be used.
+launch() {
+  case $1 in
+    core)
+      start core "$bin/agentdesk-core" "--listen=127.0.0.1:$core_port" "--data_dir=$data"
+      await core is_taken "$core_port"
+      ;;
+    gateway)
+      start gateway "$bin/agentdesk-gateway" "--listen=127.0.0.1:$gateway_port" \
+        "--core=127.0.0.1:$core_port"
+      await gateway gateway_is_ready
+      ;;
+    worker)
+      start worker "$bin/agentdesk-worker" "--core=127.0.0.1:$core_port" "--name=demo" \
+        "--agent=/usr/bin/python3 '$PWD/tools/demo_agent.py'"
+      ;;
+  esac
+}
+
+for name in core gateway worker; do launch "$name"; done
 
 cat <<EOF
 
@@ -117,11 +131,20 @@ The demonstration agent will ask you something: $bin/agentdesk questions
 Ctrl-C ends it all.
 EOF
 
-# The three run until one of them ends, which none should by itself.
-wait -n || true
-for name in core gateway worker; do
-  is_alive "$name" && continue
-  say "The $name has ended; the end of $logs/$name.log:" >&2
-  tail -n 5 "$logs/$name.log" >&2
+# None ends by itself. One that was killed is started again and goes on where it was; one that will not
+# stay up has something to say.
+declare -A ended_at=()
+while true; do
+  wait -n 2>/dev/null || true
+  for name in core gateway worker; do
+    is_alive "$name" && continue
+    if ((SECONDS - ${ended_at[$name]:--60} < 5)); then
+      say "The $name does not stay up; the end of $logs/$name.log:" >&2
+      tail -n 5 "$logs/$name.log" >&2
+      exit 1
+    fi
+    ended_at[$name]=$SECONDS
+    say "The $name has ended, and is started again."
+    launch "$name"
+  done
 done
-exit 1
