@@ -8,7 +8,7 @@ gtest_discover_tests(tools_test)
 
 if(AGENTDESK_GRPC)
   add_executable(cli_test
-    unit/tools/command_line_test.cc unit/tools/create_ticket_test.cc
+    support/temp_dir.cc unit/tools/command_line_test.cc unit/tools/create_ticket_test.cc
     unit/tools/event_text_test.cc)
   target_link_libraries(cli_test PRIVATE agentdesk_cli GTest::gmock_main)
   gtest_discover_tests(cli_test)

@@ -1,9 +1,12 @@
 #include "tools/agentdesk/command_line.h"
 
 #include <algorithm>
+#include <fstream>
+#include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -85,27 +88,53 @@ absl::Status TakeFlag(const std::vector<std::string>& arguments, size_t& at, boo
   return absl::OkStatus();
 }
 
+// Puts the flags of one source in place, over what a weaker source said.
 absl::Status Place(const std::vector<GivenFlag>& given, Invocation& invocation) {
+  std::map<std::string, std::vector<std::string>> placed;
   for (const GivenFlag& flag : given) {
-    if (Find(ProgramFlags(), flag.name) != nullptr) {
-      invocation.program_flags.push_back(absl::StrCat("--", flag.name, "=", flag.value));
-      continue;
-    }
-    const FlagSpec* spec =
-        invocation.command == nullptr ? nullptr : Find(invocation.command->flags, flag.name);
+    const FlagSpec* spec = Find(invocation.command->flags, flag.name);
     if (spec == nullptr) {
       return Usage(absl::StrCat("--", flag.name, " is no flag of this command"),
                    invocation.command);
     }
-    if (spec->value.empty() && flag.value == "false") continue;
-    if (spec->value.empty() && flag.value != "true") {
-      return Usage(absl::StrCat("--", flag.name, " takes no value"), invocation.command);
-    }
-    std::vector<std::string>& values = invocation.flags[flag.name];
+    std::vector<std::string>& values = placed[flag.name];
     if (!spec->repeated) values.clear();
+    if (spec->value.empty()) {
+      if (flag.value == "false") continue;
+      if (flag.value != "true") {
+        return Usage(absl::StrCat("--", flag.name, " takes no value"), invocation.command);
+      }
+    }
     values.push_back(flag.value);
   }
+  for (auto& [name, values] : placed) invocation.flags[name] = std::move(values);
   return absl::OkStatus();
+}
+
+// The flags of `command` that the environment holds.
+std::vector<GivenFlag> FromEnvironment(const CommandSpec& command, Environment environment) {
+  std::vector<GivenFlag> flags;
+  for (const FlagSpec& flag : command.flags) {
+    const std::string variable = absl::StrCat("AGENTDESK_", absl::AsciiStrToUpper(flag.name));
+    if (const char* value = environment(variable.c_str()); value != nullptr) {
+      flags.push_back({flag.name, value});
+    }
+  }
+  return flags;
+}
+
+// The flags of `command` that the file holds: one a line, as abseil reads it for the program's own.
+std::vector<GivenFlag> FromFile(const CommandSpec& command, const std::string& path) {
+  std::vector<GivenFlag> flags;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    absl::string_view text = absl::StripAsciiWhitespace(line);
+    if (!absl::ConsumePrefix(&text, "--")) continue;
+    const std::pair<std::string, std::string> parts = absl::StrSplit(text, absl::MaxSplits('=', 1));
+    if (Find(command.flags, parts.first) == nullptr) continue;
+    flags.push_back({parts.first, absl::StrContains(text, '=') ? parts.second : "true"});
+  }
+  return flags;
 }
 
 std::string FlagLine(const FlagSpec& flag) {
@@ -116,9 +145,11 @@ std::string FlagLine(const FlagSpec& flag) {
 
 }  // namespace
 
+bool Invocation::Has(const std::string& name) const { return !All(name).empty(); }
+
 std::string Invocation::Get(const std::string& name, absl::string_view otherwise) const {
   const auto it = flags.find(name);
-  return it == flags.end() ? std::string(otherwise) : it->second.back();
+  return it == flags.end() || it->second.empty() ? std::string(otherwise) : it->second.back();
 }
 
 std::vector<std::string> Invocation::All(const std::string& name) const {
@@ -126,7 +157,8 @@ std::vector<std::string> Invocation::All(const std::string& name) const {
   return it == flags.end() ? std::vector<std::string>() : it->second;
 }
 
-absl::StatusOr<Invocation> ReadCommandLine(const std::vector<std::string>& arguments) {
+absl::StatusOr<Invocation> ReadCommandLine(const std::vector<std::string>& arguments,
+                                           Environment environment) {
   Invocation invocation;
   std::vector<std::string> words;
   std::vector<GivenFlag> flags;
@@ -150,12 +182,31 @@ absl::StatusOr<Invocation> ReadCommandLine(const std::vector<std::string>& argum
   }
   invocation.command = FindCommand(words);
   if (invocation.help) return invocation;
-  if (const absl::Status status = Place(flags, invocation); !status.ok()) return status;
+  std::string file;
+  if (const char* value = environment("AGENTDESK_FLAGFILE"); value != nullptr) file = value;
+  std::vector<GivenFlag> of_command;
+  for (GivenFlag& flag : flags) {
+    if (flag.name == "flagfile") file = flag.value;
+    if (Find(ProgramFlags(), flag.name) == nullptr) {
+      of_command.push_back(std::move(flag));
+    } else {
+      invocation.program_flags.push_back(absl::StrCat("--", flag.name, "=", flag.value));
+    }
+  }
   if (invocation.command == nullptr) {
+    if (!of_command.empty()) {
+      return Usage(absl::StrCat("--", of_command[0].name, " is a flag of single commands"),
+                   nullptr);
+    }
     // `agentdesk --version` is answered by the flags.
     if (words.empty() && !invocation.program_flags.empty()) return invocation;
     if (words.empty()) return Usage("a command is missing", nullptr);
     return UnknownCommand(words);
+  }
+  for (const std::vector<GivenFlag>& source :
+       {FromFile(*invocation.command, file), FromEnvironment(*invocation.command, environment),
+        of_command}) {
+    if (const absl::Status status = Place(source, invocation); !status.ok()) return status;
   }
   const size_t own =
       std::vector<std::string>(absl::StrSplit(invocation.command->words, ' ')).size();
@@ -201,9 +252,9 @@ std::string Help() {
   for (const FlagSpec& flag : ProgramFlags()) absl::StrAppend(&text, FlagLine(flag));
   absl::StrAppend(
       &text,
-      "\n`agentdesk COMMAND --help` tells more. The flags above can also come from the\n"
-      "environment, as AGENTDESK_CORE and so on. Exit codes: 0 done, 1 error, 2 wrong\n"
-      "use.\n");
+      "\n`agentdesk COMMAND --help` tells more. Every flag can also come from the environment,\n"
+      "as AGENTDESK_CORE and so on, and from --flagfile. Exit codes: 0 done, 1 error,\n"
+      "2 wrong use.\n");
   return text;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
@@ -34,10 +35,10 @@ struct Invocation {
   const CommandSpec* command = nullptr;  // null: help on everything
   bool help = false;
   std::vector<std::string> arguments;
-  std::map<std::string, std::vector<std::string>> flags;  // of the command, as given
+  std::map<std::string, std::vector<std::string>> flags;  // of the command; a switch: `true`
   std::vector<std::string> program_flags;                 // `--name=value`, for ReadFlags
 
-  bool Has(const std::string& name) const { return flags.contains(name); }
+  bool Has(const std::string& name) const;
   std::string Get(const std::string& name, absl::string_view otherwise = "") const;
   std::vector<std::string> All(const std::string& name) const;
 };
@@ -45,9 +46,16 @@ struct Invocation {
 const std::vector<CommandSpec>& Commands();
 const std::vector<FlagSpec>& ProgramFlags();
 
+// The value of an environment variable, or null.
+using Environment = absl::FunctionRef<const char*(const char* name)>;
+
 // Reads the arguments after the program's name. Flags may stand anywhere, `--` ends them, a value
-// follows `=` or comes next. InvalidArgument says what is wrong and which --help to read.
-absl::StatusOr<Invocation> ReadCommandLine(const std::vector<std::string>& arguments);
+// follows `=` or comes next. A flag of the command that is not given comes from the environment
+// (AGENTDESK_QUEUE for --queue), else from the file that --flagfile or AGENTDESK_FLAGFILE names;
+// both may hold flags of other commands too. A file that cannot be read is left to ReadFlags, which
+// says so. InvalidArgument says what is wrong and which --help to read.
+absl::StatusOr<Invocation> ReadCommandLine(const std::vector<std::string>& arguments,
+                                           Environment environment);
 
 // What --help prints: on one command, or on all.
 std::string Help(const CommandSpec& command);

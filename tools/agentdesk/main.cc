@@ -81,7 +81,12 @@ absl::Status RunCommand(const Invocation& invocation, DeskConnection& desk, Outp
 }
 
 void ReadProgramFlags(const char* program, std::vector<std::string> flags) {
-  flags.insert(flags.begin(), program);
+  // A flag file may hold the flags of commands too, which ReadCommandLine has taken.
+  std::string of_commands = "--undefok=";
+  for (const CommandSpec& command : Commands()) {
+    for (const FlagSpec& flag : command.flags) absl::StrAppend(&of_commands, flag.name, ",");
+  }
+  flags.insert(flags.begin(), {program, of_commands});
   std::vector<char*> pointers;
   for (std::string& flag : flags) pointers.push_back(flag.data());
   ReadFlags("agentdesk", static_cast<int>(pointers.size()), pointers.data());
@@ -89,7 +94,8 @@ void ReadProgramFlags(const char* program, std::vector<std::string> flags) {
 
 int Main(int argc, char** argv) {
   const absl::StatusOr<Invocation> invocation =
-      ReadCommandLine(std::vector<std::string>(argv + 1, argv + argc));
+      ReadCommandLine(std::vector<std::string>(argv + 1, argv + argc),
+                      [](const char* name) -> const char* { return std::getenv(name); });
   if (!invocation.ok()) return WrongUse(invocation.status().message());
   if (invocation->help) {
     std::fputs((invocation->command != nullptr ? Help(*invocation->command) : Help()).c_str(),

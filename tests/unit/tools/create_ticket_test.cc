@@ -10,7 +10,8 @@ using testing::HasSubstr;
 
 absl::StatusOr<v1::CreateTicketRequest> Read(std::vector<std::string> flags) {
   flags.insert(flags.begin(), {"ticket", "create", "Fix", "the", "page"});
-  const absl::StatusOr<Invocation> invocation = ReadCommandLine(flags);
+  const absl::StatusOr<Invocation> invocation =
+      ReadCommandLine(flags, [](const char*) -> const char* { return nullptr; });
   if (!invocation.ok()) return invocation.status();
   return ReadCreateTicket(*invocation, absl::FromUnixSeconds(1000));
 }
