@@ -19,23 +19,25 @@ TOLD = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
 class SmallDisk:
-    """A file system of its own size, in a namespace of its own, so that no privilege is needed."""
+    """A file system of its own size, mounted in a namespace of its own: a user's, which needs no
+    privilege; where there are none, as in a chroot, root's."""
 
     def __init__(self, mount_point: pathlib.Path, size: str) -> None:
         self._mount_point = str(mount_point)
-        self._holder = subprocess.Popen(
-            ["unshare", "--map-root-user", "--mount", "sh", "-c",
-             f'mount -t tmpfs -o size={size} tmpfs "$0" && echo ready && exec cat',
-             self._mount_point], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self._holder.stdout is not None
-        if self._holder.stdout.readline() != b"ready\n":
-            raise AssertionError("no file system of a size of its own could be mounted")
-
-    @property
-    def enter(self) -> list[str]:
-        """A command that runs the rest of its line where the file system is seen."""
-        return ["nsenter", f"--target={self._holder.pid}", "--user", "--preserve-credentials",
-                "--mount"]
+        self.enter: list[str] = []
+        mount = [f"mount -t tmpfs -o size={size} tmpfs $0 && echo ready && cat; umount -l $0",
+                 self._mount_point]
+        for unshare, nsenter in ((["--map-root-user"], ["--user", "--preserve-credentials"]),
+                                 (["--propagation", "unchanged"], [])):
+            self._holder = subprocess.Popen(
+                ["unshare", *unshare, "--mount", "sh", "-c", *mount],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            if self._holder.stdout.readline() == b"ready\n":
+                # A command that runs the rest of its line where the file system is seen.
+                self.enter = ["nsenter", f"--target={self._holder.pid}", *nsenter, "--mount"]
+                return
+            self.close()
+        raise AssertionError("no file system of a size of its own could be mounted")
 
     def grow(self, size: str) -> None:
         subprocess.run([*self.enter, "mount", "-o", f"remount,size={size}", self._mount_point],

@@ -8,7 +8,7 @@ import unittest
 
 import http_client
 import oracle
-from agentdesk_test import SCALE, DeskTestCase, Gateway, System, wait_until
+from agentdesk_test import SCALE, DeskTestCase, Gateway, System
 from desk_client import DeskClient, new_id, session_pb2
 from fault_proxy import FaultProxy
 from ws_client import Browser
@@ -118,7 +118,7 @@ class AnswersTest(DeskTestCase):
         self.addCleanup(browser.close)
         chance = random.Random(7)
         lease = desk.start()
-        current = desk.ask(lease, "Question 0")
+        current = desk.ask(lease, "Question 0.")
         outcomes: dict[str, int] = {}
         for number in range(1, 1000 * SCALE + 1):
             browser.wait_type("agent_question", max(0, len(browser.texts) - 8),
@@ -145,16 +145,16 @@ class AnswersTest(DeskTestCase):
         answers without a name. Returns the next question."""
         self.mark = len(browser.texts)
         asked = []
-        sent_before = proxy.to_server_bytes
+        answer = f"browser {number - 1}."  # the full stop: none is the beginning of another
 
         def the_others() -> None:
-            desk.answer(lease.session_id, f"somebody {number - 1}",
+            desk.answer(lease.session_id, f"somebody {number - 1}.",
                         question_id=current.question_id)
-            asked.append(desk.ask(lease, f"Question {number}"))
+            asked.append(desk.ask(lease, f"Question {number}."))
 
         def the_browser() -> None:
             browser.send({"type": "user_response", "session_id": lease.session_id,
-                          "response": f"browser {number - 1}"})
+                          "response": answer})
 
         first = chance.random()
         if first < 0.3:
@@ -162,7 +162,7 @@ class AnswersTest(DeskTestCase):
             the_browser()
         elif first < 0.6:
             the_browser()
-            self.wait_passed_on(proxy, sent_before)
+            proxy.wait_told(answer)
             the_others()
         else:
             steps = [threading.Thread(target=step) for step in (the_others, the_browser)]
@@ -173,12 +173,9 @@ class AnswersTest(DeskTestCase):
             for step in steps:
                 step.join()
         # The gateway has judged as of what it had written once it has passed the answer on.
-        self.wait_passed_on(proxy, sent_before)
+        proxy.wait_told(answer)
         proxy.flow()
         return asked[0]
-
-    def wait_passed_on(self, proxy: FaultProxy, sent_before: int) -> None:
-        wait_until(lambda: proxy.to_server_bytes > sent_before, "the answer on its way to the core")
 
 
 if __name__ == "__main__":

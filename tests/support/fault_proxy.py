@@ -30,7 +30,7 @@ class FaultProxy:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.accepted = 0
-        self.to_server_bytes = 0
+        self._told = b""
         self.flow()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -71,7 +71,8 @@ class FaultProxy:
                     self._travel(len(piece))
                     sink.sendall(piece)
                 if flows is self._to_server:
-                    self.to_server_bytes += len(data)
+                    with self._lock:
+                        self._told = (self._told + data)[-65536:]
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             _reset(source)
@@ -108,6 +109,14 @@ class FaultProxy:
     def refuse(self) -> None:
         self._refuses = True
         self.reset()
+
+    def wait_told(self, text: str) -> None:
+        """Until the server was told this, among the last 64 KiB."""
+        def told() -> bool:
+            with self._lock:
+                return text.encode() in self._told
+
+        wait_until(told, f"{text!r} on its way to the server")
 
     def wait_accepted(self, count: int) -> None:
         wait_until(lambda: self.accepted >= count, f"connection {count} through the proxy")
