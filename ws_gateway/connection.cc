@@ -93,8 +93,9 @@ void Connection::OnText(absl::string_view text) {
   ClientMessage message = ParseClientMessage(text, options_.protocol);
   if (!message.status.ok())
     return SendText(ErrorMessage(message.status, message.echo, options_.protocol));
-  std::visit([&](auto&& command) { Handle(std::move(command), message.echo); },
-             std::move(message.command));
+  std::visit(
+      [&](auto&& command) { Handle(std::forward<decltype(command)>(command), message.echo); },
+      std::move(message.command));
 }
 
 void Connection::Handle(Ping, const Echo& /*echo*/) { SendText(PongMessage()); }

@@ -69,7 +69,7 @@ class Socket {
   // socket when the peer has answered, or resets it when `close_timeout` is over. With
   // `drop_queue`, only the frame under way is finished first. Later calls do nothing; messages that
   // still arrive are not delivered. A reason longer than 123 bytes is cut.
-  virtual void Close(uint16_t code, absl::string_view reason, bool drop_queue = false) = 0;
+  virtual void Close(uint16_t code, absl::string_view reason, bool drop_queue) = 0;
   // The greatest Frames::sequence whose last byte the kernel has taken.
   virtual int64_t written_sequence() const = 0;
   // What waits to be written here, in bytes; the kernel's own buffer is not counted.

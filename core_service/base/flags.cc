@@ -72,6 +72,7 @@ std::vector<std::string> ReadFlags(absl::string_view usage, int argc, char** arg
     all.insert(all.end(), source->begin(), source->end());
   }
   std::vector<char*> pointers;
+  pointers.reserve(all.size());
   for (std::string& argument : all) pointers.push_back(argument.data());
   const std::vector<char*> rest =
       absl::ParseCommandLine(static_cast<int>(pointers.size()), pointers.data());

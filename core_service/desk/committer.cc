@@ -46,20 +46,18 @@ Committer::~Committer() {
 }
 
 void Committer::Submit(std::unique_ptr<Command> command) {
-  bool taken = false;
   {
     MutexLock lock(mutex_);
-    taken = under_way_ < limits_.max_commands;
-    if (taken) {
+    if (under_way_ < limits_.max_commands) {
       ++under_way_;
-      queue_.push_back(std::move(command));
+      queue_.emplace_back().swap(command);
     }
   }
-  if (taken) {
-    submitted_.NotifyOne();
-  } else {
+  if (command != nullptr) {
     command->Finish(Overloaded("too many calls wait for the desk; repeat in a moment"));
+    return;
   }
+  submitted_.NotifyOne();
 }
 
 void Committer::Nudge() {

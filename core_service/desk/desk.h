@@ -108,19 +108,23 @@ class Desk {
   std::unique_ptr<WaitingClaim> Claim(Caller caller, v1::ClaimJobRequest request,
                                       Done<v1::ClaimJobResponse> done);
 
-  void Read(const Caller& caller, v1::GetTicketRequest request, Done<v1::GetTicketResponse> done);
-  void Read(const Caller& caller, v1::ListTicketsRequest request,
+  void Read(const Caller& caller, const v1::GetTicketRequest& request,
+            Done<v1::GetTicketResponse> done);
+  void Read(const Caller& caller, const v1::ListTicketsRequest& request,
             Done<v1::ListTicketsResponse> done);
-  void Read(const Caller& caller, v1::GetJobRequest request, Done<v1::GetJobResponse> done);
-  void Read(const Caller& caller, v1::ListJobsRequest request, Done<v1::ListJobsResponse> done);
-  void Read(const Caller& caller, v1::GetSessionRequest request, Done<v1::GetSessionResponse> done);
-  void Read(const Caller& caller, v1::ListSessionsRequest request,
+  void Read(const Caller& caller, const v1::GetJobRequest& request, Done<v1::GetJobResponse> done);
+  void Read(const Caller& caller, const v1::ListJobsRequest& request,
+            Done<v1::ListJobsResponse> done);
+  void Read(const Caller& caller, const v1::GetSessionRequest& request,
+            Done<v1::GetSessionResponse> done);
+  void Read(const Caller& caller, const v1::ListSessionsRequest& request,
             Done<v1::ListSessionsResponse> done);
-  void Read(const Caller& caller, v1::GetQuestionRequest request,
+  void Read(const Caller& caller, const v1::GetQuestionRequest& request,
             Done<v1::GetQuestionResponse> done);
-  void Read(const Caller& caller, v1::ListQuestionsRequest request,
+  void Read(const Caller& caller, const v1::ListQuestionsRequest& request,
             Done<v1::ListQuestionsResponse> done);
-  void Read(const Caller& caller, v1::ListEventsRequest request, Done<v1::ListEventsResponse> done);
+  void Read(const Caller& caller, const v1::ListEventsRequest& request,
+            Done<v1::ListEventsResponse> done);
   v1::GetDeskResponse GetDesk();
 
   // Whether a position can be subscribed to: OutOfRange with reason `compacted`, `other_desk` or

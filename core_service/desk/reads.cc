@@ -140,7 +140,8 @@ void Desk::ObserveLease(v1::Job& job) {
   *job.mutable_lease_expires_at() = ToProto(clock_.Now() + (*at - clock_.Monotonic()));
 }
 
-void Desk::Read(const Caller&, v1::GetTicketRequest request, Done<v1::GetTicketResponse> done) {
+void Desk::Read(const Caller&, const v1::GetTicketRequest& request,
+                Done<v1::GetTicketResponse> done) {
   const absl::StatusOr<std::string> id = NormalUuid("ticket_id", request.ticket_id());
   if (!id.ok()) return done(id.status());
   OnView<v1::GetTicketResponse>(
@@ -154,7 +155,8 @@ void Desk::Read(const Caller&, v1::GetTicketRequest request, Done<v1::GetTicketR
       });
 }
 
-void Desk::Read(const Caller&, v1::ListTicketsRequest request, Done<v1::ListTicketsResponse> done) {
+void Desk::Read(const Caller&, const v1::ListTicketsRequest& request,
+                Done<v1::ListTicketsResponse> done) {
   const v1::JobStatus status = request.status();
   if (absl::Status s = CheckEnum("status", status, v1::JobStatus_IsValid(status)); !s.ok()) {
     return done(s);
@@ -169,7 +171,7 @@ void Desk::Read(const Caller&, v1::ListTicketsRequest request, Done<v1::ListTick
       });
 }
 
-void Desk::Read(const Caller&, v1::GetJobRequest request, Done<v1::GetJobResponse> done) {
+void Desk::Read(const Caller&, const v1::GetJobRequest& request, Done<v1::GetJobResponse> done) {
   const absl::StatusOr<std::string> id = NormalJobId(request.job_id());
   if (!id.ok()) return done(id.status());
   OnView<v1::GetJobResponse>(
@@ -184,7 +186,8 @@ void Desk::Read(const Caller&, v1::GetJobRequest request, Done<v1::GetJobRespons
       });
 }
 
-void Desk::Read(const Caller&, v1::ListJobsRequest request, Done<v1::ListJobsResponse> done) {
+void Desk::Read(const Caller&, const v1::ListJobsRequest& request,
+                Done<v1::ListJobsResponse> done) {
   const absl::StatusOr<std::string> ticket_id = OptionalUuid("ticket_id", request.ticket_id());
   if (!ticket_id.ok()) return done(ticket_id.status());
   const v1::JobStatus status = request.status();
@@ -203,7 +206,8 @@ void Desk::Read(const Caller&, v1::ListJobsRequest request, Done<v1::ListJobsRes
       });
 }
 
-void Desk::Read(const Caller&, v1::GetSessionRequest request, Done<v1::GetSessionResponse> done) {
+void Desk::Read(const Caller&, const v1::GetSessionRequest& request,
+                Done<v1::GetSessionResponse> done) {
   const absl::StatusOr<std::string> id = NormalUuid("session_id", request.session_id());
   if (!id.ok()) return done(id.status());
   OnView<v1::GetSessionResponse>(
@@ -217,7 +221,7 @@ void Desk::Read(const Caller&, v1::GetSessionRequest request, Done<v1::GetSessio
       });
 }
 
-void Desk::Read(const Caller&, v1::ListSessionsRequest request,
+void Desk::Read(const Caller&, const v1::ListSessionsRequest& request,
                 Done<v1::ListSessionsResponse> done) {
   const v1::SessionState state = request.state();
   if (absl::Status s = CheckEnum("state", state, v1::SessionState_IsValid(state)); !s.ok()) {
@@ -233,7 +237,8 @@ void Desk::Read(const Caller&, v1::ListSessionsRequest request,
       });
 }
 
-void Desk::Read(const Caller&, v1::GetQuestionRequest request, Done<v1::GetQuestionResponse> done) {
+void Desk::Read(const Caller&, const v1::GetQuestionRequest& request,
+                Done<v1::GetQuestionResponse> done) {
   const absl::StatusOr<std::string> id = NormalUuid("question_id", request.question_id());
   if (!id.ok()) return done(id.status());
   OnView<v1::GetQuestionResponse>(
@@ -247,7 +252,7 @@ void Desk::Read(const Caller&, v1::GetQuestionRequest request, Done<v1::GetQuest
       });
 }
 
-void Desk::Read(const Caller&, v1::ListQuestionsRequest request,
+void Desk::Read(const Caller&, const v1::ListQuestionsRequest& request,
                 Done<v1::ListQuestionsResponse> done) {
   const absl::StatusOr<std::string> session_id = OptionalUuid("session_id", request.session_id());
   if (!session_id.ok()) return done(session_id.status());
@@ -266,7 +271,8 @@ void Desk::Read(const Caller&, v1::ListQuestionsRequest request,
       });
 }
 
-void Desk::Read(const Caller&, v1::ListEventsRequest request, Done<v1::ListEventsResponse> done) {
+void Desk::Read(const Caller&, const v1::ListEventsRequest& request,
+                Done<v1::ListEventsResponse> done) {
   absl::StatusOr<events::Filter> filter = events::Filter::Create(request.filter());
   if (!filter.ok()) return done(filter.status());
   const std::string arguments = absl::StrCat("events ", filter->proto().SerializeAsString());

@@ -21,7 +21,7 @@ bool LiveCalls::Add(std::shared_ptr<LiveCall> call) {
   MutexLock lock(mutex_);
   if (draining_) return false;
   const LiveCall* key = call.get();
-  calls_.emplace(key, std::move(call));
+  calls_[key] = std::move(call);
   return true;
 }
 

@@ -46,7 +46,7 @@ void StreamCall::Finish(const absl::Status& status) {
 }
 
 void StreamCall::WriteLocked(grpc::ByteBuffer message) {
-  buffer_ = std::move(message);
+  buffer_.Swap(&message);
   writing_ = true;
   write_started_ = calls_.Now();
   StartWrite(&buffer_);

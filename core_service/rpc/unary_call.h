@@ -98,7 +98,7 @@ grpc::ServerUnaryReactor* Read(desk::Desk& desk, LiveCalls& calls,
   RunUnary<Request, Response>(
       calls, reactor, *context, *bytes, response,
       [&desk](const desk::Caller& caller, Request request, Reply<Response> reply) {
-        desk.Read(caller, std::move(request), std::move(reply));
+        desk.Read(caller, request, std::move(reply));
       });
   return reactor;
 }

@@ -250,7 +250,7 @@ absl::Status SqliteTransaction::PutQuestion(const QuestionRecord& record) {
 absl::Status SqliteTransaction::PutRequest(const RequestRecord& request) {
   const std::pair<std::string, std::string> name(request.caller(), request.request_id());
   if (!rows_.requests.contains(name)) {
-    const absl::Status found = FindRequest(name.first, name.second).status();
+    absl::Status found = FindRequest(name.first, name.second).status();
     if (!found.ok() && !absl::IsNotFound(found)) return found;
   }
   // A replaced request becomes the newest row, so rows stay in the order of their times, which is

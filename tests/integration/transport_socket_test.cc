@@ -204,8 +204,8 @@ TEST(TransportSocketTest, CloseComesAfterWhatIsQueued) {
   TransportServer::Hooks hooks;
   hooks.on_text = [](Socket& socket, absl::string_view) {
     for (int64_t number = 1; number <= 500; ++number) socket.Send(NumberedFrame(number));
-    socket.Close(1012, "restart");
-    socket.Close(1000, "ignored");
+    socket.Close(1012, "restart", false);
+    socket.Close(1000, "ignored", false);
     socket.Send(NumberedFrame(501));
   };
   gateway::TransportOptions options = QuickOptions();
@@ -278,7 +278,7 @@ TEST(TransportSocketTest, SendingToALostPeerEndsOnceAndNotWithinSend) {
     client.Abort();
     for (int64_t number = 1; number <= 1000; ++number) socket.Send(NumberedFrame(number));
     EXPECT_EQ(server.sockets().size(), 1u) << "OnClosed came within Send";
-    socket.Close(1000, "too late");
+    socket.Close(1000, "too late", false);
   });
   EXPECT_EQ(server.WaitForClosed(), 1006);
   EXPECT_TRUE(server.WaitUntil([](Transport& t) { return t.connections() == 0; }));
@@ -353,7 +353,7 @@ TEST(TransportSocketTest, DestructionClosesEverySocketOnce) {
   ASSERT_TRUE(open.Handshake());
   ASSERT_TRUE(closing.Handshake());
   ASSERT_TRUE(server.WaitForSockets(2));
-  server.Run([&](Transport&) { server.sockets()[1]->Close(1012, "restart"); });
+  server.Run([&](Transport&) { server.sockets()[1]->Close(1012, "restart", false); });
   handshaking.Send("GET /ws HTTP/1.1\r\nHost");
   requesting.Send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab");
   ASSERT_TRUE(server.WaitUntil([](Transport& t) { return t.connections() == 4; }));

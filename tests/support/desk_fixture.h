@@ -46,7 +46,7 @@ class DeskFixture : public ::testing::Test {
   template <typename Response, typename Request>
   absl::StatusOr<Response> Ask(Request request) {
     std::promise<absl::StatusOr<Response>> answer;
-    desk_->Read(desk::Caller{}, std::move(request),
+    desk_->Read(desk::Caller{}, request,
                 [&](absl::StatusOr<Response> r) { answer.set_value(std::move(r)); });
     return answer.get_future().get();
   }

@@ -191,7 +191,7 @@ void Attempt::Report(std::vector<Delivery> batch) {
   }
   calls_->Call(std::move(request),
                [this, batch = std::move(batch)](
-                   absl::StatusOr<v1::ReportActivityResponse> response) mutable {
+                   const absl::StatusOr<v1::ReportActivityResponse>& response) mutable {
                  if (IsFatal(response.status())) return;
                  if (!response.ok() && batch.size() > 1) {
                    outgoing_.ComeAgainAlone(std::move(batch));

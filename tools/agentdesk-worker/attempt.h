@@ -63,7 +63,7 @@ class Attempt : private Agent::Listener {
   void OnTranscriptPage(absl::StatusOr<v1::ListEventsResponse> page);
   void RunAgent();
   void Take(Chatter, absl::string_view line);
-  void Take(Refused refused, absl::string_view line);
+  void Take(const Refused& refused, absl::string_view line);
   void Take(Activities activities, absl::string_view line);
   void Take(Checkpoint checkpoint, absl::string_view line);
   void Take(v1::AskQuestionRequest question, absl::string_view line);

@@ -94,7 +94,8 @@ void Attempt::OnLine(absl::string_view line) {
                {{"job_id", job_id()}, {"line", tools::Head(line, kMaxSummaryBytes)}});
     return;
   }
-  std::visit([&](auto&& said) { Take(std::move(said), line); }, ParseAgentLine(line));
+  std::visit([&](auto&& said) { Take(std::forward<decltype(said)>(said), line); },
+             ParseAgentLine(line));
 }
 
 void Attempt::OnLineTooLong() {
@@ -113,7 +114,7 @@ void Attempt::Take(Chatter, absl::string_view line) {
           {{"job_id", job_id()}, {"line", tools::Repair(tools::Head(line, kMaxSummaryBytes))}});
 }
 
-void Attempt::Take(Refused refused, absl::string_view) {
+void Attempt::Take(const Refused& refused, absl::string_view) {
   Refuse(refused.why, refused.key);
   UpdateReading();
 }
