@@ -9,7 +9,9 @@ add_executable(gateway_test
   unit/gateway/http_test.cc
   unit/gateway/request_rules_test.cc
   unit/gateway/shard_test.cc
-  unit/gateway/subscription_test.cc)
+  unit/gateway/subscription_test.cc
+  unit/gateway/web_files_test.cc
+  support/temp_dir.cc)
 target_link_libraries(gateway_test PRIVATE
   agentdesk_hub agentdesk_http agentdesk_request_rules agentdesk_shard
   agentdesk_transport_test_support Boost::json GTest::gmock_main)

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -21,6 +23,10 @@ ABSL_FLAG(
     "web pages that may connect, by origin, separated by commas, such as https://desk.example; "
     "`:*` stands for any port, `*` alone for any page. The gateway's own origin is always "
     "allowed where it is reached by address");
+ABSL_FLAG(
+    std::string, web_root, "",
+    "folder of the web page to serve at `/`; default: the one that was built or installed with "
+    "this program, else a plain page that is built in");
 ABSL_FLAG(bool, allow_insecure_remote, false,
           "listen on an address that others can reach, although nobody has to prove who they are");
 ABSL_FLAG(int32_t, max_connections, 20000, "browsers and HTTP connections at a time, in all");
@@ -47,6 +53,20 @@ bool IsLoopback(absl::string_view address) {
          absl::StartsWith(address, "localhost:");
 }
 
+// Where a build (build/release/bin, build/web/console) or a package (bin, share) has the web page.
+absl::StatusOr<WebFiles> InstalledWebFiles() {
+  std::error_code error;
+  const std::filesystem::path bin =
+      std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  for (const char* root : {"../../web/console", "../share/agentdesk/console"}) {
+    const std::filesystem::path folder = (bin / root).lexically_normal();
+    if (std::filesystem::exists(folder / "index.html", error)) {
+      return WebFiles::Read(folder.string());
+    }
+  }
+  return WebFiles();
+}
+
 }  // namespace
 
 absl::StatusOr<Config> ReadConfig() {
@@ -69,6 +89,10 @@ absl::StatusOr<Config> ReadConfig() {
   absl::StatusOr<OriginList> origins = OriginList::Parse(absl::GetFlag(FLAGS_allowed_origins));
   if (!origins.ok()) return Wrong("allowed_origins", origins.status().message());
   config.origins = *std::move(origins);
+  const std::string web_root = absl::GetFlag(FLAGS_web_root);
+  absl::StatusOr<WebFiles> web = web_root.empty() ? InstalledWebFiles() : WebFiles::Read(web_root);
+  if (!web.ok()) return Wrong("web_root", web.status().message());
+  config.web = *std::move(web);
   if (absl::GetFlag(FLAGS_max_connections) < 1) return Wrong("max_connections", "must be positive");
   config.max_connections = static_cast<size_t>(absl::GetFlag(FLAGS_max_connections));
   config.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);

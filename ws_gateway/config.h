@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "ws_gateway/origin.h"
+#include "ws_gateway/web_files.h"
 
 namespace agentdesk::gateway {
 
@@ -16,6 +17,7 @@ struct Config {
   std::string core;
   int threads = 1;
   OriginList origins;
+  WebFiles web;
   size_t max_connections = 0;  // in all
   absl::Duration drain_timeout;
   std::string log_level;

@@ -57,6 +57,21 @@ absl::StatusOr<int64_t> NumberParameter(absl::string_view query, absl::string_vi
   return number;
 }
 
+// Whether If-None-Match names this tag (RFC 9110 section 13.1.2), which compares weakly.
+bool NamesTag(absl::string_view header, absl::string_view etag) {
+  for (absl::string_view tag : absl::StrSplit(header, ',')) {
+    tag = absl::StripAsciiWhitespace(tag);
+    absl::ConsumePrefix(&tag, "W/");
+    if (tag == etag || tag == "*") return true;
+  }
+  return false;
+}
+
+void AddPageHeaders(HttpResponse& response) {
+  response.headers.emplace_back("X-Content-Type-Options", "nosniff");
+  response.headers.emplace_back("Referrer-Policy", "no-referrer");
+}
+
 HttpResponse JsonResponse(std::string body) {
   HttpResponse response;
   response.body = std::move(body);
@@ -157,13 +172,17 @@ struct Http::Exchange {
 };
 
 Http::Http(Commands& commands, const RecentEvents& recent, const GatewayState& state,
-           OriginList origins)
-    : commands_(commands), recent_(recent), state_(state), origins_(std::move(origins)) {}
+           const WebFiles& web, OriginList origins)
+    : commands_(commands),
+      recent_(recent),
+      state_(state),
+      web_(web),
+      origins_(std::move(origins)) {}
 
 // The first pattern that matches a path is the path's; so a word goes before `{}`.
 const std::vector<Http::Route>& Http::Routes() {
   static const auto* const routes = new std::vector<Route>{
-      {"GET", "/", &Http::StartPage},
+      {"GET", "/", &Http::Page},
       {"POST", "/tickets/create", &Http::CreateTicket},
       {"GET", "/tickets", &Http::ListTickets},
       {"GET", "/tickets/{}", &Http::GetTicket},
@@ -213,6 +232,10 @@ void Http::OnRequest(HttpRequest request, Responder respond) {
     if (route.method == method) handler = route.handler;
   }
   methods.emplace_back("OPTIONS");
+  if (const WebFile* file = web_.Find(target.first);
+      pattern.empty() && file != nullptr && method == "GET") {
+    return SendFile(*file, exchange);
+  }
   if (pattern.empty()) return exchange->Fail(absl::NotFoundError("there is nothing at this path"));
   if (in.method == "OPTIONS") return Preflight(exchange, absl::StrJoin(methods, ", "));
   if (handler == nullptr) {
@@ -540,7 +563,8 @@ void Http::Readyz(const ExchangePtr& exchange) {
                                                         : "the core cannot be reached"));
 }
 
-void Http::StartPage(const ExchangePtr& exchange) {
+void Http::Page(const ExchangePtr& exchange) {
+  if (const WebFile* page = web_.Find("/"); page != nullptr) return SendFile(*page, exchange);
   HttpResponse response;
   response.content_type = "text/html; charset=utf-8";
   response.body = std::string(StartPageHtml());
@@ -548,8 +572,24 @@ void Http::StartPage(const ExchangePtr& exchange) {
                                 "default-src 'none'; script-src 'unsafe-inline'; style-src "
                                 "'unsafe-inline'; connect-src 'self' ws: wss:; frame-ancestors "
                                 "'none'; base-uri 'none'; form-action 'none'");
-  response.headers.emplace_back("X-Content-Type-Options", "nosniff");
-  response.headers.emplace_back("Referrer-Policy", "no-referrer");
+  AddPageHeaders(response);
+  exchange->Send(std::move(response));
+}
+
+void Http::SendFile(const WebFile& file, const ExchangePtr& exchange) {
+  HttpResponse response;
+  response.headers.emplace_back("ETag", file.etag);
+  // The page itself is asked for each time, so that a new gateway's page is seen at once.
+  response.headers.emplace_back(
+      "Cache-Control", file.immutable ? "public, max-age=31536000, immutable" : "no-cache");
+  response.headers.emplace_back("Content-Security-Policy", std::string(ContentSecurityPolicy()));
+  AddPageHeaders(response);
+  if (NamesTag(exchange->request.Header("if-none-match"), file.etag)) {
+    response.status = 304;
+  } else {
+    response.content_type = file.content_type;
+    response.body = file.bytes;
+  }
   exchange->Send(std::move(response));
 }
 

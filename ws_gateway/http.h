@@ -12,6 +12,7 @@
 #include "ws_gateway/recent_events.h"
 #include "ws_gateway/request_handler.h"
 #include "ws_gateway/transport.h"
+#include "ws_gateway/web_files.h"
 
 namespace agentdesk::gateway {
 
@@ -20,7 +21,7 @@ class Http final : public RequestHandler {
  public:
   // All must outlive it.
   Http(Commands& commands, const RecentEvents& recent, const GatewayState& state,
-       OriginList origins);
+       const WebFiles& web, OriginList origins);
 
   void OnRequest(HttpRequest request, Responder respond) override;
 
@@ -53,8 +54,9 @@ class Http final : public RequestHandler {
   void Health(const ExchangePtr& exchange);
   void Livez(const ExchangePtr& exchange);
   void Readyz(const ExchangePtr& exchange);
-  void StartPage(const ExchangePtr& exchange);
+  void Page(const ExchangePtr& exchange);
 
+  static void SendFile(const WebFile& file, const ExchangePtr& exchange);
   void ListTranscript(const ExchangePtr& exchange, const v1::GetSessionResponse& session);
   void AnswerExisting(const ExchangePtr& exchange, const absl::Status& status,
                       const std::string& ticket_id);
@@ -62,10 +64,11 @@ class Http final : public RequestHandler {
   Commands& commands_;
   const RecentEvents& recent_;
   const GatewayState& state_;
+  const WebFiles& web_;
   const OriginList origins_;
 };
 
-// The page at `/`.
+// The page at `/` where no web page is installed.
 absl::string_view StartPageHtml();
 
 }  // namespace agentdesk::gateway

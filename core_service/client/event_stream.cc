@@ -68,7 +68,7 @@ class EventStream::Call final : public grpc::ClientReadReactor<v1::SubscribeResp
   std::shared_ptr<Call> self_;  // until OnDone
 };
 
-EventStream::EventStream(std::shared_ptr<grpc::Channel> channel, EventStreamOptions options,
+EventStream::EventStream(const std::shared_ptr<grpc::Channel>& channel, EventStreamOptions options,
                          Consumer& consumer)
     : stub_(v1::EventService::NewStub(channel)),
       options_(std::move(options)),

@@ -63,7 +63,7 @@ class EventStream {
   };
 
   // Begins at once. `consumer` must outlive the stream.
-  EventStream(std::shared_ptr<grpc::Channel> channel, EventStreamOptions options,
+  EventStream(const std::shared_ptr<grpc::Channel>& channel, EventStreamOptions options,
               Consumer& consumer);
   // Ends the stream; returns when no call to the consumer is under way or will come. Not from
   // within one.

@@ -88,6 +88,7 @@ void ReadProgramFlags(const char* program, std::vector<std::string> flags) {
   }
   flags.insert(flags.begin(), {program, of_commands});
   std::vector<char*> pointers;
+  pointers.reserve(flags.size());
   for (std::string& flag : flags) pointers.push_back(flag.data());
   ReadFlags("agentdesk", static_cast<int>(pointers.size()), pointers.data());
 }

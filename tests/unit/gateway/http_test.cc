@@ -1,5 +1,7 @@
 #include "ws_gateway/http.h"
 
+#include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <utility>
@@ -9,6 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
 #include "tests/unit/gateway/gateway_fixture.h"
 
 namespace agentdesk::gateway {
@@ -45,7 +48,8 @@ class HttpTest : public ::testing::Test {
   FakeCommands commands_;
   RecentEvents recent_{{}};
   GatewayState state_;
-  Http http_{commands_, recent_, state_, Value(OriginList::Parse({"http://localhost:*"}))};
+  WebFiles web_;
+  Http http_{commands_, recent_, state_, web_, Value(OriginList::Parse({"http://localhost:*"}))};
   std::optional<HttpResponse> answer_;
 };
 
@@ -115,6 +119,37 @@ TEST_F(HttpTest, RoutesAndMethods) {
   }
   Ask("PUT", "/tickets");
   EXPECT_THAT(answer_->headers, Contains(Pair("Allow", "GET, HEAD, OPTIONS")));
+}
+
+TEST_F(HttpTest, ServesTheWebPage) {
+  const ::agentdesk::testing::TempDir dir;
+  std::filesystem::create_directory(dir.File("assets"));
+  std::ofstream(dir.File("index.html")) << "<p>console</p>";
+  std::ofstream(dir.File("assets/a.css")) << "p{}";
+  web_ = Value(WebFiles::Read(dir.path()));
+
+  Ask("GET", "/?x=1");
+  EXPECT_EQ(Status(), 200);
+  EXPECT_EQ(answer_->body, "<p>console</p>");
+  EXPECT_THAT(answer_->headers, Contains(Pair("Cache-Control", "no-cache")));
+  EXPECT_THAT(answer_->headers, Contains(Pair("X-Content-Type-Options", "nosniff")));
+  EXPECT_THAT(answer_->headers,
+              Contains(Pair("Content-Security-Policy", StartsWith("default-src 'none'"))));
+
+  Ask("GET", "/assets/a.css");
+  EXPECT_EQ(answer_->content_type, "text/css; charset=utf-8");
+  EXPECT_THAT(answer_->headers, Contains(Pair("Cache-Control", HasSubstr("immutable"))));
+  std::string etag;
+  for (const auto& [name, value] : answer_->headers) {
+    if (name == "ETag") etag = value;
+  }
+  Ask("GET", "/assets/a.css", "", {{"if-none-match", absl::StrCat("\"x\", W/", etag)}});
+  EXPECT_EQ(Status(), 304);
+  EXPECT_THAT(answer_->headers, Contains(Pair("ETag", etag)));
+  Ask("GET", "/assets/a.css", "", {{"if-none-match", "\"x\""}});
+  EXPECT_EQ(Status(), 200);
+  Ask("POST", "/assets/a.css", "{}");
+  EXPECT_EQ(Status(), 404);
 }
 
 TEST_F(HttpTest, BodiesThatAreNotJson) {

@@ -45,7 +45,8 @@ class ShardTest : public ::testing::Test {
     }
     for (const std::unique_ptr<Shard>& shard : shards_) {
       shard->Start(std::make_unique<FakeCommands>(), [this](Commands& commands, Hub& hub) {
-        return std::make_unique<Http>(commands, hub.recent(), state_, Value(OriginList::Parse({})));
+        return std::make_unique<Http>(commands, hub.recent(), state_, web_,
+                                      Value(OriginList::Parse({})));
       });
     }
   }
@@ -62,6 +63,7 @@ class ShardTest : public ::testing::Test {
   }
 
   GatewayState state_;
+  WebFiles web_;
   uint16_t port_ = 0;
   std::vector<std::unique_ptr<Shard>> shards_;
 };
