@@ -60,9 +60,9 @@ std::string Uuid::ToString() const {
 
 std::string Uuid::ToBytes() const {
   std::string bytes(16, '\0');
-  for (int i = 0; i < 8; ++i) {
-    bytes[static_cast<size_t>(i)] = static_cast<char>(high >> (56 - 8 * i));
-    bytes[static_cast<size_t>(i + 8)] = static_cast<char>(low >> (56 - 8 * i));
+  for (size_t i = 0; i < 8; ++i) {
+    bytes[i] = static_cast<char>(high >> (56 - 8 * i));
+    bytes[i + 8] = static_cast<char>(low >> (56 - 8 * i));
   }
   return bytes;
 }

@@ -33,8 +33,7 @@ absl::Status SyncDirectory(const std::string& path) {
   const int directory = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return SystemError("open the directory", path);
   const bool synced = fsync(directory) == 0;
-  const absl::Status status =
-      synced ? absl::OkStatus() : SystemError("make durable the directory", path);
+  absl::Status status = synced ? absl::OkStatus() : SystemError("make durable the directory", path);
   close(directory);
   return status;
 }

@@ -76,13 +76,13 @@ void EventBlock::AppendEncoded(Entry entry, absl::string_view encoded) {
 
 absl::Status EventBlock::AppendEncoded(absl::string_view encoded) {
   using google::protobuf::internal::WireFormatLite;
-  const absl::Status broken = absl::DataLossError("stored bytes are not an event");
+  const auto broken = [] { return absl::DataLossError("stored bytes are not an event"); };
   google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(encoded.data()),
                                             static_cast<int>(encoded.size()));
   uint32_t size = 0;
   if (in.ReadTag() != static_cast<uint8_t>(kEventsTag) || !in.ReadVarint32(&size) ||
       size != encoded.size() - static_cast<size_t>(in.CurrentPosition())) {
-    return broken;
+    return broken();
   }
   Entry entry{0, v1::EVENT_TYPE_UNSPECIFIED, {}, {}, 0, encoded.size()};
   // Only up to the payload's tag: a reader of the log needs no more of an event than this.
@@ -96,21 +96,21 @@ absl::Status EventBlock::AppendEncoded(absl::string_view encoded) {
     const bool is_ticket = field == v1::Event::kTicketIdFieldNumber;
     if (is_ticket || field == v1::Event::kSessionIdFieldNumber) {
       uint32_t length = 0;
-      if (!in.ReadVarint32(&length)) return broken;
+      if (!in.ReadVarint32(&length)) return broken();
       const auto at = static_cast<size_t>(in.CurrentPosition());
-      if (length > encoded.size() - at) return broken;
+      if (length > encoded.size() - at) return broken();
       (is_ticket ? entry.ticket_id : entry.session_id) =
           Uuid::Parse(encoded.substr(at, length)).value_or(Uuid{});
       in.Skip(static_cast<int>(length));
     } else if (field == v1::Event::kSequenceFieldNumber) {
       uint64_t sequence = 0;
-      if (!in.ReadVarint64(&sequence)) return broken;
+      if (!in.ReadVarint64(&sequence)) return broken();
       entry.sequence = static_cast<int64_t>(sequence);
     } else if (!WireFormatLite::SkipField(&in, tag)) {
-      return broken;
+      return broken();
     }
   }
-  if (entry.sequence <= 0) return broken;
+  if (entry.sequence <= 0) return broken();
   AppendEncoded(entry, encoded);
   return absl::OkStatus();
 }

@@ -28,7 +28,7 @@ class SmallDisk:
         mount = [f"mount -t tmpfs -o size={size} tmpfs $0 && echo ready && cat; umount -l $0",
                  self._mount_point]
         for unshare, nsenter in ((["--map-root-user"], ["--user", "--preserve-credentials"]),
-                                 (["--propagation", "unchanged"], [])):
+                                 (["--propagation", "unchanged"], ["--root"])):
             self._holder = subprocess.Popen(
                 ["unshare", *unshare, "--mount", "sh", "-c", *mount],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)

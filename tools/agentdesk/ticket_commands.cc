@@ -237,7 +237,7 @@ absl::Status RunTicketCommand(const Invocation& invocation, DeskConnection& desk
   if (words == "ticket retry") {
     return ChangeTicket(invocation, desk, output, &Tickets::RetryTicket);
   }
-  if (const absl::Status status = ShowTicket(invocation, desk, output); !status.ok()) return status;
+  if (absl::Status status = ShowTicket(invocation, desk, output); !status.ok()) return status;
   if (!invocation.Has("transcript")) return absl::OkStatus();
   return ShowTranscript(invocation.arguments[0], desk, output);
 }
