@@ -40,8 +40,9 @@ GATEWAY_ROOMS = {
     "hub": {"connection", "commands", "client_protocol", "event_json", "frame"},
     "shard": {"hub", "connection", "commands", "request_rules", "client_protocol", "event_json",
               "transport", "frame"},
+    "web_files": set(),
     "http": {"commands", "client_protocol", "event_json", "resource_json", "json_writer",
-             "request_rules", "transport"},
+             "request_rules", "transport", "web_files"},
     "upstream": {"shard", "commands", "client_protocol", "event_json", "request_rules", "frame"},
 }
 # Files of the gateway that are not named after their room.

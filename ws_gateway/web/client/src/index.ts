@@ -1,0 +1,10 @@
+export { DeskClient } from "./client.js";
+export type { AnswerOutcome, ClientOptions, Gap, State, TicketOutcome } from "./client.js";
+export type { AbortSignalLike, Command, CommandOptions, NewTicket } from "./commands.js";
+export type { Environment, Socket, SocketConstructor } from "./environment.js";
+export { CommandError, DeskError, TerminalCloseError, UnansweredError } from "./errors.js";
+export { afterClose } from "./reconnect.js";
+export type { AfterClose } from "./reconnect.js";
+export { DeskStore } from "./store.js";
+export { isEventType } from "./protocol.js";
+export type * from "./protocol.js";

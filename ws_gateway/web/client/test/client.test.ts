@@ -1,0 +1,332 @@
+/** The connection by itself, on a clock and a socket that the test moves. */
+import { beforeEach, describe, expect, test } from "vitest";
+import { afterClose, DeskClient } from "../src/index.js";
+import type { ClientOptions, Socket } from "../src/index.js";
+import { utf8Length } from "../src/commands.js";
+
+class FakeSocket implements Socket {
+  static last: FakeSocket;
+  static opened = 0;
+  onopen: Socket["onopen"] = null;
+  onmessage: Socket["onmessage"] = null;
+  onclose: Socket["onclose"] = null;
+  onerror: Socket["onerror"] = null;
+  readonly sent: Record<string, unknown>[] = [];
+  closed = false;
+
+  constructor(
+    readonly url: string,
+    readonly protocols: string[],
+  ) {
+    FakeSocket.last = this;
+    ++FakeSocket.opened;
+  }
+  send(data: string): void {
+    this.sent.push(JSON.parse(data) as Record<string, unknown>);
+  }
+  close(): void {
+    this.closed = true;
+  }
+  receive(message: object): void {
+    this.onmessage?.({ data: JSON.stringify(message) });
+  }
+  hello(desk = "d1"): void {
+    this.receive({
+      type: "hello",
+      protocol: "agentdesk.v1",
+      desk,
+      sequence: 5,
+      user: "guest-1",
+      heartbeat_ms: 15_000,
+      limits: {},
+      time: "2026-01-01T00:00:00.000000+00:00",
+    });
+  }
+  drop(code: number, reason = ""): void {
+    this.onclose?.({ code, reason });
+  }
+}
+
+class FakeClock {
+  now = Date.parse("2026-01-01T00:00:00Z");
+  readonly #timers = new Set<{ at: number; task: () => void }>();
+  after = (ms: number, task: () => void): (() => void) => {
+    const timer = { at: this.now + ms, task };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  };
+  advance(ms: number): void {
+    const end = this.now + ms;
+    for (;;) {
+      const [next] = [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at);
+      if (!next) break;
+      this.#timers.delete(next);
+      this.now = next.at;
+      next.task();
+    }
+    this.now = end;
+  }
+}
+
+let clock: FakeClock;
+let wake: () => void;
+
+function client(options: Partial<ClientOptions> = {}): DeskClient {
+  let id = 0;
+  return new DeskClient({
+    url: "ws://desk/ws",
+    WebSocket: FakeSocket,
+    now: () => clock.now,
+    random: () => 0.5,
+    after: clock.after,
+    onWake: (task) => {
+      wake = task;
+      return () => {};
+    },
+    newId: () => `r${++id}`,
+    ...options,
+  }).connect();
+}
+
+/** Connected, with an empty state as of sequence 5. */
+function live(options: Partial<ClientOptions> = {}): DeskClient {
+  const desk = client(options);
+  FakeSocket.last.hello();
+  FakeSocket.last.receive({ type: "subscribed", up_to: 5 });
+  FakeSocket.last.receive({
+    type: "snapshot",
+    up_to: 5,
+    tickets: [],
+    sessions: [],
+    questions: [],
+    more: false,
+  });
+  return desk;
+}
+
+beforeEach(() => {
+  clock = new FakeClock();
+  FakeSocket.opened = 0;
+});
+
+describe("close codes", () => {
+  test.each([1002, 1003, 1007, 1008, 1009, 4500, 4501, 4503, 4999])("%i is for good", (code) => {
+    const desk = live();
+    FakeSocket.last.drop(code, "why");
+    expect(desk.state).toMatchObject({ kind: "closed", error: { closeCode: code, reason: "why" } });
+    clock.advance(3_600_000);
+    wake();
+    expect(FakeSocket.opened).toBe(1);
+  });
+
+  test.each([1000, 1001, 1005, 1006, 1011, 1012, 1013, 4401, 4429, 4430, 4000, 4499])(
+    "%i is come back from",
+    (code) => {
+      const desk = live();
+      FakeSocket.last.drop(code);
+      expect(desk.state).toMatchObject({ kind: "waiting", closeCode: code });
+      const { retryAt } = desk.state as { retryAt: number };
+      expect(retryAt - clock.now).toBeLessThanOrEqual(15_000);
+      clock.advance(retryAt - clock.now);
+      expect(FakeSocket.opened).toBe(2);
+    },
+  );
+
+  test("the wait grows, has jitter, and begins anew after a connection that worked", () => {
+    for (const [failures, within] of [
+      [0, 500],
+      [1, 1000],
+      [4, 8000],
+      [5, 15000],
+      [50, 15000],
+    ] as const) {
+      expect(afterClose(1006, "", failures)).toEqual({
+        kind: "again",
+        atLeastMs: 0,
+        withinMs: within,
+      });
+    }
+    const desk = live();
+    for (const ms of [250, 500, 1000]) {
+      FakeSocket.last.drop(1006);
+      expect(desk.state).toMatchObject({ retryAt: clock.now + ms });
+      clock.advance(ms);
+    }
+    FakeSocket.last.hello();
+    FakeSocket.last.receive({ type: "subscribed", up_to: 5 });
+    FakeSocket.last.drop(1006);
+    expect(desk.state).toMatchObject({ retryAt: clock.now + 250 });
+  });
+
+  test("overload says when to come back", () => {
+    expect(afterClose(1013, "too many connections, retry in 5 s", 0)).toEqual({
+      kind: "again",
+      atLeastMs: 5000,
+      withinMs: 5000,
+    });
+  });
+
+  test("a wake tries at once", () => {
+    live();
+    FakeSocket.last.drop(1006);
+    wake();
+    expect(FakeSocket.opened).toBe(2);
+    wake();
+    expect(FakeSocket.opened).toBe(2);
+  });
+});
+
+describe("the place in the log", () => {
+  test("is given on the next connection", () => {
+    live();
+    FakeSocket.last.receive({ type: "user_message", sequence: 6, content: "a", from: "b" });
+    FakeSocket.last.receive({ type: "position", up_to: 9, time: "2026-01-01T00:00:10+00:00" });
+    FakeSocket.last.drop(1006);
+    clock.advance(1000);
+    FakeSocket.last.hello();
+    expect(FakeSocket.last.sent).toEqual([{ type: "subscribe", from: { desk: "d1", after: 9 } }]);
+  });
+
+  test("moves with events of a type that came later, which are passed over", () => {
+    const desk = live();
+    const seen: string[] = [];
+    desk.on("event", ({ type }) => seen.push(type));
+    FakeSocket.last.receive({ type: "agent_dreamt", sequence: 6 });
+    expect(seen).toEqual([]);
+    expect(desk.position).toEqual({ desk: "d1", after: 6 });
+  });
+
+  test("is not taken from half a snapshot", () => {
+    const desk = client();
+    const part = { type: "snapshot", up_to: 5, tickets: [], sessions: [], questions: [] };
+    FakeSocket.last.hello();
+    FakeSocket.last.receive({ type: "subscribed", up_to: 5 });
+    FakeSocket.last.receive({ ...part, more: true });
+    FakeSocket.last.drop(1006);
+    clock.advance(1000);
+    FakeSocket.last.hello();
+    expect(FakeSocket.last.sent).toEqual([{ type: "subscribe", from: "snapshot" }]);
+    expect(desk.position).toBeUndefined();
+  });
+
+  test("of one who began live is not lost in a gap", () => {
+    client({ from: "live" });
+    FakeSocket.last.hello();
+    expect(FakeSocket.last.sent).toEqual([{ type: "subscribe", from: "live" }]);
+    FakeSocket.last.receive({ type: "subscribed", up_to: 5 });
+    FakeSocket.last.receive({ type: "gap", reason: "compacted", desk: "d1", available_from: 90 });
+    FakeSocket.last.drop(1006);
+    clock.advance(1000);
+    FakeSocket.last.hello();
+    expect(FakeSocket.last.sent).toEqual([{ type: "subscribe", from: "snapshot" }]);
+  });
+
+  test("a silent path is given up after two heartbeats, one that speaks is not", () => {
+    const desk = live();
+    const first = FakeSocket.last;
+    for (let beat = 0; beat < 10; ++beat) {
+      clock.advance(14_000);
+      first.receive({ type: "position", up_to: 5, time: "2026-01-01T00:00:00+00:00" });
+    }
+    expect(desk.state.kind).toBe("live");
+    clock.advance(29_999);
+    expect(desk.state.kind).toBe("live");
+    clock.advance(1);
+    expect(desk.state).toMatchObject({ kind: "waiting", closeCode: 1006 });
+    expect(first.closed).toBe(true);
+  });
+
+  test("a connection that never says hello is given up", () => {
+    const desk = client();
+    clock.advance(10_000);
+    expect(desk.state.kind).toBe("waiting");
+  });
+});
+
+describe("commands", () => {
+  const question = { session_id: "s", question_id: "q" };
+
+  test("go out again under the same id until they are answered", async () => {
+    const desk = live();
+    const outcome = desk.answer(question, "yes");
+    const command = { ...question, type: "user_response", response: "yes", request_id: "r1" };
+    expect(FakeSocket.last.sent.at(-1)).toEqual(command);
+    FakeSocket.last.drop(1006);
+    clock.advance(1000);
+    FakeSocket.last.hello();
+    expect(FakeSocket.last.sent.at(-1)).toEqual(command);
+    FakeSocket.last.receive({ type: "ack", status: "unavailable", request_id: "r1" });
+    clock.advance(1000);
+    expect(FakeSocket.last.sent.filter((sent) => sent["request_id"] === "r1")).toHaveLength(2);
+    FakeSocket.last.receive({ type: "error", code: "rate_limited", message: "", request_id: "r1" });
+    clock.advance(1000);
+    expect(FakeSocket.last.sent.filter((sent) => sent["request_id"] === "r1")).toHaveLength(3);
+    FakeSocket.last.receive({ type: "ack", status: "received", request_id: "r1" });
+    expect(await outcome).toMatchObject({ status: "received" });
+    expect(desk.unanswered).toBe(0);
+  });
+
+  test("no more are under way than the gateway takes", () => {
+    const desk = live();
+    for (let i = 0; i < 100; ++i) void desk.cancelTicket(`t${i}`);
+    const sent = FakeSocket.last.sent.filter(({ type }) => type === "cancel_ticket");
+    expect(sent).toHaveLength(32);
+    FakeSocket.last.receive({ type: "ack", status: "cancelled", request_id: "r1" });
+    expect(FakeSocket.last.sent.at(-1)).toMatchObject({ request_id: "r33" });
+  });
+
+  test("none is left hanging on close", async () => {
+    const desk = live();
+    const sent = desk.answer(question, "yes");
+    FakeSocket.last.drop(1006);
+    const kept = desk.sendMessage("s", "hello");
+    desk.close();
+    await expect(sent).rejects.toMatchObject({ code: "closed", requestId: "r1", sent: true });
+    await expect(kept).rejects.toMatchObject({ code: "closed", requestId: "r2", sent: false });
+    await expect(desk.answer(question, "late")).rejects.toMatchObject({ code: "closed" });
+  });
+
+  test("can be aborted", async () => {
+    const desk = live();
+    const abort = new AbortController();
+    const outcome = desk.answer(question, "yes", { signal: abort.signal });
+    abort.abort();
+    await expect(outcome).rejects.toMatchObject({ code: "aborted", sent: true });
+    expect(desk.unanswered).toBe(0);
+  });
+
+  test("are rejected when the gateway ends the connection for good", async () => {
+    const desk = live();
+    const outcome = desk.answer(question, "yes");
+    FakeSocket.last.drop(4501, "no such token");
+    await expect(outcome).rejects.toMatchObject({ name: "UnansweredError", code: "closed" });
+    await expect(desk.answer(question, "x")).rejects.toMatchObject({ name: "TerminalCloseError" });
+    await expect(desk.events().next()).resolves.toMatchObject({ done: true });
+  });
+});
+
+test("shows its token as a subprotocol and asks for a fresh one each time", async () => {
+  let asked = 0;
+  client({ token: () => Promise.resolve(`t${++asked}`) });
+  await Promise.resolve();
+  expect(FakeSocket.last.protocols).toEqual(["agentdesk.v1", "agentdesk.bearer.t1"]);
+  FakeSocket.last.drop(4401, "token ran out");
+  clock.advance(1000);
+  await Promise.resolve();
+  expect(FakeSocket.last.protocols).toEqual(["agentdesk.v1", "agentdesk.bearer.t2"]);
+});
+
+test("counts by the server's clock", () => {
+  const desk = live();
+  clock.advance(500);
+  FakeSocket.last.receive({ type: "position", up_to: 5, time: "2026-01-01T01:00:00+00:00" });
+  expect(desk.serverNow()).toBe(Date.parse("2026-01-01T01:00:00Z"));
+  clock.advance(1000);
+  expect(desk.serverNow()).toBe(Date.parse("2026-01-01T01:00:01Z"));
+});
+
+test("UTF-8 lengths", () => {
+  for (const text of ["", "a", "é", "€", "😀", "a\u0000é€😀"]) {
+    expect(utf8Length(text)).toBe(Buffer.byteLength(text));
+  }
+});

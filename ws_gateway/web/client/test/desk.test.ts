@@ -1,0 +1,274 @@
+/** The library against the two real programs. */
+import { randomUUID } from "node:crypto";
+import { afterEach, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { DeskClient } from "../src/index.js";
+import type {
+  ClientOptions,
+  DeskEvent,
+  Question,
+  SocketConstructor,
+  Ticket,
+} from "../src/index.js";
+import { chance, Desk, until } from "./programs.js";
+
+/** Asks, waits for the answer, and ends. */
+const kAgent = [
+  "read -r start",
+  `printf '%s\\n' '{"type":"message","content":"at work"}'`,
+  `printf '%s\\n' '{"type":"question","key":"q","content":"Go on?","choices":["yes","no"]}'`,
+  "read -r answer",
+  `printf '%s\\n' '{"type":"complete","summary":"done"}'`,
+].join("; ");
+
+let desk: Desk;
+const clients: DeskClient[] = [];
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.close();
+  await desk.end();
+});
+
+function follow(options: Partial<ClientOptions> = {}): DeskClient {
+  const client = new DeskClient({
+    url: desk.socketUrl,
+    WebSocket: WebSocket as unknown as SocketConstructor,
+    ...options,
+  });
+  clients.push(client);
+  return client.connect();
+}
+
+async function create(name: string): Promise<string> {
+  const body = { ticket_name: name, request_id: randomUUID() };
+  return (await desk.call<Ticket>("POST", "/tickets/create", body)).ticket_id;
+}
+
+async function listAll<T>(path: string, name: string): Promise<T[]> {
+  const all: T[] = [];
+  let token = "";
+  do {
+    const page = await desk.call<Record<string, T[]> & { next_page_token: string }>(
+      "GET",
+      `${path}${path.includes("?") ? "&" : "?"}page_size=1000&page_token=${encodeURIComponent(token)}`,
+    );
+    all.push(...page[name]!);
+    token = page.next_page_token;
+  } while (token);
+  return all;
+}
+
+/** Everything that the store holds is what the core reports, and nothing open is missing. */
+async function expectStoreTrue(client: DeskClient): Promise<void> {
+  const { sequence } = await desk.call<{ sequence: number }>("GET", "/tickets?page_size=1");
+  await until(() => (client.position?.after ?? 0) >= sequence, `event ${sequence}`);
+  const tickets = new Map(
+    (await listAll<Ticket>("/tickets", "tickets")).map((ticket) => [ticket.ticket_id, ticket]),
+  );
+  for (const [id, ticket] of client.store.tickets) expect(ticket).toEqual(tickets.get(id));
+  for (const [id, ticket] of tickets) {
+    const ended = ["completed", "failed", "cancelled"].includes(ticket.status);
+    if (!ended) expect(client.store.tickets.get(id)).toEqual(ticket);
+  }
+  const questions = await listAll<Question>("/questions?state=open", "questions");
+  const open = [...client.store.questions.values()].filter(({ state }) => state === "open");
+  const byId = (a: Question, b: Question): number => (a.question_id < b.question_id ? -1 : 1);
+  expect(open.sort(byId)).toEqual(questions.sort(byId));
+}
+
+test("resumes at the exact event across 50 kills while 10,000 events flow", async () => {
+  desk = await new Desk().start();
+  await desk.work(kAgent, "--concurrency=4");
+  const random = chance(7);
+  const client = follow({ random });
+  const seen: number[] = [];
+  let start = 0;
+  client.on("snapshot", ({ up_to }) => {
+    expect(seen, "one snapshot, at the start").toEqual([]);
+    start = up_to;
+  });
+  client.on("event", ({ sequence }) => seen.push(sequence));
+  client.on("gap", (gap) => expect.unreachable(`there is no gap: ${gap.reason}`));
+  let answered = 0;
+  client.on("event", (event) => {
+    if (event.type !== "agent_question") return;
+    void client.answer(event, random() < 0.5 ? "yes" : "no").then(({ status }) => {
+      expect(status, "nobody else answers, and a repeat gets the first result").toBe("received");
+      ++answered;
+    });
+  });
+
+  let ended = false;
+  const produce = async (): Promise<void> => {
+    while (!ended) {
+      const id = await create("Work");
+      if (random() < 0.9)
+        await desk.call("POST", `/tickets/${id}/cancel`, { request_id: randomUUID() });
+    }
+  };
+  const producers = Array.from({ length: 16 }, produce);
+  for (let kill = 1; kill <= 50; ++kill) {
+    // A kill with every 200 events, wherever the clients happen to be.
+    await until(() => seen.length >= kill * 200, `${kill * 200} events`);
+    const target = random() < 0.5 ? desk.core : desk.gateway;
+    await target.end();
+    await target.start();
+  }
+  ended = true;
+  await Promise.all(producers);
+  await until(() => {
+    const open = [...client.store.tickets.values()].some(({ status }) =>
+      ["queued", "running", "waiting", "cancelling"].includes(status),
+    );
+    return !open && client.unanswered === 0;
+  }, "the end of all work");
+  await expectStoreTrue(client);
+  expect(seen.length).toBeGreaterThanOrEqual(10_000);
+  expect(seen).toEqual(Array.from(seen, (_, index) => start + index + 1));
+  expect(answered).toBeGreaterThan(0);
+  console.log(`${seen.length} events, ${answered} questions answered, 50 kills`);
+});
+
+test("a store that began with a snapshot stays true", async () => {
+  desk = await new Desk().start();
+  const kept = await create("Stays");
+  const retried = await create("Comes again");
+  const client = follow();
+  await until(() => client.store.tickets.has(retried), "the snapshot");
+  await client.cancelTicket(retried);
+  await client.retryTicket(retried);
+  await desk.work(kAgent, "--concurrency=1");
+  const question = await until(
+    () => [...client.store.questions.values()].find(({ state }) => state === "open"),
+    "a question",
+  );
+  await expectStoreTrue(client);
+  expect([kept, retried]).toContain(question.ticket_id);
+});
+
+test("after a gap it takes the state anew and goes on", async () => {
+  desk = await new Desk().start();
+  await create("Of the first desk");
+  const client = follow();
+  const gaps: string[] = [];
+  client.on("gap", ({ reason }) => gaps.push(reason));
+  await until(() => client.store.tickets.size === 1, "the snapshot");
+  // The core comes back with another data directory: a restored backup is another desk.
+  await desk.core.end();
+  desk.data = "other";
+  await desk.core.start();
+  await until(() => gaps.length > 0 && client.store.tickets.size === 0, "the other desk");
+  expect(gaps).toEqual(["other_desk"]);
+  const id = await create("Of the other desk");
+  await until(() => client.store.tickets.has(id), "its event");
+  await expectStoreTrue(client);
+});
+
+test("an answer given offline is sent once", async () => {
+  desk = await new Desk().start();
+  await desk.work(kAgent);
+  const client = follow();
+  const events: DeskEvent[] = [];
+  client.on("event", (event) => events.push(event));
+  await until(() => client.state.kind === "live", "connection");
+  const ticket = await create("Asks");
+  const question = await until(() => [...client.store.questions.values()][0], "question");
+  await desk.gateway.end();
+  await until(() => client.state.kind === "waiting", "lost connection");
+  const outcome = client.answer(question, "yes");
+  expect(client.unanswered).toBe(1);
+  await desk.gateway.start();
+  expect(await outcome).toMatchObject({ status: "received", question_id: question.question_id });
+  await until(() => client.store.tickets.get(ticket)?.status === "completed", "the agent's end");
+  expect(events.filter(({ type }) => type === "question_answered")).toHaveLength(1);
+  expect(events.filter(({ type }) => type === "user_message")).toHaveLength(0);
+});
+
+test("the loser is told who won, and with what", async () => {
+  desk = await new Desk().start();
+  await desk.work(kAgent);
+  const [one, two] = [follow(), follow()];
+  await create("Asks");
+  const question = await until(() => [...one.store.questions.values()][0], "question");
+  const outcomes = await Promise.all([one.answer(question, "yes"), two.answer(question, "no")]);
+  const won = outcomes.find(({ status }) => status === "received");
+  const lost = outcomes.find(({ status }) => status === "already_answered");
+  expect(won).toBeDefined();
+  const winner = outcomes[0] === won ? one : two;
+  expect(lost).toMatchObject({
+    answered_by: winner.state.kind === "live" ? winner.state.user : "",
+    response: winner === one ? "yes" : "no",
+  });
+});
+
+test("refusals name the field, and sizes are checked before sending", async () => {
+  desk = await new Desk().start();
+  const client = follow();
+  await until(() => client.state.kind === "live", "connection");
+  await expect(client.createTicket({ ticket_name: "" })).rejects.toMatchObject({
+    name: "CommandError",
+    code: "invalid_message",
+    field: "ticket_name",
+  });
+  await expect(client.createTicket({ ticket_name: "é".repeat(501) })).rejects.toMatchObject({
+    code: "too_large",
+    field: "ticket_name",
+  });
+  expect(await client.sendMessage("nobody", "hello")).toMatchObject({ status: "unknown_session" });
+});
+
+test("an iterator gives each event once and ends with the client", async () => {
+  desk = await new Desk().start();
+  const client = follow({ from: "live" });
+  await until(() => client.state.kind === "live", "connection");
+  const names: string[] = [];
+  const reading = (async () => {
+    for await (const event of client.events()) {
+      if (event.type === "ticket_created") names.push(event.ticket_name);
+    }
+  })();
+  for (const name of ["a", "b", "c"]) await create(name);
+  await until(() => names.length === 3, "three events");
+  client.close();
+  await reading;
+  expect(names).toEqual(["a", "b", "c"]);
+});
+
+test("another client goes on from a position", async () => {
+  desk = await new Desk().start();
+  const first = follow();
+  await create("one");
+  await until(() => first.store.tickets.size === 1, "the first event");
+  const from = first.position!;
+  first.close();
+  const ids = [await create("two"), await create("three")];
+  const second = follow({ from });
+  const seen: string[] = [];
+  second.on("event", (event) => seen.push(event.ticket_id));
+  await until(() => seen.length === 2, "two events");
+  expect(seen).toEqual(ids);
+});
+
+test("a drained gateway says 1012 and is come back to", async () => {
+  desk = await new Desk().start();
+  const client = follow();
+  await until(() => client.state.kind === "live", "connection");
+  const codes: number[] = [];
+  client.on("state", (state) => state.kind === "waiting" && codes.push(state.closeCode));
+  await desk.gateway.end("SIGTERM");
+  await desk.gateway.start();
+  await until(() => client.state.kind === "live", "connection");
+  expect(codes[0]).toBe(1012);
+});
+
+test("an origin that may not connect is not told from an absent gateway, and is retried", async () => {
+  desk = await new Desk().start();
+  class Foreign extends WebSocket {
+    constructor(url: string, protocols: string[]) {
+      super(url, protocols, { origin: "http://elsewhere.example" });
+    }
+  }
+  const client = follow({ WebSocket: Foreign as unknown as SocketConstructor });
+  await until(() => client.state.kind === "waiting", "refusal");
+  expect(client.state).toMatchObject({ closeCode: 1006 });
+});
