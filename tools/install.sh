@@ -60,8 +60,14 @@ install_buf() {
   mkdir -p build/tools/buf
   cp tools/buf/package.json tools/buf/package-lock.json build/tools/buf/
   npm ci --prefix build/tools/buf --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
-  ln -sf "$(find "$PWD/build/tools/buf/node_modules" -path '*/bin/buf' -type f | head -n 1)" \
-    build/tools/buf/buf
+  # npm passes over an optional package that it cannot fetch, and says nothing.
+  local program
+  program=$(find "$PWD/build/tools/buf/node_modules" -path '*/bin/buf' -type f | head -n 1)
+  [[ -n $program ]] || {
+    say "npm brought no buf for this machine: is the npm registry reachable? npm ping" >&2
+    exit 1
+  }
+  ln -sf "$program" build/tools/buf/buf
   build/tools/buf/buf --version >/dev/null
   cp tools/buf/package-lock.json "$stamp"
 }
