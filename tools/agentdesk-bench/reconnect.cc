@@ -1,0 +1,48 @@
+#include "absl/strings/str_cat.h"
+#include "tools/agentdesk-bench/filler.h"
+#include "tools/agentdesk-bench/load.h"
+#include "tools/agentdesk-bench/runs.h"
+
+namespace agentdesk::bench {
+
+void RunReconnect(const Options& options, EventLoop& loop, Report& report) {
+  report.Begin("reconnect",
+               absl::StrCat(options.storm_clients, " browsers drop and resume with ",
+                            options.missed_events, " events missed each, ", options.clients,
+                            " stay; ", options.storm_rate, " tickets a second"));
+  Samples seconds;
+  Samples before;
+  Samples during;
+  for (int i = 0; i < options.repeats; ++i) {
+    DeskSetting desk(options);
+    Filler filler(loop, desk.core().port());
+    filler.Append(1);  // so that no browser's position is 0
+    BrowserGroup browsers(loop, {.port = desk.gateway().port(),
+                                 .count = options.clients + options.storm_clients,
+                                 .v1 = true,
+                                 .connecting = options.connecting,
+                                 .kernel_time = true});
+    browsers.Connect();
+    PacedLoad load(loop, desk.gateway().port(), browsers, options.storm_rate, options.clients);
+    load.RunFor(options.seconds / 2);  // to warm up
+    load.TakeDelays();
+    load.RunFor(2 * options.seconds);
+    before.Add(load.TakeDelays().QuantileSeconds(0.99) * 1e3);
+
+    browsers.Drop(options.clients);
+    filler.Append(options.missed_events);
+    const int64_t begin = NowNs();
+    browsers.StartConnecting();
+    const int all = options.clients + options.storm_clients;
+    load.RunWhile([&] { return browsers.open() < all || !browsers.all_caught_up(); });
+    seconds.Add(static_cast<double>(NowNs() - begin) / 1e9);
+    load.Drain();
+    during.Add(load.TakeDelays().QuantileSeconds(0.99) * 1e3);
+  }
+  report.Add("until all have resumed and caught up", "s", seconds);
+  report.Add("p99 of those who stay, before", "ms", before);
+  report.Add("p99 of those who stay, during", "ms", during);
+  report.Bar("p99 of those who stay, of that before", Rule::kAtMost, 2, Ratio(during, before));
+}
+
+}  // namespace agentdesk::bench

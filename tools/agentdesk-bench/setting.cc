@@ -1,0 +1,34 @@
+#include "tools/agentdesk-bench/setting.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace agentdesk::bench {
+CoreSetting::CoreSetting(const Options& options) : directory_(options.dir) { Start(); }
+
+void CoreSetting::Start() {
+  core_ = std::make_unique<Program>(
+      "agentdesk-core", std::vector<std::string>{absl::StrCat("--data_dir=", directory(), "/data")},
+      absl::StrCat(directory(), "/core.log"));
+}
+
+double CoreSetting::Restart(bool in_order) {
+  in_order ? core_->Stop() : core_->Kill();
+  core_.reset();
+  Start();
+  return core_->start_seconds();
+}
+
+DeskSetting::DeskSetting(const Options& options) : core_(options) {
+  gateway_ = std::make_unique<Program>(
+      "agentdesk-gateway",
+      std::vector<std::string>{absl::StrCat("--core=127.0.0.1:", core().port())},
+      absl::StrCat(directory(), "/gateway.log"));
+}
+
+FloorSetting::FloorSetting(const Options& options, const std::string& name)
+    : directory_(options.dir) {
+  program_ = std::make_unique<Program>(name, std::vector<std::string>{},
+                                       absl::StrCat(directory_.path(), "/floor.log"));
+}
+
+}  // namespace agentdesk::bench

@@ -1,0 +1,94 @@
+// The floor under the core: what gRPC itself costs. CreateTicket answers with a message of the
+// usual size and does nothing; Subscribe writes the same event again and again, one typed message
+// each, the way that comes first to mind. The number of events is what `after_sequence` says.
+#include <grpcpp/grpcpp.h>
+
+#include <csignal>
+#include <cstdio>
+#include <memory>
+
+#include "agentdesk/v1/event.grpc.pb.h"
+#include "agentdesk/v1/ticket.grpc.pb.h"
+
+namespace {
+
+namespace v1 = agentdesk::v1;
+
+constexpr char kId[] = "00000000-0000-7000-8000-000000000000";
+constexpr char kJobId[] = "job-00000000-0000-7000-8000-000000000000";
+
+class TicketFloor final : public v1::TicketService::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* CreateTicket(grpc::CallbackServerContext* context,
+                                         const v1::CreateTicketRequest* request,
+                                         v1::CreateTicketResponse* response) override {
+    response->set_ticket_id(kId);
+    response->set_job_id(kJobId);
+    response->set_status(v1::JOB_STATUS_QUEUED);
+    response->set_sequence(1);
+    v1::Ticket& ticket = *response->mutable_ticket();
+    ticket.set_ticket_id(kId);
+    ticket.set_ticket_name(request->ticket_name());
+    ticket.set_description(request->description());
+    ticket.set_job_id(kJobId);
+    ticket.set_session_id(kId);
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+};
+
+class EventStream final : public grpc::ServerWriteReactor<v1::SubscribeResponse> {
+ public:
+  explicit EventStream(int64_t events) : events_(events) {
+    event_ = response_.add_events();
+    event_->set_ticket_id(kId);
+    event_->set_session_id(kId);
+    event_->set_job_id(kJobId);
+    event_->set_attempt(1);
+    event_->mutable_time()->set_seconds(1'764'466'501);
+    event_->mutable_time()->set_nanos(946'551'000);
+    event_->mutable_actor()->set_id("bench");
+    event_->mutable_actor()->set_via("worker");
+    event_->mutable_agent_message()->set_content(std::string(60, 'x'));
+    Next();
+  }
+  void OnWriteDone(bool ok) override { ok ? Next() : Finish(grpc::Status::CANCELLED); }
+  void OnDone() override { delete this; }
+
+ private:
+  void Next() {
+    if (written_ == events_) return Finish(grpc::Status::OK);
+    event_->set_sequence(++written_);
+    StartWrite(&response_);
+  }
+
+  const int64_t events_;
+  int64_t written_ = 0;
+  v1::SubscribeResponse response_;
+  v1::Event* event_ = nullptr;
+};
+
+class EventFloor final : public v1::EventService::CallbackService {
+ public:
+  grpc::ServerWriteReactor<v1::SubscribeResponse>* Subscribe(
+      grpc::CallbackServerContext* /*context*/, const v1::SubscribeRequest* request) override {
+    return new EventStream(request->after_sequence());
+  }
+};
+
+}  // namespace
+
+int main() {
+  TicketFloor tickets;
+  EventFloor events;
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&tickets);
+  builder.RegisterService(&events);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr) return 1;
+  std::fprintf(stderr, "{\"message\":\"listening\",\"address\":\"127.0.0.1:%d\"}\n", port);
+  server->Wait();
+}
