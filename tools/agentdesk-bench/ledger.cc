@@ -1,5 +1,6 @@
 #include "tools/agentdesk-bench/ledger.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "tools/agentdesk-bench/failure.h"
@@ -7,6 +8,7 @@
 namespace agentdesk::bench {
 namespace {
 
+constexpr absl::string_view kTicketStart = "{\"type\":\"ticket_created\"";
 constexpr absl::string_view kNameStart = "\"ticket_name\":\"bench-";
 constexpr size_t kDigits = 10;
 constexpr absl::string_view kSequenceStart = ",\"sequence\":";
@@ -53,7 +55,8 @@ void Ledger::Learn(absl::string_view text) {
     }
     last_sequence_ = sequence;
   }
-  messages_.push_back({std::string(text), NumberAfter(text, kNameStart), 0});
+  const bool created = absl::StartsWith(text, kTicketStart);
+  messages_.push_back({std::string(text), created ? NumberAfter(text, kNameStart) : -1, 0});
 }
 
 }  // namespace agentdesk::bench

@@ -18,7 +18,7 @@ class Ledger {
  public:
   struct Message {
     std::string text;
-    int64_t number = -1;  // of the ticket that it names; -1: none
+    int64_t number = -1;  // of the ticket whose creation it tells; -1: none
     int seen = 0;         // by how many browsers
   };
   class Listener {

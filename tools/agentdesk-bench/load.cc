@@ -103,7 +103,7 @@ void PacedLoad::RunFor(double seconds) {
 void PacedLoad::OnDelivered(const Ledger::Message& message, int browser, int64_t at) {
   if (message.number < 0 || browser >= timed_browsers_) return;
   const auto called = called_at_.find(message.number);
-  if (called == called_at_.end()) Fail("nobody had brought: ", message.text);
+  if (called == called_at_.end()) return;  // another load's, which looks after it
   delays_.Add((at == 0 ? NowNs() : at) - called->second);
 }
 

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -44,6 +43,7 @@ struct RpcConnection::Stream {
   size_t sent = 0;
   std::string input;  // of a message that has not come whole
   int status = -1;
+  bool cancelled = false;
   OnMessage on_message;
   OnEnd on_end;
 
@@ -59,6 +59,7 @@ struct RpcConnection::Stream {
       if (bytes.size() - taken < kPrefix + size) break;
       if (on_message) on_message(bytes.substr(taken + kPrefix, size));
       taken += kPrefix + size;
+      if (cancelled) return;
     }
     input = std::string(bytes.substr(taken));
   }
@@ -151,7 +152,11 @@ int32_t RpcConnection::Start(absl::string_view path, const google::protobuf::Mes
 void RpcConnection::Cancel(int32_t stream) {
   nghttp2_session_set_stream_user_data(session_, stream, nullptr);
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream, NGHTTP2_CANCEL);
-  streams_.erase(stream);
+  const auto found = streams_.find(stream);
+  if (found == streams_.end()) return;
+  found->second->cancelled = true;
+  cancelled_.push_back(std::move(found->second));
+  streams_.erase(found);
 }
 
 void RpcConnection::Flush() {
@@ -204,6 +209,7 @@ void RpcConnection::OnReady(uint32_t events) {
     connected_ = true;
     loop_.Change(socket_.get(), EPOLLIN, *this);
   }
+  cancelled_.clear();
   if ((events & EPOLLIN) != 0) {
     static std::vector<uint8_t> buffer(kReadSize);
     const ssize_t size = recv(socket_.get(), buffer.data(), buffer.size(), 0);

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
@@ -31,7 +32,7 @@ class RpcConnection final : public Watcher {
   // stream.
   int32_t Start(absl::string_view path, const google::protobuf::MessageLite& request,
                 OnMessage on_message, OnEnd on_end);
-  // Ends a call that lasts; its callbacks are not called any more.
+  // Ends a call that lasts; its callbacks are not called any more. They may call this.
   void Cancel(int32_t stream);
   // Sends what has been started. Otherwise done when the loop comes to this connection.
   void Flush();
@@ -51,6 +52,7 @@ class RpcConnection final : public Watcher {
   Descriptor socket_;
   nghttp2_session* session_ = nullptr;
   absl::flat_hash_map<int32_t, std::unique_ptr<Stream>> streams_;
+  std::vector<std::unique_ptr<Stream>> cancelled_;  // perhaps still being called
   bool connected_ = false;
   bool watches_room_ = false;
   std::string output_;
