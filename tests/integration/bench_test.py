@@ -1,0 +1,64 @@
+"""agentdesk-bench on a small scale: it measures every path and finds nothing lost. No time is asserted."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from agentdesk_test import BIN, ROOT
+
+sys.path.insert(0, str(ROOT / "tools" / "bench"))
+import perf_report  # noqa: E402
+
+SMALL = ["--repeats=1", "--seconds=0.2", "--clients=40", "--many_clients=100", "--in_flight=8",
+         "--rate=50", "--events=1000", "--log_events=10000", "--storm_clients=80",
+         "--missed_events=100", "--soak_seconds=1"]
+
+
+class BenchTest(unittest.TestCase):
+    def setUp(self) -> None:
+        # Not in /tmp, which may be in memory: the bench refuses to measure that.
+        self.directory = tempfile.TemporaryDirectory(dir="/var/tmp")
+        self.addCleanup(self.directory.cleanup)
+
+    def bench(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([str(BIN / "agentdesk-bench"), f"--dir={self.directory.name}", *SMALL, *arguments],
+                              capture_output=True, text=True, timeout=240, check=False)
+
+    def test_every_path_is_measured_and_nothing_is_lost(self) -> None:
+        done = self.bench("--json", "all")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        result = json.loads(done.stdout)
+        self.assertEqual([path["path"] for path in result["paths"]],
+                         ["create", "fanout", "latency", "stream", "idle", "reconnect", "growth"])
+        for path in result["paths"]:
+            with self.subTest(path=path["path"]):
+                self.assertTrue(path["bars"])
+        out = pathlib.Path(self.directory.name) / "PERFORMANCE.md"
+        perf_report.write(result, out)
+        text = out.read_text(encoding="utf-8")
+        for path in result["paths"]:
+            for bar in path["bars"]:
+                self.assertIn(bar["name"], text)
+        self.assertGreaterEqual(len(list(out.parent.glob("performance/*.svg"))), 4)
+
+    def test_soak(self) -> None:
+        done = self.bench("--json", "soak")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["paths"][0]["path"], "soak")
+
+    def test_a_directory_in_memory_is_refused(self) -> None:
+        done = subprocess.run([str(BIN / "agentdesk-bench"), "--dir=/dev/shm", *SMALL, "create"],
+                              capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("in memory", done.stderr)
+
+    def test_what_is_not_a_measurement_is_refused(self) -> None:
+        self.assertEqual(self.bench("everything").returncode, 1)
+        self.assertEqual(self.bench("--repeats=0", "create").returncode, 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
