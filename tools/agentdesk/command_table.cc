@@ -117,6 +117,66 @@ CommandSpec Message() {
           .flags = {RequestId()}};
 }
 
+FlagSpec Algorithm(const char* help) {
+  return {.name = "alg", .value = "ALG", .help = help, .repeated = true};
+}
+
+CommandSpec TokenKey() {
+  return {.words = "token key",
+          .summary = "make a key that signs tokens, for trials",
+          .details =
+              "Writes the signing key, which only its owner can read, and the set of keys that\n"
+              "checks what it signs. Files that exist are not written over.",
+          .flags = {Algorithm("RS256, ES256, EdDSA or HS256; default ES256"),
+                    {.name = "signing_key", .value = "FILE", .help = "the key that signs"},
+                    {.name = "keys", .value = "FILE", .help = "the keys that check"}}};
+}
+
+CommandSpec TokenCreate() {
+  return {
+      .words = "token create",
+      .summary = "make a token, for trials",
+      .flags = {{.name = "signing_key", .value = "FILE", .help = "made by `agentdesk token key`"},
+                {.name = "issuer", .value = "ISS", .help = "who vouches: the claim iss"},
+                {.name = "audience", .value = "AUD", .help = "for whom it is: the claim aud"},
+                {.name = "subject", .value = "SUB", .help = "who its bearer is: the claim sub"},
+                {.name = "scope",
+                 .value = "SCOPE",
+                 .help = "what the bearer may do; may be repeated",
+                 .repeated = true},
+                {.name = "tenant", .value = "TENANT", .help = "the claim tenant"},
+                {.name = "group",
+                 .value = "GROUP",
+                 .help = "one of groups; may be repeated",
+                 .repeated = true},
+                {.name = "role",
+                 .value = "ROLE",
+                 .help = "one of roles; may be repeated",
+                 .repeated = true},
+                {.name = "expires_in", .value = "TIME", .help = "such as 10m; default 1h"}}};
+}
+
+CommandSpec TokenVerify() {
+  return {
+      .words = "token verify",
+      .arguments = "TOKEN",
+      .min_arguments = 1,
+      .max_arguments = 1,
+      .summary = "say whether a token is accepted, or why not",
+      .details =
+          "Judges as the servers do. `-` reads the token from standard input, so that it\n"
+          "stands in no list of processes. Ends with 0 when it is accepted, with 1 when it or\n"
+          "the keys are rejected. Without --issuer and --audience only the signature counts,\n"
+          "and what is signed may be anything.",
+      .flags = {
+          {.name = "keys", .value = "FILE", .help = "the issuer's keys: PEM, a JWK Set or a JWK"},
+          {.name = "issuer", .value = "ISS", .help = "who must vouch: the claim iss"},
+          {.name = "audience", .value = "AUD", .help = "what the claim aud must name"},
+          Algorithm("may sign; may be repeated; default: what each key is for"),
+          {.name = "clock_skew", .value = "TIME", .help = "of the issuer; default 30s"},
+          {.name = "time", .value = "TIME", .help = "as of this time (RFC 3339)"}}};
+}
+
 }  // namespace
 
 const std::vector<CommandSpec>& Commands() {
@@ -132,7 +192,10 @@ const std::vector<CommandSpec>& Commands() {
       Questions(),
       Answer(),
       Message(),
-      {.words = "desk", .summary = "show which log the core keeps and how far it reaches"}};
+      {.words = "desk", .summary = "show which log the core keeps and how far it reaches"},
+      TokenKey(),
+      TokenCreate(),
+      TokenVerify()};
   return *commands;
 }
 

@@ -31,6 +31,8 @@ absl::Status RunAnswer(const Invocation& invocation, DeskConnection& desk, Outpu
 absl::Status RunMessage(const Invocation& invocation, DeskConnection& desk, Output output);
 absl::Status RunWatch(const Invocation& invocation, DeskConnection& desk, Output output);
 absl::Status RunDesk(DeskConnection& desk, Output output);
+// Needs no core.
+absl::Status RunTokenCommand(const Invocation& invocation, Output output);
 
 // The request that `ticket create` describes. `now` is what `--run_after=10m` counts from.
 absl::StatusOr<v1::CreateTicketRequest> ReadCreateTicket(const Invocation& invocation,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
 #include "core_service/base/flags.h"
@@ -77,6 +78,7 @@ absl::Status RunCommand(const Invocation& invocation, DeskConnection& desk, Outp
   if (words == "answer") return RunAnswer(invocation, desk, output);
   if (words == "message") return RunMessage(invocation, desk, output);
   if (words == "desk") return RunDesk(desk, output);
+  if (absl::StartsWith(words, "token ")) return RunTokenCommand(invocation, output);
   return RunTicketCommand(invocation, desk, output);
 }
 

@@ -1,0 +1,7 @@
+# Tokens and keys: what a stranger may show us.
+add_executable(tokens_test
+  support/fake_clock.cc unit/base/compact_jws_test.cc unit/base/key_set_test.cc
+  unit/base/token_verifier_test.cc)
+target_link_libraries(tokens_test PRIVATE
+  agentdesk_signing_key agentdesk_tokens GTest::gmock_main OpenSSL::Crypto)
+gtest_discover_tests(tokens_test PROPERTIES LABELS unit TIMEOUT 120)
