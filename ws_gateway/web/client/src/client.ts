@@ -1,12 +1,13 @@
 /**
  * One browser's place in the log: connects, follows, comes back by itself at the exact event, and
- * carries commands. All callbacks come one after the other, never from within a call.
+ * carries commands.
  */
 import { Commands } from "./commands.js";
 import type { Command, CommandOptions, NewTicket } from "./commands.js";
 import { hostEnvironment } from "./environment.js";
 import type { Environment, Socket } from "./environment.js";
 import { DeskError, TerminalCloseError } from "./errors.js";
+import { parseExactJson } from "./exact_json.js";
 import { isEventType, kDefaultLimits } from "./protocol.js";
 import type {
   AckMessage,
@@ -50,8 +51,11 @@ export type State =
       readonly reason: string;
       readonly retryAt: number;
     }
-  /** For good: `close` was called, or `error` says why nothing comes back. */
-  | { readonly kind: "closed"; readonly error?: TerminalCloseError };
+  /**
+   * For good: `close` was called, or `error` says why nothing comes back: a TerminalCloseError by the
+   * gateway's word, or the code `cannot_open` where no connection can be tried with this URL or token.
+   */
+  | { readonly kind: "closed"; readonly error?: DeskError };
 
 export interface Gap {
   readonly reason: GapReason;
@@ -86,12 +90,15 @@ interface Handlers {
   error: (error: ErrorMessage) => void;
 }
 
-/** For an open that never comes, or a hello. */
+/** For a token, an open or a hello that never comes. */
 const kOpenMs = 10_000;
+/** For the answer to a ping when the machine has slept or changed its network. */
+const kPingMs = 5_000;
 /** Of heartbeats without a message: the path is dead. */
 const kSilentBeats = 2;
 /** Events that wait in an iterator whose reader is busy. */
 const kMaxIteratorEvents = 100_000;
+type Next = IteratorResult<DeskEvent, undefined>;
 /** The close code for what was lost without one. */
 const kAbnormal = 1006;
 
@@ -120,8 +127,12 @@ export class DeskClient {
   #parts: { tickets: Ticket[]; sessions: Session[]; questions: Question[] } | undefined;
   /** A gap was told of, and the state that closes it is not whole yet. */
   #inGap = false;
+  /** Tells a try to connect from the ones before it. */
+  #attempt = 0;
   #failures = 0;
   #heardAt = 0;
+  /** Without a word for so long, the path is dead. */
+  #patienceMs = kOpenMs;
   #clockAhead = 0;
   #cancelTimer: () => void = () => {};
   #endWake: () => void = () => {};
@@ -149,7 +160,10 @@ export class DeskClient {
     return this.#environment.now() + this.#clockAhead;
   }
 
-  /** Calls `handler` for what happens from now on. The result ends that. */
+  /**
+   * Calls `handler` for what happens from now on. The result ends that. An error that a handler throws
+   * is the program's (`window.onerror`, `uncaughtException`); it takes no event from other handlers.
+   */
   on<K extends keyof Handlers>(what: K, handler: Handlers[K]): () => void {
     this.#handlers[what].add(handler);
     return () => this.#handlers[what].delete(handler);
@@ -158,11 +172,14 @@ export class DeskClient {
   /** Connects, and comes back until `close`. */
   connect(): this {
     if (this.#state.kind !== "idle") return this;
-    this.#endWake = this.#environment.onWake(() => {
-      if (this.#state.kind === "waiting") this.#open();
-    });
+    this.#endWake = this.#environment.onWake(() => this.#onWake());
     this.#open();
     return this;
+  }
+
+  /** Does not wait any longer for the next try to connect. */
+  retryNow(): void {
+    if (this.#state.kind === "waiting") this.#open();
   }
 
   /** Ends it for good; commands without an answer are rejected. */
@@ -177,36 +194,37 @@ export class DeskClient {
    */
   events(): AsyncIterableIterator<DeskEvent> {
     const waiting: DeskEvent[] = [];
+    const readers: { resolve: (next: Next) => void; reject: (error: DeskError) => void }[] = [];
+    const done: Next = { done: true, value: undefined };
     let ended = this.#state.kind === "closed";
     let error: DeskError | undefined;
-    let wake: () => void = () => {};
     const finish = (why: DeskError | undefined): void => {
       if (ended) return;
       ended = true;
-      error = why;
       this.#iterators.delete(finish);
       off();
-      wake();
+      for (const { resolve, reject } of readers.splice(0)) {
+        if (why) reject(why);
+        else resolve(done);
+      }
+      error = why;
     };
     const off = this.on("event", (event) => {
+      const reader = readers.shift();
+      if (reader) return reader.resolve({ done: false, value: event });
       waiting.push(event);
-      if (waiting.length > kMaxIteratorEvents) {
-        waiting.length = 0;
-        finish(new DeskError("too_slow", `${kMaxIteratorEvents} events were not taken`));
-      }
-      wake();
+      if (waiting.length <= kMaxIteratorEvents) return;
+      waiting.length = 0;
+      finish(new DeskError("too_slow", `${kMaxIteratorEvents} events were not taken`));
     });
     if (ended) off();
     else this.#iterators.add(finish);
-    const done: IteratorResult<DeskEvent> = { done: true, value: undefined };
-    const next = async (): Promise<IteratorResult<DeskEvent>> => {
-      for (;;) {
-        const event = waiting.shift();
-        if (event) return { done: false, value: event };
-        if (error) throw error;
-        if (ended) return done;
-        await new Promise<void>((resolve) => (wake = resolve));
-      }
+    const next = (): Promise<Next> => {
+      const event = waiting.shift();
+      if (event) return Promise.resolve({ done: false, value: event });
+      if (error) return Promise.reject(error);
+      if (ended) return Promise.resolve(done);
+      return new Promise((resolve, reject) => readers.push({ resolve, reject }));
     };
     const iterator: AsyncIterableIterator<DeskEvent> = {
       next,
@@ -279,33 +297,57 @@ export class DeskClient {
     for (const handler of [...this.#handlers[what]] as ((
       ...of: Parameters<Handlers[K]>
     ) => void)[]) {
-      handler(...values);
+      try {
+        handler(...values);
+      } catch (error) {
+        this.#environment.after(0, () => {
+          throw error;
+        });
+      }
     }
+  }
+
+  /** The machine is online or looked at again: what was lost meanwhile need not be waited for. */
+  #onWake(): void {
+    this.retryNow();
+    if (this.#state.kind !== "live") return;
+    if (this.#isSilent()) return this.#lostInSilence();
+    this.#socket?.send('{"type":"ping"}');
+    this.#heardAt = this.#environment.now(); // the patience for its answer begins now
+    this.#watch(kPingMs);
   }
 
   #open(): void {
     this.#cancelTimer();
+    this.#hello = undefined;
+    this.#heardAt = this.#environment.now();
+    this.#watch(kOpenMs);
+    const attempt = ++this.#attempt;
+    const isCurrent = (): boolean =>
+      this.#attempt === attempt && this.#state.kind === "connecting" && !this.#socket;
     this.#setState({ kind: "connecting" });
+    if (!isCurrent()) return; // closed by who was just told
     const { token } = this.#options;
     if (!token) return this.#openWith(undefined);
-    let given: ReturnType<typeof token>;
+    const refused = (): void => {
+      if (isCurrent()) this.#lost(4401, "no token could be had");
+    };
     try {
-      given = token();
+      void Promise.resolve(token()).then((text) => isCurrent() && this.#openWith(text), refused);
     } catch {
-      return this.#lost(4401, "no token could be had");
+      refused();
     }
-    Promise.resolve(given).then(
-      (text) => this.#state.kind === "connecting" && this.#openWith(text),
-      () => this.#state.kind === "connecting" && this.#lost(4401, "no token could be had"),
-    );
   }
 
   #openWith(token: string | undefined): void {
     const protocols = ["agentdesk.v1", ...(token ? [`agentdesk.bearer.${token}`] : [])];
-    const socket = new this.#environment.WebSocket(this.#options.url, protocols);
+    let socket: Socket;
+    try {
+      socket = new this.#environment.WebSocket(this.#options.url, protocols);
+    } catch (error) {
+      return this.#end(new DeskError("cannot_open", (error as Error).message));
+    }
     this.#socket = socket;
-    this.#hello = undefined;
-    this.#heardAt = this.#environment.now();
     socket.onmessage = ({ data }) => {
       if (this.#socket === socket && typeof data === "string") this.#onText(data);
     };
@@ -313,18 +355,29 @@ export class DeskClient {
       if (this.#socket === socket) this.#lost(code, reason);
     };
     socket.onerror = () => {};
-    this.#watch(kOpenMs);
   }
 
-  /** Gives the path up when nothing was heard for so long. */
+  /** Gives the path up once nothing was heard for so long. */
   #watch(ms: number): void {
+    this.#patienceMs = ms;
+    this.#cancelTimer();
     const left = this.#heardAt + ms - this.#environment.now();
     this.#cancelTimer = this.#environment.after(Math.max(left, 1), () => {
-      const hello = this.#hello;
-      const most = hello ? hello.heartbeat_ms * kSilentBeats : kOpenMs;
-      if (this.#environment.now() - this.#heardAt < most) return this.#watch(most);
-      this.#lost(kAbnormal, "nothing was heard for too long");
+      if (this.#isSilent()) this.#lostInSilence();
+      else this.#watch(this.#patienceMs);
     });
+  }
+
+  #watchBeats({ heartbeat_ms }: HelloMessage): void {
+    this.#watch(heartbeat_ms * kSilentBeats);
+  }
+
+  #isSilent(): boolean {
+    return this.#environment.now() - this.#heardAt >= this.#patienceMs;
+  }
+
+  #lostInSilence(): void {
+    this.#lost(kAbnormal, "nothing was heard for too long");
   }
 
   #lost(code: number, reason: string): void {
@@ -352,7 +405,7 @@ export class DeskClient {
     socket.close();
   }
 
-  #end(error: TerminalCloseError | undefined): void {
+  #end(error: DeskError | undefined): void {
     this.#dropSocket();
     this.#endWake();
     this.#setState(error ? { kind: "closed", error } : { kind: "closed" });
@@ -362,7 +415,14 @@ export class DeskClient {
 
   #onText(text: string): void {
     this.#heardAt = this.#environment.now();
-    const message = JSON.parse(text) as ControlMessage | DeskEvent;
+    let message: ControlMessage | DeskEvent;
+    try {
+      message = JSON.parse(text) as ControlMessage | DeskEvent;
+      if (holdsJson(message)) message = parseExactJson(text) as ControlMessage | DeskEvent;
+    } catch {
+      // It may have been an event: come back and have it again.
+      return this.#lost(kAbnormal, "a message was not JSON");
+    }
     if (isEventType(message.type)) return this.#onEvent(message as DeskEvent);
     this.#onControl(message as ControlMessage);
   }
@@ -384,6 +444,7 @@ export class DeskClient {
         return this.#onSnapshot(message);
       case "gap":
         this.#position = undefined;
+        this.#parts = undefined;
         this.#inGap = true;
         this.#desk = message.desk;
         return this.#tell("gap", {
@@ -397,6 +458,8 @@ export class DeskClient {
       case "error":
         if (!this.#commands.onAnswer(message)) this.#tell("error", message);
         return;
+      case "pong":
+        return this.#hello && this.#watchBeats(this.#hello);
       default: {
         // An event of a type that came later still takes its place in the log.
         const { sequence } = message as { sequence?: unknown };
@@ -410,6 +473,7 @@ export class DeskClient {
     this.#hello = hello;
     this.#setClock(hello.time);
     if (!first) return;
+    this.#watchBeats(hello);
     this.#desk = hello.desk;
     const from = this.#position ?? this.#first();
     const { filter } = this.#options;
@@ -451,5 +515,19 @@ export class DeskClient {
 
   #setClock(time: string): void {
     this.#clockAhead = Date.parse(time) - this.#environment.now();
+  }
+}
+
+/** Whether there is JSON of an agent's in it, whose numbers may be of any size. */
+function holdsJson(message: ControlMessage | DeskEvent): boolean {
+  switch (message.type) {
+    case "agent_question":
+      return message.details !== undefined;
+    case "agent_complete":
+      return message.result !== undefined;
+    case "snapshot":
+      return message.questions.some(({ details }) => details !== undefined);
+    default:
+      return false;
   }
 }

@@ -46,9 +46,10 @@ export interface AbortSignalLike {
 
 interface Pending {
   readonly requestId: string;
+  readonly command: Command;
   readonly text: string;
   sent: boolean; // at least once
-  under_way: boolean; // on the connection that is open now
+  underWay: boolean; // on the connection that is open now
   settle(result: AckMessage | DeskError): void;
 }
 
@@ -62,7 +63,7 @@ export class Commands {
   readonly #pending = new Map<string, Pending>();
   #send: ((text: string) => void) | undefined;
   #limits: Limits = kDefaultLimits;
-  #under_way = 0;
+  #underWay = 0;
   /** Tells the repeats of one connection from those of the next. */
   #connection = 0;
 
@@ -78,7 +79,7 @@ export class Commands {
   give(command: Command, options: CommandOptions): Promise<AckMessage> {
     const requestId = options.requestId ?? this.newId();
     const text = JSON.stringify({ ...command, request_id: requestId });
-    const refusal = this.#refusal(command, requestId, text);
+    const refusal = this.#notNow(requestId) ?? this.#tooLarge(command, text);
     if (refusal) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
       const { signal } = options;
@@ -89,12 +90,13 @@ export class Commands {
       };
       const pending: Pending = {
         requestId,
+        command,
         text,
         sent: false,
-        under_way: false,
+        underWay: false,
         settle: (result) => {
           this.#pending.delete(requestId);
-          if (pending.under_way) --this.#under_way;
+          if (pending.underWay) --this.#underWay;
           signal?.removeEventListener("abort", abort);
           if (result instanceof DeskError) reject(result);
           else resolve(result);
@@ -111,16 +113,21 @@ export class Commands {
   /** Commands go out through `send` from now on, those without an answer first. */
   connected(send: (text: string) => void, limits: Limits): void {
     this.disconnected();
-    this.#send = send;
     this.#limits = limits;
+    // What was given under other limits would end the connection for good.
+    for (const pending of [...this.#pending.values()]) {
+      const refusal = this.#tooLarge(pending.command, pending.text);
+      if (refusal) pending.settle(refusal);
+    }
+    this.#send = send;
     this.#pump();
   }
 
   disconnected(): void {
     this.#send = undefined;
-    this.#under_way = 0;
+    this.#underWay = 0;
     ++this.#connection;
-    for (const pending of this.#pending.values()) pending.under_way = false;
+    for (const pending of this.#pending.values()) pending.underWay = false;
   }
 
   /** Whether the message answered a command. */
@@ -145,16 +152,20 @@ export class Commands {
     }
   }
 
-  #refusal(command: Command, requestId: string, text: string): DeskError | undefined {
-    const { content_bytes, response_bytes, message_bytes, ticket_name_characters } = this.#limits;
-    const tooLarge = (field: string, rule: string): CommandError =>
-      new CommandError("too_large", `${field}: ${rule}`, field);
+  #notNow(requestId: string): CommandError | undefined {
     if (this.#pending.has(requestId)) {
       return new CommandError("request_id_reused", "the same request id waits already");
     }
     if (this.#pending.size >= kMaxPending) {
       return new CommandError("too_many_commands", `${kMaxPending} commands wait for an answer`);
     }
+    return undefined;
+  }
+
+  #tooLarge(command: Command, text: string): CommandError | undefined {
+    const { content_bytes, response_bytes, message_bytes, ticket_name_characters } = this.#limits;
+    const tooLarge = (field: string, rule: string): CommandError =>
+      new CommandError("too_large", `${field}: ${rule}`, field);
     if (command.type === "user_response") {
       const texts = typeof command.response === "string" ? [command.response] : command.response;
       if (texts.reduce((sum, part) => sum + utf8Length(part), 0) > response_bytes) {
@@ -182,8 +193,8 @@ export class Commands {
     const connection = this.#connection;
     this.after(ms, () => {
       if (connection !== this.#connection || !this.#pending.has(pending.requestId)) return;
-      pending.under_way = false;
-      --this.#under_way;
+      pending.underWay = false;
+      --this.#underWay;
       this.#pump();
     });
   }
@@ -192,11 +203,11 @@ export class Commands {
     const send = this.#send;
     if (!send) return;
     for (const pending of this.#pending.values()) {
-      if (this.#under_way >= kMaxUnderWay) return;
-      if (pending.under_way) continue;
-      pending.under_way = true;
+      if (this.#underWay >= kMaxUnderWay) return;
+      if (pending.underWay) continue;
+      pending.underWay = true;
       pending.sent = true;
-      ++this.#under_way;
+      ++this.#underWay;
       send(pending.text);
     }
   }

@@ -3,6 +3,7 @@ export type { AnswerOutcome, ClientOptions, Gap, State, TicketOutcome } from "./
 export type { AbortSignalLike, Command, CommandOptions, NewTicket } from "./commands.js";
 export type { Environment, Socket, SocketConstructor } from "./environment.js";
 export { CommandError, DeskError, TerminalCloseError, UnansweredError } from "./errors.js";
+export { parseExactJson } from "./exact_json.js";
 export { afterClose } from "./reconnect.js";
 export type { AfterClose } from "./reconnect.js";
 export { DeskStore } from "./store.js";

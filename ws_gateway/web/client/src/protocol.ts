@@ -75,6 +75,7 @@ export interface Asked {
     readonly groups?: readonly string[];
     readonly roles?: readonly string[];
   };
+  /** Numbers that JavaScript cannot hold are strings (`parseExactJson`), here and in a `result`. */
   readonly details?: unknown;
   readonly sensitive?: boolean;
   readonly kind?: string;

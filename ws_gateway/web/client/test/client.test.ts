@@ -4,6 +4,17 @@ import { afterClose, DeskClient } from "../src/index.js";
 import type { ClientOptions, Socket } from "../src/index.js";
 import { utf8Length } from "../src/commands.js";
 
+const hello = {
+  type: "hello",
+  protocol: "agentdesk.v1",
+  desk: "d1",
+  sequence: 5,
+  user: "guest-1",
+  heartbeat_ms: 15_000,
+  limits: {},
+  time: "2026-01-01T00:00:00.000000+00:00",
+};
+
 class FakeSocket implements Socket {
   static last: FakeSocket;
   static opened = 0;
@@ -30,17 +41,8 @@ class FakeSocket implements Socket {
   receive(message: object): void {
     this.onmessage?.({ data: JSON.stringify(message) });
   }
-  hello(desk = "d1"): void {
-    this.receive({
-      type: "hello",
-      protocol: "agentdesk.v1",
-      desk,
-      sequence: 5,
-      user: "guest-1",
-      heartbeat_ms: 15_000,
-      limits: {},
-      time: "2026-01-01T00:00:00.000000+00:00",
-    });
+  hello(): void {
+    this.receive(hello);
   }
   drop(code: number, reason = ""): void {
     this.onclose?.({ code, reason });
@@ -236,6 +238,49 @@ describe("the place in the log", () => {
     expect(first.closed).toBe(true);
   });
 
+  test("what is no JSON may have been an event: it is asked for again", () => {
+    const desk = live();
+    FakeSocket.last.onmessage?.({ data: '{"type":"user_mess' });
+    expect(desk.state).toMatchObject({ kind: "waiting", closeCode: 1006 });
+    clock.advance(1000);
+    FakeSocket.last.hello();
+    expect(FakeSocket.last.sent).toEqual([{ type: "subscribe", from: { desk: "d1", after: 5 } }]);
+  });
+
+  test("a machine that slept asks whether the path still leads somewhere", () => {
+    const desk = live();
+    clock.advance(20_000);
+    wake();
+    expect(FakeSocket.last.sent.at(-1)).toEqual({ type: "ping" });
+    clock.advance(4_000);
+    FakeSocket.last.receive({ type: "pong" });
+    clock.advance(29_999);
+    expect(desk.state.kind).toBe("live");
+    wake();
+    clock.advance(5_000);
+    expect(desk.state.kind).toBe("waiting");
+  });
+
+  test("after a long sleep it is not even asked", () => {
+    live();
+    clock.now += 3_600_000; // timers stood still meanwhile
+    wake();
+    clock.advance(1000);
+    expect(FakeSocket.opened).toBe(2);
+  });
+
+  test("a handler's error takes no event from the others", () => {
+    const desk = live();
+    const seen: number[] = [];
+    desk.on("event", () => {
+      throw new Error("of the program");
+    });
+    desk.on("event", ({ sequence }) => seen.push(sequence));
+    FakeSocket.last.receive({ type: "user_message", sequence: 6, content: "a", from: "b" });
+    expect(seen).toEqual([6]);
+    expect(() => clock.advance(1)).toThrow("of the program");
+  });
+
   test("a connection that never says hello is given up", () => {
     const desk = client();
     clock.advance(10_000);
@@ -286,6 +331,18 @@ describe("commands", () => {
     await expect(desk.answer(question, "late")).rejects.toMatchObject({ code: "closed" });
   });
 
+  test("too large for the gateway that is there now are not sent to it", async () => {
+    const desk = client();
+    const big = desk.sendMessage("s", "x".repeat(2000));
+    const small = desk.sendMessage("s", "y");
+    FakeSocket.last.receive({ ...hello, limits: { content_bytes: 1000 } });
+    await expect(big).rejects.toMatchObject({ code: "too_large", field: "content" });
+    const sent = FakeSocket.last.sent.filter(({ type }) => type === "send_message");
+    expect(sent).toMatchObject([{ content: "y" }]);
+    desk.close();
+    await expect(small).rejects.toMatchObject({ code: "closed" });
+  });
+
   test("can be aborted", async () => {
     const desk = live();
     const abort = new AbortController();
@@ -316,6 +373,63 @@ test("shows its token as a subprotocol and asks for a fresh one each time", asyn
   expect(FakeSocket.last.protocols).toEqual(["agentdesk.v1", "agentdesk.bearer.t2"]);
 });
 
+test("a token that never comes, or comes too late, opens nothing by itself", async () => {
+  const give: ((token: string) => void)[] = [];
+  const desk = client({ token: () => new Promise((resolve) => give.push(resolve)) });
+  clock.advance(10_000);
+  expect(desk.state).toMatchObject({ kind: "waiting" });
+  clock.advance(1000);
+  expect(give).toHaveLength(2);
+  give[0]!("late");
+  await Promise.resolve();
+  expect(FakeSocket.opened).toBe(0);
+  give[1]!("fresh");
+  await Promise.resolve();
+  expect(FakeSocket.last.protocols).toEqual(["agentdesk.v1", "agentdesk.bearer.fresh"]);
+});
+
+test("one that is closed by who was told that it connects opens nothing", () => {
+  const desk = new DeskClient({ url: "ws://desk/ws", WebSocket: FakeSocket });
+  desk.on("state", ({ kind }) => kind === "connecting" && desk.close());
+  desk.connect();
+  expect(FakeSocket.opened).toBe(0);
+  expect(desk.state.kind).toBe("closed");
+});
+
+test("a token that no header can carry is told of, and not tried again", () => {
+  class Strict extends FakeSocket {
+    constructor(url: string, protocols: string[]) {
+      if (protocols.some((one) => one.includes(" "))) throw new SyntaxError("bad subprotocol");
+      super(url, protocols);
+    }
+  }
+  let asked = 0;
+  const desk = client({ WebSocket: Strict, token: () => `not a token ${++asked}` });
+  return Promise.resolve().then(() => {
+    expect(desk.state).toMatchObject({ kind: "closed", error: { code: "cannot_open" } });
+    clock.advance(3_600_000);
+    expect(asked).toBe(1);
+  });
+});
+
+test("every reader of an iterator is answered when it ends", async () => {
+  const desk = live();
+  const events = desk.events();
+  const [first, second, third] = [events.next(), events.next(), events.next()];
+  FakeSocket.last.receive({ type: "user_message", sequence: 6, content: "a", from: "b" });
+  expect(await first).toMatchObject({ value: { sequence: 6 } });
+  desk.close();
+  expect([await second, await third]).toEqual([
+    { done: true, value: undefined },
+    { done: true, value: undefined },
+  ]);
+  expect(await events.next()).toEqual({ done: true, value: undefined });
+  const terminal = live();
+  const waiting = terminal.events().next();
+  FakeSocket.last.drop(4503, "not for you");
+  await expect(waiting).rejects.toMatchObject({ name: "TerminalCloseError", closeCode: 4503 });
+});
+
 test("counts by the server's clock", () => {
   const desk = live();
   clock.advance(500);
@@ -323,6 +437,22 @@ test("counts by the server's clock", () => {
   expect(desk.serverNow()).toBe(Date.parse("2026-01-01T01:00:00Z"));
   clock.advance(1000);
   expect(desk.serverNow()).toBe(Date.parse("2026-01-01T01:00:01Z"));
+});
+
+test("numbers of an agent's JSON are what it wrote", () => {
+  const desk = live();
+  const amounts = "[12345678901234567890,-9007199254740993,9007199254740991,1e400,0.1,1.50,2e3]";
+  const decimal = "3.14159265358979323846";
+  const text = `{"pay":${amounts},"pi":${decimal},"note":"at \\"12345678901234567890\\" o'clock"}`;
+  FakeSocket.last.onmessage?.({
+    data: `{"type":"agent_question","sequence":6,"question_id":"q","ticket_id":"t","details":${text}}`,
+  });
+  expect(desk.store.questions.get("q")?.details).toEqual({
+    pay: ["12345678901234567890", "-9007199254740993", 9007199254740991, "1e400", 0.1, 1.5, 2000],
+    pi: decimal,
+    note: `at "12345678901234567890" o'clock`,
+  });
+  expect(desk.position?.after).toBe(6);
 });
 
 test("UTF-8 lengths", () => {
