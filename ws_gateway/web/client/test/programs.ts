@@ -53,6 +53,11 @@ export class Program {
     });
   }
 
+  /** Such as SIGSTOP, which it does not end by. */
+  signal(signal: NodeJS.Signals): void {
+    this.#process!.kill(signal);
+  }
+
   async end(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     const child = this.#process;
     this.#process = undefined;
@@ -120,8 +125,9 @@ export class Desk {
         });
         if (response.status === 503) return undefined;
         const text = await response.text();
-        if (!response.ok) throw new Refused(`${method} ${path}: ${response.status} ${text}`);
-        return JSON.parse(text) as T;
+        const said = JSON.parse(text) as T & { error?: { code: string } };
+        if (response.ok) return said;
+        throw new Refused(said.error?.code ?? "", `${method} ${path}: ${response.status} ${text}`);
       } catch (error) {
         if (error instanceof Refused) throw error;
         return undefined; // the gateway is away
@@ -137,7 +143,15 @@ export class Desk {
   }
 }
 
-class Refused extends Error {}
+/** An answer of the gateway's that repeating does not change. */
+export class Refused extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
 
 /** Waits for the first defined, true value. */
 export async function until<T>(

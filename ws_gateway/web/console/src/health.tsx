@@ -1,0 +1,108 @@
+/** How the desk does, as seen from this page and as the gateway reports it. */
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { Chart } from "./chart";
+import { desk, useConnection, useEachSecond } from "./desk";
+import { history, kHistorySeconds } from "./history";
+
+export function Health(): JSX.Element {
+  const state = useConnection();
+  useEachSecond(() => history.seconds.at(-1)?.at ?? 0);
+  const gateway = useGateway();
+  const seconds = history.seconds;
+  const chart = { most: kHistorySeconds };
+  return (
+    <section aria-labelledby="health-title">
+      <h2 id="health-title">Health</h2>
+      <dl class="facts card">
+        <dt>Connection</dt>
+        <dd>{state.kind}</dd>
+        <dt>Gateway</dt>
+        <dd>{gateway}</dd>
+        <dt>Position</dt>
+        <dd>{desk.position ? desk.position.after.toLocaleString() : "none yet"}</dd>
+        <dt>Desk</dt>
+        <dd>
+          <code>{desk.position?.desk ?? "…"}</code>
+        </dd>
+        <dt>Answers on their way</dt>
+        <dd>{desk.unanswered}</dd>
+      </dl>
+      <div class="charts">
+        <Chart
+          {...chart}
+          name="Events a second"
+          unit=""
+          values={seconds.map(({ events }) => events)}
+        />
+        <Chart
+          {...chart}
+          name="Delivery delay, median"
+          unit="ms"
+          values={seconds.map(({ delayMs }) => delayMs)}
+        />
+        <Chart
+          {...chart}
+          name="Open questions"
+          unit=""
+          values={seconds.map(({ questions }) => questions)}
+        />
+        <Chart
+          {...chart}
+          name="Connected browsers"
+          unit=""
+          values={seconds.map(({ browsers }) => browsers)}
+        />
+      </div>
+      <p class="quiet">
+        Delay is from an event's commit, by the desk's clock, until this page had it. Connected
+        browsers are counted while this view is open.
+      </p>
+    </section>
+  );
+}
+
+/** What the gateway says of itself, asked while the view is open. */
+function useGateway(): string {
+  const [said, setSaid] = useState("…");
+  useEffect(() => {
+    let current = true;
+    const look = async (): Promise<void> => {
+      const text = await readiness();
+      if (!current) return;
+      setSaid(text);
+      const browsers = await connectedBrowsers();
+      if (current) history.browsers = browsers;
+    };
+    void look();
+    const timer = setInterval(() => void look(), 1000);
+    return () => {
+      current = false;
+      history.browsers = undefined;
+      clearInterval(timer);
+    };
+  }, []);
+  return said;
+}
+
+async function readiness(): Promise<string> {
+  try {
+    const { status } = await fetch("/readyz");
+    return status === 503 ? "not ready: the core cannot be reached" : "ready";
+  } catch {
+    return "cannot be reached";
+  }
+}
+
+async function connectedBrowsers(): Promise<number | undefined> {
+  try {
+    const response = await fetch("/metrics");
+    if (!response.ok) return undefined;
+    const found = [
+      ...(await response.text()).matchAll(/^agentdesk_ws_connections(?:\{.*\})? (\S+)/gm),
+    ];
+    return found.length > 0 ? found.reduce((sum, [, value]) => sum + Number(value), 0) : undefined;
+  } catch {
+    return undefined;
+  }
+}
