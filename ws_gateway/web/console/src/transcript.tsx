@@ -1,5 +1,6 @@
 /** What happened in a session: everything so far, and then each event as it comes. */
 import type { DeskEvent, Question } from "@agentdesk/client";
+import { Component } from "preact";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { atMostEvery, desk } from "./desk";
@@ -8,8 +9,8 @@ import type { TranscriptPage } from "./http";
 import { Ago, Json, responseText, Text } from "./words";
 
 /** Entries in the document; earlier ones are asked for. */
-const kShown = 200;
-const kRedrawMs = 100;
+const kShown = 100;
+const kRedrawMs = 200;
 const kPage = 1000;
 
 interface Props {
@@ -113,21 +114,28 @@ function useTranscript(sessionId: string): Transcribed {
   return state;
 }
 
-function Entry({ event }: { event: DeskEvent }): JSX.Element {
-  const by = speaker(event);
-  return (
-    <li class={`entry ${event.type} ${by ? "said" : "noted"}`}>
-      {by && (
-        <b class="by">
-          <Text of={by} />
-        </b>
-      )}
-      <div class="what">
-        <Body event={event} />
-      </div>
-      <Ago at={event.timestamp} />
-    </li>
-  );
+/** An event never changes, so what shows it is drawn once. */
+class Entry extends Component<{ event: DeskEvent }> {
+  override shouldComponentUpdate(): boolean {
+    return false;
+  }
+  override render(): JSX.Element {
+    const { event } = this.props;
+    const by = speaker(event);
+    return (
+      <li class={`entry ${event.type} ${by ? "said" : "noted"}`}>
+        {by && (
+          <b class="by">
+            <Text of={by} />
+          </b>
+        )}
+        <div class="what">
+          <Body event={event} />
+        </div>
+        <Ago at={event.timestamp} />
+      </li>
+    );
+  }
 }
 
 /** Who says it; none for what the desk notes. */
