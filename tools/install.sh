@@ -17,6 +17,7 @@ test_packages=(
   clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev libbenchmark-dev
   python3-websockets python3-grpcio python3-protobuf
   git strace sqlite3 shellcheck util-linux gnuplot-nox
+  chromium fonts-dejavu-core fonts-noto-color-emoji
 )
 
 say() { printf 'install: %s\n' "$*"; }
@@ -50,12 +51,20 @@ install_packages() {
   apt install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+require_npm() { command -v npm >/dev/null || install_packages nodejs npm; }
+
+# What the web page is built from. Where that cannot be had, the gateway shows a plain page.
+install_web() {
+  require_npm
+  tools/web.sh install
+}
+
 # The linter and breaking-change check of the protos. Its package brings a ready program; node only
 # fetches it.
 install_buf() {
   local stamp=build/tools/buf/.stamp
   cmp -s tools/buf/package-lock.json "$stamp" && return 0
-  command -v npm >/dev/null || install_packages nodejs npm
+  require_npm
   say "installing buf"
   mkdir -p build/tools/buf
   cp tools/buf/package.json tools/buf/package-lock.json build/tools/buf/
@@ -93,8 +102,11 @@ install_grpcurl() {
   exit 1
 }
 install_packages "${build_packages[@]}"
-if [[ ${1:-} != --build ]]; then
+if [[ ${1:-} = --build ]]; then
+  (install_web) || say "the web page cannot be built: its parts could not be installed"
+else
   install_packages "${test_packages[@]}"
+  install_web
   install_buf
   install_grpcurl
 fi

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What can be said about the source without running it.
 #
-#   tools/lint.sh                 format, protos, shell scripts, the rules of tools/lint/tidy_test.py
+#   tools/lint.sh                 format, protos, shell scripts, types of the web part, the rules of
+#                                 tools/lint/tidy_test.py
 #   tools/lint.sh thread-safety   clang's lock analysis of every room that is free of gRPC
 #   tools/lint.sh clang-tidy      clang-tidy over the whole tree (long)
 set -euo pipefail
@@ -24,6 +25,8 @@ check_scripts() {
 
 # A mutant that no longer applies is one that nobody shows to be caught.
 check_mutants() { tests/mutants/run.sh --applies; }
+
+check_web() { tools/web.sh check; }
 
 check_tidy() { /usr/bin/python3 -B tools/lint/tidy_test.py; }
 
@@ -51,7 +54,7 @@ run() {
 case ${1:-} in
   thread-safety) run thread_safety ;;
   clang-tidy) run clang_tidy ;;
-  '') for check in check_format check_protos check_scripts check_mutants check_tidy; do run "$check"; done ;;
+  '') for check in check_format check_protos check_scripts check_mutants check_web check_tidy; do run "$check"; done ;;
   *) printf 'unknown: %s\n' "$1" >&2; exit 2 ;;
 esac
 exit "$failed"

@@ -24,6 +24,7 @@ build() {
   tools/install.sh --build
   [[ -e build/release/build.ninja ]] || cmake --preset release >/dev/null
   cmake --build build/release --target agentdesk-core agentdesk-gateway agentdesk agentdesk-worker
+  tools/web.sh build || say "The web page could not be built; the gateway shows its plain page instead."
 }
 
 is_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
@@ -120,7 +121,7 @@ cat <<EOF
 
 AgentDesk is running. Its data is in $data, its logs in $logs.
 
-  browser    http://localhost:$gateway_port/ shows what happens and lets you answer
+  browser    http://localhost:$gateway_port/ shows tickets and questions as they are, and lets you answer
   watch      $bin/agentdesk watch
   curl       curl -X POST localhost:$gateway_port/tickets/create -H 'Content-Type: application/json' \\
                -d '{"ticket_name":"Count the files","description":"Which folder?"}'

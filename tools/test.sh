@@ -73,7 +73,9 @@ preset() {
 
 step 'install' tools/install.sh
 step 'lint' tools/lint.sh
+step 'web page' tools/web.sh build
 preset release
+step 'web' tools/web.sh test
 preset tsan
 preset asan -LE release_only
 step 'thread safety' tools/lint.sh thread-safety
