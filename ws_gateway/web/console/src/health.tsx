@@ -67,11 +67,15 @@ function useGateway(): string {
   const [said, setSaid] = useState("…");
   useEffect(() => {
     let current = true;
+    let hasMetrics = true;
     const look = async (): Promise<void> => {
       const text = await readiness();
       if (!current) return;
       setSaid(text);
-      const browsers = await connectedBrowsers();
+      if (!hasMetrics) return;
+      const metrics = await fetch("/metrics").catch(() => undefined);
+      hasMetrics = metrics?.status !== 404;
+      const browsers = metrics?.ok ? connectedBrowsers(await metrics.text()) : undefined;
       if (current) history.browsers = browsers;
     };
     void look();
@@ -94,15 +98,8 @@ async function readiness(): Promise<string> {
   }
 }
 
-async function connectedBrowsers(): Promise<number | undefined> {
-  try {
-    const response = await fetch("/metrics");
-    if (!response.ok) return undefined;
-    const found = [
-      ...(await response.text()).matchAll(/^agentdesk_ws_connections(?:\{.*\})? (\S+)/gm),
-    ];
-    return found.length > 0 ? found.reduce((sum, [, value]) => sum + Number(value), 0) : undefined;
-  } catch {
-    return undefined;
-  }
+/** Of Prometheus' text: the WebSockets that are open, of whichever protocol. */
+function connectedBrowsers(metrics: string): number | undefined {
+  const found = [...metrics.matchAll(/^agentdesk_ws_connections(?:\{.*\})? (\S+)/gm)];
+  return found.length > 0 ? found.reduce((sum, [, value]) => sum + Number(value), 0) : undefined;
 }

@@ -84,9 +84,10 @@ export async function open(
   page.setDefaultTimeout(30_000);
   page.on("pageerror", (error) => trouble.push(String(error.stack ?? error)));
   page.on("console", (message) => {
-    // A connection that cannot be had is told on the console by the browser itself.
-    if (message.type() === "error" && !/ERR_|WebSocket|status of 503/.test(message.text())) {
-      trouble.push(`${message.text()} (${message.location().url})`);
+    // What cannot be had is told on the console by the browser itself.
+    const text = `${message.text()} (${message.location().url})`;
+    if (message.type() === "error" && !/ERR_|WebSocket|status of 503|metrics/.test(text)) {
+      trouble.push(text);
     }
   });
   await page.goto(`${desk.pageUrl}${view}`);

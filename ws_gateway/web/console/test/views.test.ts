@@ -145,6 +145,10 @@ const kWindows = {
 
 test.each(Object.entries(kWindows))("all views are sound: %s", async (name, options) => {
   const page = await open(browser, desk, "#/", options);
+  const elsewhere: string[] = [];
+  page.on("request", (request) => {
+    if (!request.url().startsWith(desk.pageUrl)) elsewhere.push(request.url());
+  });
   const { session_id } = await desk.call<{ session_id: string }>(
     "GET",
     `/tickets/${ids.get("Upgrade the billing service")}`,
@@ -161,6 +165,38 @@ test.each(Object.entries(kWindows))("all views are sound: %s", async (name, opti
     await expectSound(page);
     await screenshot(page, `${view.name}-${name}`);
   }
+  expect(elsewhere, "nothing comes from outside").toEqual([]);
   expect(pageErrors()).toEqual([]);
   await page.context().close();
+});
+
+test("health tells of this browser, where the gateway counts", async () => {
+  const { ok } = await fetch(`${desk.pageUrl}metrics`);
+  const page = await open(browser, desk, "#/health");
+  const chart = page.locator("figure", { hasText: "Connected browsers" });
+  const questions = page.locator("figure", { hasText: "Open questions" });
+  await expect.poll(() => questions.locator("b").innerText()).toBe("3");
+  await expect.poll(() => chart.locator("b").innerText()).toMatch(ok ? /^[1-9]/ : /^not reported$/);
+  await page.context().close();
+});
+
+test("the page is kept by what it holds, and may load nothing but itself", async () => {
+  const answer = await fetch(desk.pageUrl);
+  const html = await answer.text();
+  expect(answer.headers.get("content-type")).toBe("text/html; charset=utf-8");
+  expect(answer.headers.get("cache-control")).toBe("no-cache");
+  const policy = answer.headers.get("content-security-policy")!;
+  expect(policy).toContain("default-src 'none'");
+  expect(policy).not.toContain("unsafe");
+  const etag = answer.headers.get("etag")!;
+  const again = await fetch(desk.pageUrl, { headers: { "If-None-Match": etag } });
+  expect(again.status).toBe(304);
+  const assets = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path]) => path!);
+  expect(assets.length).toBeGreaterThanOrEqual(2);
+  for (const path of assets) {
+    const asset = await fetch(`${desk.pageUrl}${path.slice(1)}`);
+    expect(path).toMatch(/-[\w-]{8}\.(js|css)$/);
+    expect(asset.headers.get("content-type")).toMatch(/^text\/(javascript|css)/);
+    expect(asset.headers.get("cache-control")).toContain("immutable");
+  }
 });
