@@ -12,9 +12,11 @@ interface Props {
   readonly values: readonly (number | undefined)[];
   /** How many values the whole width has. */
   readonly most: number;
+  /** What is said while there is no value. */
+  readonly without: string;
 }
 
-export function Chart({ name, unit, values, most }: Props): JSX.Element {
+export function Chart({ name, unit, values, most, without }: Props): JSX.Element {
   const known = values.filter((value) => value !== undefined);
   const peak = Math.max(1, ...known);
   const last = known.at(-1);
@@ -31,7 +33,7 @@ export function Chart({ name, unit, values, most }: Props): JSX.Element {
         ],
   );
   const line = points.map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
-  const now = last === undefined ? "not reported" : `${round(last)} ${unit}`.trim();
+  const now = last === undefined ? without : `${round(last)} ${unit}`.trim();
   const highest = known.length > 0 ? `, at most ${round(Math.max(...known))}` : "";
   return (
     <figure class="card chart">

@@ -8,9 +8,9 @@ import { history, kHistorySeconds } from "./history";
 export function Health(): JSX.Element {
   const state = useConnection();
   useEachSecond(() => history.seconds.at(-1)?.at ?? 0);
-  const gateway = useGateway();
+  const { readiness, hasMetrics } = useGateway();
   const seconds = history.seconds;
-  const chart = { most: kHistorySeconds };
+  const chart = { most: kHistorySeconds, without: "none yet" };
   return (
     <section aria-labelledby="health-title">
       <h2 id="health-title">Health</h2>
@@ -18,7 +18,7 @@ export function Health(): JSX.Element {
         <dt>Connection</dt>
         <dd>{state.kind}</dd>
         <dt>Gateway</dt>
-        <dd>{gateway}</dd>
+        <dd>{readiness}</dd>
         <dt>Position</dt>
         <dd>{desk.position ? desk.position.after.toLocaleString() : "none yet"}</dd>
         <dt>Desk</dt>
@@ -50,6 +50,7 @@ export function Health(): JSX.Element {
         <Chart
           {...chart}
           name="Connected browsers"
+          without={hasMetrics ? "none yet" : "not reported"}
           unit=""
           values={seconds.map(({ browsers }) => browsers)}
         />
@@ -62,21 +63,25 @@ export function Health(): JSX.Element {
   );
 }
 
+interface Gateway {
+  readonly readiness: string;
+  readonly hasMetrics: boolean;
+}
+
 /** What the gateway says of itself, asked while the view is open. */
-function useGateway(): string {
-  const [said, setSaid] = useState("…");
+function useGateway(): Gateway {
+  const [gateway, setGateway] = useState<Gateway>({ readiness: "…", hasMetrics: true });
   useEffect(() => {
     let current = true;
     let hasMetrics = true;
     const look = async (): Promise<void> => {
-      const text = await readiness();
-      if (!current) return;
-      setSaid(text);
-      if (!hasMetrics) return;
-      const metrics = await fetch("/metrics").catch(() => undefined);
-      hasMetrics = metrics?.status !== 404;
+      const readiness = await askReadiness();
+      const metrics = hasMetrics ? await fetch("/metrics").catch(() => undefined) : undefined;
+      hasMetrics &&= metrics?.status !== 404;
       const browsers = metrics?.ok ? connectedBrowsers(await metrics.text()) : undefined;
-      if (current) history.browsers = browsers;
+      if (!current) return;
+      history.browsers = browsers;
+      setGateway({ readiness, hasMetrics });
     };
     void look();
     const timer = setInterval(() => void look(), 1000);
@@ -86,10 +91,10 @@ function useGateway(): string {
       clearInterval(timer);
     };
   }, []);
-  return said;
+  return gateway;
 }
 
-async function readiness(): Promise<string> {
+async function askReadiness(): Promise<string> {
   try {
     const { status } = await fetch("/readyz");
     return status === 503 ? "not ready: the core cannot be reached" : "ready";
