@@ -1,11 +1,13 @@
 /** What the library asks of the place where it runs; all of it can be passed in. */
 
-/** The part of the standard WebSocket that is used. */
+/** A method's type, since each WebSocket types its events in its own way. */
+type Handler<E> = { handle(event: E): void }["handle"] | null;
+
+/** The part of the standard WebSocket that is used; a browser's fits, and that of `ws`. */
 export interface Socket {
-  onopen: ((event: never) => void) | null;
-  onmessage: ((event: { readonly data: unknown }) => void) | null;
-  onclose: ((event: { readonly code: number; readonly reason: string }) => void) | null;
-  onerror: ((event: never) => void) | null;
+  onmessage: Handler<{ readonly data: unknown }>;
+  onclose: Handler<{ readonly code: number; readonly reason: string }>;
+  onerror: Handler<never>;
   send(data: string): void;
   close(code?: number, reason?: string): void;
 }

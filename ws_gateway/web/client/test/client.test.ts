@@ -18,7 +18,6 @@ const hello = {
 class FakeSocket implements Socket {
   static last: FakeSocket;
   static opened = 0;
-  onopen: Socket["onopen"] = null;
   onmessage: Socket["onmessage"] = null;
   onclose: Socket["onclose"] = null;
   onerror: Socket["onerror"] = null;

@@ -3,13 +3,7 @@ import { randomUUID } from "node:crypto";
 import { afterEach, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { DeskClient } from "../src/index.js";
-import type {
-  ClientOptions,
-  DeskEvent,
-  Question,
-  SocketConstructor,
-  Ticket,
-} from "../src/index.js";
+import type { ClientOptions, DeskEvent, Question, Ticket } from "../src/index.js";
 import { chance, Desk, Refused, until } from "./programs.js";
 
 /** Asks, waits for the answer, and ends. */
@@ -32,7 +26,7 @@ afterEach(async () => {
 function follow(options: Partial<ClientOptions> = {}): DeskClient {
   const client = new DeskClient({
     url: desk.socketUrl,
-    WebSocket: WebSocket as unknown as SocketConstructor,
+    WebSocket: WebSocket,
     ...options,
   });
   clients.push(client);
@@ -287,7 +281,7 @@ class Bare extends WebSocket {
     Bare.last = this;
   }
 }
-const bare = { WebSocket: Bare as unknown as SocketConstructor };
+const bare = { WebSocket: Bare };
 
 test.each([
   [1003, "binary", (socket: WebSocket) => socket.send(new Uint8Array([1, 2, 3]))],
@@ -371,7 +365,7 @@ test("an origin that may not connect is not told from an absent gateway, and is 
       super(url, protocols, { origin: "http://elsewhere.example" });
     }
   }
-  const client = follow({ WebSocket: Foreign as unknown as SocketConstructor });
+  const client = follow({ WebSocket: Foreign });
   await until(() => client.state.kind === "waiting", "refusal");
   expect(client.state).toMatchObject({ closeCode: 1006 });
 });

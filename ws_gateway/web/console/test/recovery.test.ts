@@ -6,7 +6,6 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { WebSocket as NodeSocket } from "ws";
 import { DeskClient } from "../../client/src/index.js";
-import type { SocketConstructor } from "../../client/src/index.js";
 import { Desk, until } from "../../client/test/programs.js";
 import {
   createTicket,
@@ -109,7 +108,7 @@ test("500 clients and three windows leave a gateway that stops, and all are back
   const clients = Array.from({ length: 500 }, () => {
     const client = new DeskClient({
       url: desk.socketUrl,
-      WebSocket: NodeSocket as unknown as SocketConstructor,
+      WebSocket: NodeSocket,
       from: "live",
     });
     const sequences: number[] = [];
