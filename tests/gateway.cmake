@@ -9,6 +9,7 @@ add_executable(gateway_test
   unit/gateway/http_test.cc
   unit/gateway/request_rules_test.cc
   unit/gateway/shard_test.cc
+  unit/gateway/stream_test.cc
   unit/gateway/subscription_test.cc
   unit/gateway/web_files_test.cc
   support/temp_dir.cc)

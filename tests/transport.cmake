@@ -8,7 +8,7 @@ target_link_libraries(agentdesk_transport_test_support PUBLIC agentdesk_transpor
 add_executable(transport_test
   unit/frame_test.cc unit/outbox_test.cc
   integration/rfc6455_frames_test.cc integration/transport_http_test.cc
-  integration/transport_socket_test.cc)
+  integration/transport_socket_test.cc integration/transport_stream_test.cc)
 target_link_libraries(transport_test PRIVATE agentdesk_transport_test_support GTest::gtest_main)
 target_compile_definitions(transport_test PRIVATE WS_ECHO_PROGRAM="$<TARGET_FILE:ws_echo>")
 add_dependencies(transport_test ws_echo)

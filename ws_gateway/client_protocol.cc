@@ -186,6 +186,24 @@ void ReadCommand(absl::string_view type, Protocol protocol, FieldReader& fields,
   }
 }
 
+bool ParsePosition(absl::string_view text, int64_t& position) {
+  return absl::SimpleAtoi(text, &position) && position >= 0 && position <= kMaxSequence;
+}
+
+// `DESK:N`, or `0`, which is the beginning of any desk.
+absl::StatusOr<SubscribeFrom> ParseStreamPosition(absl::string_view name, absl::string_view text) {
+  SubscribeFrom from{.kind = SubscribeFrom::Kind::kAfter, .desk_id = {}, .after = 0};
+  if (text == "0") return from;
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(text, absl::MaxSplits(':', 1));
+  const std::optional<Uuid> desk = Uuid::Parse(parts.first);
+  if (!desk.has_value() || !ParsePosition(parts.second, from.after)) {
+    return InvalidField(name, "must be DESK:N, the id of an event that was received, or 0");
+  }
+  from.desk_id = desk->ToString();
+  return from;
+}
+
 // The same complaint under the name that it has on a socket.
 absl::Status InvalidMessage(const absl::Status& status) {
   ErrorDetail detail = DetailOf(status);
@@ -230,22 +248,56 @@ ClientMessage ParseClientMessage(absl::string_view text, Protocol protocol) {
   return message;
 }
 
-absl::StatusOr<std::optional<SubscribeFrom>> ParseSubscribeQuery(absl::string_view query) {
-  SubscribeFrom from;
+absl::StatusOr<std::optional<Subscribe>> ParseSubscribeQuery(absl::string_view query) {
+  Subscribe subscribe;
+  SubscribeFrom& from = subscribe.from;
   if (const auto after = QueryParameter(query, "after")) {
     from.kind = SubscribeFrom::Kind::kAfter;
-    if (!absl::SimpleAtoi(*after, &from.after) || from.after < 0 || from.after > kMaxSequence) {
+    if (!ParsePosition(*after, from.after)) {
       return InvalidField("after", "must be a whole number that is not negative");
     }
     from.desk_id = QueryParameter(query, "desk").value_or(std::string());
-    return from;
+    return subscribe;
   }
   if (QueryParameter(query, "snapshot") == "1") {
     from.kind = SubscribeFrom::Kind::kSnapshot;
-    return from;
+    return subscribe;
   }
-  if (QueryParameter(query, "live") == "1") return from;
+  if (QueryParameter(query, "live") == "1") return subscribe;
   return std::nullopt;
+}
+
+absl::StatusOr<Subscribe> ParseStreamRequest(absl::string_view query,
+                                             absl::string_view last_event_id) {
+  Subscribe subscribe;
+  absl::string_view name = "Last-Event-ID";
+  std::optional<std::string> position;
+  if (!last_event_id.empty()) {
+    position = std::string(last_event_id);
+  } else {
+    name = "after";
+    position = QueryParameter(query, name);
+  }
+  if (position.has_value()) {
+    absl::StatusOr<SubscribeFrom> from = ParseStreamPosition(name, *position);
+    if (!from.ok()) return from.status();
+    subscribe.from = *std::move(from);
+  } else if (QueryParameter(query, "snapshot") == "1") {
+    subscribe.from.kind = SubscribeFrom::Kind::kSnapshot;
+  }
+  boost::json::object lists;
+  for (const char* list : {"ticket_ids", "session_ids", "types"}) {
+    const std::string texts = QueryParameter(query, list).value_or(std::string());
+    if (texts.empty()) continue;
+    boost::json::array& entries = lists[list].emplace_array();
+    for (const absl::string_view text : absl::StrSplit(texts, ',')) {
+      entries.emplace_back(boost::json::string_view(text.data(), text.size()));
+    }
+  }
+  FieldReader fields(lists);
+  ReadFilter(fields, subscribe.filter);
+  if (!fields.status().ok()) return fields.status();
+  return subscribe;
 }
 
 absl::StatusOr<v1::CreateTicketRequest> ParseCreateTicket(absl::string_view body) {

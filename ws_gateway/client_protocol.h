@@ -53,7 +53,12 @@ ClientMessage ParseClientMessage(absl::string_view text, Protocol protocol);
 
 // Where the query of the socket's URL says to begin: `after=N&desk=ID`, `snapshot=1` or `live=1`;
 // none where it says nothing. The error names the parameter.
-absl::StatusOr<std::optional<SubscribeFrom>> ParseSubscribeQuery(absl::string_view query);
+absl::StatusOr<std::optional<Subscribe>> ParseSubscribeQuery(absl::string_view query);
+// What a request for a stream says, by `last_event_id` (the header; empty where there is none) or
+// else its query: `after=DESK:N`, `snapshot=1` or `live=1`, which is the default; and, of the lists
+// separated by commas `ticket_ids`, `session_ids` and `types`, what is wanted.
+absl::StatusOr<Subscribe> ParseStreamRequest(absl::string_view query,
+                                             absl::string_view last_event_id);
 
 // HTTP bodies. Errors are InvalidArgument: with the reason `invalid_json` where the text is no JSON
 // object, else naming the field.

@@ -32,7 +32,6 @@ using Reply = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
 struct FeedPart {
   std::vector<Frames> snapshot;  // frames of a snapshot, which come before the events
   bool snapshot_complete = false;
-  std::string desk_id;
   std::shared_ptr<const EventBlock> events;
 };
 

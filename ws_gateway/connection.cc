@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
 #include "ws_gateway/close_code.h"
 #include "ws_gateway/resource_json.h"
@@ -16,6 +17,9 @@ constexpr absl::Duration kHold = absl::Milliseconds(900);  // with a tick, at mo
 constexpr absl::Duration kRetryFor = absl::Seconds(10);
 constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
 constexpr absl::Duration kMaxBackoff = absl::Seconds(1);
+// When the client of a stream comes back: not all at the same moment.
+constexpr absl::Duration kRetryAfter = absl::Seconds(1);
+constexpr absl::Duration kRetrySpread = absl::Seconds(2);
 constexpr absl::string_view kUnavailable =
     "the desk cannot be reached: the outcome is unknown, repeat with the same request_id";
 
@@ -42,6 +46,11 @@ void Connection::OnOpen(Socket& socket) {
   host_.Add(*this);
   cursor_.Open(socket, host_.recent().head());
   next_beat_ = host_.Monotonic() + kHeartbeat - absl::Seconds(1);
+  if (is_stream()) {
+    const double spread = host_.Fraction() * absl::ToDoubleMilliseconds(kRetrySpread);
+    socket_->Send(OwnFrames(absl::StrCat(
+        "retry: ", absl::ToInt64Milliseconds(kRetryAfter) + static_cast<int64_t>(spread), "\n\n")));
+  }
   if (host_.recent().known()) OnReady();
 }
 
@@ -52,7 +61,12 @@ void Connection::OnClosed(uint16_t /*code*/) {
   socket_ = nullptr;
 }
 
-void Connection::SendText(absl::string_view text) { socket_->Send(MakeFrame(text)); }
+Frames Connection::Framed(absl::string_view text, absl::string_view id) const {
+  if (!is_stream()) return MakeFrame(text);
+  std::string bytes;
+  AppendServerSentEvent(id, text, bytes);
+  return OwnFrames(std::move(bytes));
+}
 
 void Connection::SendError(const absl::Status& status, const Echo& echo) {
   SendText(ErrorMessage(ForSocket(status), echo, options_.protocol));
@@ -76,14 +90,14 @@ void Connection::OnReady() {
   }
   if (!hello_sent_) {
     SendHello();
-    if (!options_.from.ok()) {
-      SendError(WithDetail(options_.from.status(), {.reason = "invalid_message",
-                                                    .field = {},
-                                                    .retry_after = std::nullopt,
-                                                    .metadata = {}}),
+    if (!options_.subscribe.ok()) {
+      SendError(WithDetail(options_.subscribe.status(), {.reason = "invalid_message",
+                                                         .field = {},
+                                                         .retry_after = std::nullopt,
+                                                         .metadata = {}}),
                 {});
-    } else if (options_.from->has_value() && !wanted_.has_value()) {
-      return Begin(Subscribe{**options_.from, {}}, true);
+    } else if (options_.subscribe->has_value() && !wanted_.has_value()) {
+      return Begin(**options_.subscribe, true);
     }
   }
   if (waits_for_desk_) Begin(*wanted_, unanswered_);
@@ -310,7 +324,8 @@ void Connection::Begin(Subscribe subscribe, bool answer) {
   const SubscribeFrom& from = wanted_->from;
   if (from.kind == SubscribeFrom::Kind::kLive) {
     cursor_.Start(recent.head(), EntryFilter(wanted_->filter));
-    Answer(recent.head());
+    // The client of a stream has no position yet, and would lose what comes while it is away.
+    Answer(recent.head(), StreamPosition(recent.desk_id(), recent.head()));
     return FollowHub();
   }
   const bool same_desk =
@@ -375,10 +390,15 @@ void Connection::PumpFeed() {
     for (; part_frames_ < part.snapshot.size(); ++part_frames_) {
       if (cursor_.full()) return;
       const bool last = part_frames_ + 1 == part.snapshot.size() && part.snapshot_complete;
+      Frames frames = part.snapshot[part_frames_];
+      if (is_stream()) {
+        frames = Framed(FirstPayload(frames.bytes),
+                        last ? StreamPosition(part.events->desk_id, up_to) : std::string());
+      }
       if (last) {
-        cursor_.SendState(part.snapshot[part_frames_], up_to);
+        cursor_.SendState(std::move(frames), up_to);
       } else {
-        socket_->Send(part.snapshot[part_frames_]);
+        socket_->Send(frames);
       }
     }
     if (!cursor_.started() && (!snapshot || part.snapshot_complete)) {
@@ -388,7 +408,7 @@ void Connection::PumpFeed() {
     if (cursor_.started()) {
       if (!cursor_.Send(*part.events)) return;
       const RecentEvents& recent = host_.recent();
-      if (recent.known() && recent.desk_id() == part.desk_id &&
+      if (recent.known() && recent.desk_id() == part.events->desk_id &&
           recent.Reaches(cursor_.position())) {
         feed_.reset();
         part_.reset();
@@ -400,8 +420,8 @@ void Connection::PumpFeed() {
   }
 }
 
-void Connection::Answer(int64_t up_to) {
-  if (unanswered_) SendText(SubscribedMessage(up_to));
+void Connection::Answer(int64_t up_to, absl::string_view id) {
+  if (unanswered_) socket_->Send(Framed(SubscribedMessage(up_to), id));
   unanswered_ = false;
 }
 
@@ -441,24 +461,29 @@ void Connection::OnGap(const Gap& gap) {
         false);
 }
 
-void Connection::Beat(absl::Duration now, SharedPosition& shared) {
-  if (options_.protocol == Protocol::kPlain || !hello_sent_ || now < next_beat_) return;
-  if (wanted_.has_value() && !cursor_.started()) return;  // its first events are on their way
-  // A connection that is not subscribed may see nothing, so that all of it up to any point was
+Frames Connection::PositionFrame() {
+  // Before its first events a connection may see nothing, so that all of it up to any point was
   // sent; 0 is the one point that a client cannot take for a reason to skip events.
   const int64_t up_to = cursor_.started() ? cursor_.position() : 0;
-  if (shared.up_to != up_to) {
-    shared.up_to = up_to;
-    shared.frames = MakeFrame(PositionMessage(up_to, host_.Now()));
-  }
-  socket_->Send(shared.frames);
+  // While a feed serves it, the position may be of another desk than the hub's.
+  const std::string id = in_hub_ ? StreamPosition(host_.recent().desk_id(), up_to) : std::string();
+  return Framed(PositionMessage(up_to, host_.Now()), id);
+}
+
+void Connection::Beat(absl::Duration now, SharedPosition& shared) {
+  if (options_.protocol == Protocol::kPlain || !hello_sent_ || now < next_beat_) return;
   next_beat_ = now + kHeartbeat - absl::Seconds(1);
+  if (!in_hub_) return socket_->Send(PositionFrame());
+  if (shared.up_to != cursor_.position()) {
+    shared = {.up_to = cursor_.position(), .frames = {}, .stream = {}};
+  }
+  Frames& frames = is_stream() ? shared.stream : shared.frames;
+  if (frames.bytes.empty()) frames = PositionFrame();
+  socket_->Send(frames);
 }
 
 void Connection::Leave(uint16_t code, absl::string_view reason) {
-  if (options_.protocol == Protocol::kV1 && cursor_.started()) {
-    SendText(PositionMessage(cursor_.position(), host_.Now()));
-  }
+  if (options_.protocol != Protocol::kPlain && cursor_.started()) socket_->Send(PositionFrame());
   socket_->Close(code, reason, /*drop_queue=*/code == kCloseTooSlow);
 }
 

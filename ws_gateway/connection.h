@@ -42,16 +42,19 @@ class ConnectionHost {
   // The core's time, as far as it is known.
   virtual absl::Time Now() = 0;
   virtual Uuid NewUuid() = 0;
+  virtual double Fraction() = 0;  // random, from 0 to below 1
 };
 
 struct ConnectionOptions {
   Protocol protocol = Protocol::kPlain;
   Caller caller;
-  // What the URL says about where to begin; an error is told after the hello.
-  absl::StatusOr<std::optional<SubscribeFrom>> from = std::optional<SubscribeFrom>();
+  // What the URL says about where to begin; an error is told after the hello. A stream can say it
+  // nowhere else.
+  absl::StatusOr<std::optional<Subscribe>> subscribe = std::optional<Subscribe>();
 };
 
-// One browser: its commands, its position in the log, and when it is closed.
+// One browser: its commands, its position in the log, and when it is closed. A stream is a browser
+// that has no commands.
 //
 // Belongs to one thread, that of its hub and transport.
 class Connection final : public SocketHandler {
@@ -78,6 +81,7 @@ class Connection final : public SocketHandler {
   struct SharedPosition {
     int64_t up_to = -1;
     Frames frames;
+    Frames stream;
   };
   void Beat(absl::Duration now, SharedPosition& shared);
   // Goes with an orderly close; the client shall come back.
@@ -98,7 +102,10 @@ class Connection final : public SocketHandler {
   };
   using ResponsePtr = std::shared_ptr<Response>;
 
-  void SendText(absl::string_view text);
+  bool is_stream() const { return options_.protocol == Protocol::kStream; }
+  // One message as the protocol has it. A stream that breaks goes on after the last `id` it had.
+  Frames Framed(absl::string_view text, absl::string_view id = "") const;
+  void SendText(absl::string_view text) { socket_->Send(Framed(text)); }
   void SendError(const absl::Status& status, const Echo& echo);
   void SendHello();
 
@@ -127,7 +134,8 @@ class Connection final : public SocketHandler {
   void BeginFeed(const SubscribeFrom& from);
   void OnFeed(absl::StatusOr<FeedPart> part);
   void PumpFeed();
-  void Answer(int64_t up_to);
+  void Answer(int64_t up_to, absl::string_view id = "");
+  Frames PositionFrame();
   void FollowHub();
   void Pump();
 

@@ -53,7 +53,7 @@ void TcpConnection::Discard() {
   socket().async_wait(net::socket_base::wait_read,
                       [this, self = shared_from_this()](ErrorCode error) {
                         if (gone()) return;
-                        if (error || !DiscardSome()) return Leave();
+                        if (error || !DiscardSome()) return Drop();
                         Discard();
                       });
 }

@@ -29,7 +29,7 @@ class TcpConnection : public std::enable_shared_from_this<TcpConnection> {
 
   // Called again and again: do what is due by `now`.
   virtual void Sweep(Clock::time_point now) = 0;
-  // End now; the set is being destroyed.
+  // End now: the set is being destroyed, or the peer is gone.
   virtual void Drop() = 0;
   // Leave the set unless there is something to be done first.
   virtual void LeaveIfIdle() {}
@@ -54,8 +54,8 @@ class TcpConnection : public std::enable_shared_from_this<TcpConnection> {
   // The same with a reset, so that the kernel keeps nothing for a peer that does not listen.
   void Reset();
   void HalfClose();
-  // Discards what arrives until the peer closes, then leaves. To close with unread input would be a
-  // reset, which overtakes what was written last: the peer would never learn why.
+  // Discards what arrives until the peer closes, then drops the connection. To close with unread
+  // input would be a reset, which overtakes what was written last: the peer would never learn why.
   void Discard();
 
  private:

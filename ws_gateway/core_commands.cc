@@ -41,8 +41,7 @@ class FeedConsumer final : public client::EventStream::Consumer {
       if (part.snapshot_complete) snapshot_ = false;
     }
     if (batch->has_snapshot() || snapshot_) position_ = up_to;
-    part.desk_id = batch->desk_id();
-    part.events = EncodeEvents(position_, up_to, batch->events());
+    part.events = EncodeEvents(batch->desk_id(), position_, up_to, batch->events());
     position_ = up_to;
     HandOver(std::move(part));
   }

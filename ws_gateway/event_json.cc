@@ -328,9 +328,31 @@ v1::EventType TypeOf(const v1::Event& event) {
   return v1::EVENT_TYPE_UNSPECIFIED;
 }
 
+std::string StreamPosition(absl::string_view desk_id, int64_t sequence) {
+  return absl::StrCat(desk_id, ":", sequence);
+}
+
+const EventBlock::Stream& EventBlock::stream() const {
+  std::call_once(stream_made_, [this] {
+    std::string bytes;
+    bytes.reserve(v1->size() + entries.size() * 64);
+    size_t begin = 0;
+    for (const Entry& entry : entries) {
+      AppendServerSentEvent(StreamPosition(desk_id, entry.sequence),
+                            FirstPayload(absl::string_view(*v1).substr(begin)), bytes);
+      stream_.ends.push_back(bytes.size());
+      begin = entry.v1_end;
+    }
+    stream_.bytes = std::make_shared<const std::string>(std::move(bytes));
+  });
+  return stream_;
+}
+
 std::shared_ptr<const EventBlock> EncodeEvents(
-    int64_t after, int64_t up_to, const google::protobuf::RepeatedPtrField<v1::Event>& events) {
+    std::string desk_id, int64_t after, int64_t up_to,
+    const google::protobuf::RepeatedPtrField<v1::Event>& events) {
   auto block = std::make_shared<EventBlock>();
+  block->desk_id = std::move(desk_id);
   block->after = after;
   block->up_to = up_to;
   block->entries.reserve(static_cast<size_t>(events.size()));

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,8 +17,9 @@
 namespace agentdesk::gateway {
 
 enum class Protocol : uint8_t {
-  kPlain,  // no subprotocol
-  kV1,     // agentdesk.v1
+  kPlain,   // no subprotocol
+  kV1,      // agentdesk.v1
+  kStream,  // the messages of agentdesk.v1 as Server-Sent Events
 };
 
 // Appends the event as one JSON object. Returns false, and appends nothing, where the plain
@@ -30,8 +32,8 @@ absl::string_view EventTypeName(v1::EventType type);
 std::optional<v1::EventType> ParseEventType(absl::string_view name);
 v1::EventType TypeOf(const v1::Event& event);
 
-// Consecutive events of one desk's log, encoded once for every connection: their frames in both
-// protocols back to back, so that a run of events is a run of bytes. Immutable.
+// Consecutive events of one desk's log, encoded once for every connection: their bytes in each
+// protocol back to back, so that a run of events is a run of bytes. Immutable and thread-safe.
 struct EventBlock {
   struct Entry {
     int64_t sequence = 0;
@@ -43,6 +45,7 @@ struct EventBlock {
     v1::EventType type = v1::EVENT_TYPE_UNSPECIFIED;
   };
 
+  std::string desk_id;
   // The block holds every event (that its filter lets through) after the first and up to the
   // second.
   int64_t after = 0;
@@ -52,20 +55,37 @@ struct EventBlock {
   std::shared_ptr<const std::string> v1;
 
   const std::shared_ptr<const std::string>& bytes(Protocol protocol) const {
+    if (protocol == Protocol::kStream) return stream().bytes;
     return protocol == Protocol::kPlain ? plain : v1;
   }
   size_t end(Protocol protocol, size_t index) const {
+    if (protocol == Protocol::kStream) return stream().ends[index];
     return protocol == Protocol::kPlain ? entries[index].plain_end : entries[index].v1_end;
   }
-  // What it costs to keep.
+  // What it costs to keep, without what is made for streams.
   size_t size() const {
     return sizeof(EventBlock) + entries.size() * sizeof(Entry) + plain->size() + v1->size();
   }
+
+ private:
+  struct Stream {
+    std::shared_ptr<const std::string> bytes;
+    std::vector<size_t> ends;
+  };
+
+  // Made at the first call, as most gateways have no such reader.
+  const Stream& stream() const;
+
+  mutable std::once_flag stream_made_;
+  mutable Stream stream_;
 };
 
 // `after` is the position of the batch before. A block without events is only progress.
 std::shared_ptr<const EventBlock> EncodeEvents(
-    int64_t after, int64_t up_to, const google::protobuf::RepeatedPtrField<v1::Event>& events);
+    std::string desk_id, int64_t after, int64_t up_to,
+    const google::protobuf::RepeatedPtrField<v1::Event>& events);
+// What a client resumes a stream after: `DESK:N`.
+std::string StreamPosition(absl::string_view desk_id, int64_t sequence);
 
 // The frames of one part of a snapshot, each of at most `max_bytes` unless a single item is larger.
 // Without items there is one frame if `more` is false, which ends the snapshot, and else none.

@@ -16,6 +16,21 @@ uint64_t ReadBigEndian(absl::string_view bytes) {
   return value;
 }
 
+struct Head {
+  size_t size;
+  size_t payload;
+
+  size_t end() const { return size + payload; }
+};
+
+// Of the frame that `bytes` begins with.
+Head FrameHead(absl::string_view bytes) {
+  const size_t length = static_cast<unsigned char>(bytes[1]);
+  if (length < 126) return {2, length};
+  const size_t length_bytes = length == 126 ? 2 : 8;
+  return {2 + length_bytes, ReadBigEndian(bytes.substr(2, length_bytes))};
+}
+
 }  // namespace
 
 void AppendFrame(Opcode opcode, absl::string_view payload, std::string& out) {
@@ -63,16 +78,24 @@ Frames MakeCloseFrame(uint16_t code, absl::string_view reason) {
 
 size_t FrameEnd(absl::string_view bytes, size_t offset) {
   size_t end = 0;
-  while (end < offset) {
-    const size_t length = static_cast<unsigned char>(bytes[end + 1]);
-    if (length < 126) {
-      end += 2 + length;
-    } else {
-      const size_t length_bytes = length == 126 ? 2 : 8;
-      end += 2 + length_bytes + ReadBigEndian(bytes.substr(end + 2, length_bytes));
-    }
-  }
+  while (end < offset) end += FrameHead(bytes.substr(end)).end();
   return end;
+}
+
+absl::string_view FirstPayload(absl::string_view bytes) {
+  const Head head = FrameHead(bytes);
+  return bytes.substr(head.size, head.payload);
+}
+
+void AppendServerSentEvent(absl::string_view id, absl::string_view data, std::string& out) {
+  if (!id.empty()) absl::StrAppend(&out, "id: ", id, "\n");
+  while (true) {
+    const size_t end = data.find_first_of("\r\n");
+    absl::StrAppend(&out, "data: ", data.substr(0, end), "\n");
+    if (end == absl::string_view::npos) break;
+    data.remove_prefix(end + 1);
+  }
+  out.push_back('\n');
 }
 
 }  // namespace agentdesk::gateway

@@ -38,6 +38,14 @@ Frames OwnFrames(std::string bytes);
 // A close frame. A reason longer than the 123 bytes of room is cut between characters.
 Frames MakeCloseFrame(uint16_t code, absl::string_view reason);
 
+// The payload of the frame that `bytes`, whole frames of the server's, begins with.
+absl::string_view FirstPayload(absl::string_view bytes);
+
+// Appends one Server-Sent Event (HTML Standard section 9.2.5) whose data is `data`; a line feed or
+// carriage return in it, which only JSON's blanks can have, arrives as a line feed. The client
+// resumes after the last `id`; empty: after the one before.
+void AppendServerSentEvent(absl::string_view id, absl::string_view data, std::string& out);
+
 // Where the frame ends that byte `offset` of `bytes` is in the midst of: the smallest end of a
 // whole frame that is not before `offset`. `bytes` holds whole frames; `offset` is at most their
 // size.

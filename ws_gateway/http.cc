@@ -15,6 +15,7 @@
 #include "ws_gateway/http_error.h"
 #include "ws_gateway/json_writer.h"
 #include "ws_gateway/resource_json.h"
+#include "ws_gateway/server_message.h"
 #include "ws_gateway/trace_context.h"
 
 namespace agentdesk::gateway {
@@ -103,37 +104,6 @@ HttpResponse ListResponse(absl::string_view name, const Resources& resources, Wr
   return JsonResponse(std::move(body));
 }
 
-// What an outcome says by itself, without the core.
-HttpResponse UnknownSessionResponse(absl::string_view session_id) {
-  std::string body;
-  JsonWriter json(body);
-  json.BeginObject()
-      .Text("session_id", session_id)
-      .Text("status", "unknown_session")
-      .Text("message", "the desk knows no such session")
-      .EndObject();
-  return JsonResponse(std::move(body));
-}
-
-HttpResponse OutcomeResponse(const std::string& session_id, const std::string& request_id,
-                             const v1::SubmitResponseResponse& outcome) {
-  std::string body;
-  JsonWriter json(body);
-  json.BeginObject()
-      .Text("session_id", session_id)
-      .Text("status", OutcomeWord(outcome.outcome()))
-      .TextIfAny("question_id", outcome.question_id());
-  if (outcome.outcome() == v1::RESPONSE_OUTCOME_ALREADY_ANSWERED) {
-    json.Text("answered_by", outcome.answered_by().id());
-    WriteResponse("response", outcome.response(), outcome.responses(), json);
-  }
-  json.TextIfAny("message", outcome.message())
-      .Number("sequence", outcome.sequence())
-      .TextIfAny("request_id", request_id)
-      .EndObject();
-  return JsonResponse(std::move(body));
-}
-
 }  // namespace
 
 struct Http::Exchange {
@@ -171,13 +141,9 @@ struct Http::Exchange {
   }
 };
 
-Http::Http(Commands& commands, const RecentEvents& recent, const GatewayState& state,
-           const WebFiles& web, OriginList origins)
-    : commands_(commands),
-      recent_(recent),
-      state_(state),
-      web_(web),
-      origins_(std::move(origins)) {}
+Http::Http(Commands& commands, Hub& hub, const GatewayState& state, const WebFiles& web,
+           OriginList origins)
+    : commands_(commands), hub_(hub), state_(state), web_(web), origins_(std::move(origins)) {}
 
 // The first pattern that matches a path is the path's; so a word goes before `{}`.
 const std::vector<Http::Route>& Http::Routes() {
@@ -192,6 +158,7 @@ const std::vector<Http::Route>& Http::Routes() {
       {"GET", "/sessions/{}", &Http::GetSession},
       {"POST", "/sessions/{}/responses", &Http::SubmitResponse},
       {"POST", "/sessions/{}/messages", &Http::SendMessage},
+      {"GET", "/events", &Http::StreamEvents},
       {"GET", "/questions", &Http::ListQuestions},
       {"GET", "/questions/{}", &Http::GetQuestion},
       {"POST", "/webhook/notion", &Http::NotionWebhook},
@@ -449,7 +416,7 @@ void Http::ListTranscript(const ExchangePtr& exchange, const v1::GetSessionRespo
   request.set_page_size(static_cast<int32_t>(*size));
   request.set_after_sequence(*after);
   // A session belongs to one desk, so its pages need not name it.
-  request.set_desk_id(QueryParameter(exchange->query, "desk").value_or(recent_.desk_id()));
+  request.set_desk_id(QueryParameter(exchange->query, "desk").value_or(hub_.recent().desk_id()));
   request.mutable_filter()->add_session_ids(session.session().session_id());
   commands_.Call(
       exchange->caller, std::move(request),
@@ -473,6 +440,21 @@ void Http::ListTranscript(const ExchangePtr& exchange, const v1::GetSessionRespo
             .EndObject();
         exchange->Send(JsonResponse(std::move(body)));
       });
+}
+
+void Http::StreamEvents(const ExchangePtr& exchange) {
+  absl::StatusOr<Subscribe> subscribe =
+      ParseStreamRequest(exchange->query, exchange->request.Header("last-event-id"));
+  if (!subscribe.ok()) return exchange->Fail(subscribe.status());
+  HttpResponse response;
+  response.content_type = "text/event-stream";
+  response.headers.emplace_back("Cache-Control", "no-store");
+  // Reverse proxies that know this header pass each event on at once.
+  response.headers.emplace_back("X-Accel-Buffering", "no");
+  response.stream = hub_.MakeConnection({.protocol = Protocol::kStream,
+                                         .caller = exchange->caller,
+                                         .subscribe = *std::move(subscribe)});
+  exchange->Send(std::move(response));
 }
 
 void Http::ListQuestions(const ExchangePtr& exchange) {
@@ -517,7 +499,9 @@ void Http::SubmitResponse(const ExchangePtr& exchange) {
   exchange->SetRequestId(*request->mutable_request_id());
   const std::string session_id = exchange->ids[0];
   const std::optional<Uuid> session = Uuid::Parse(session_id);
-  if (!session.has_value()) return exchange->Send(UnknownSessionResponse(session_id));
+  if (!session.has_value()) {
+    return exchange->Send(JsonResponse(UnknownSessionBody(session_id)));
+  }
   request->set_session_id(session->ToString());
   if (!request->question_id().empty()) {
     // What is no id is sent as one that no question has, so that the core's order of judging holds.
@@ -528,7 +512,7 @@ void Http::SubmitResponse(const ExchangePtr& exchange) {
       exchange->caller, *std::move(request),
       [exchange, session_id, request_id](absl::StatusOr<v1::SubmitResponseResponse> outcome) {
         if (!outcome.ok()) return exchange->Fail(outcome.status());
-        exchange->Send(OutcomeResponse(session_id, request_id, *outcome));
+        exchange->Send(JsonResponse(OutcomeBody(session_id, request_id, *outcome)));
       });
 }
 

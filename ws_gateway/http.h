@@ -8,8 +8,8 @@
 #include "absl/strings/string_view.h"
 #include "ws_gateway/commands.h"
 #include "ws_gateway/gateway_state.h"
+#include "ws_gateway/hub.h"
 #include "ws_gateway/origin.h"
-#include "ws_gateway/recent_events.h"
 #include "ws_gateway/request_handler.h"
 #include "ws_gateway/transport.h"
 #include "ws_gateway/web_files.h"
@@ -20,8 +20,8 @@ namespace agentdesk::gateway {
 class Http final : public RequestHandler {
  public:
   // All must outlive it.
-  Http(Commands& commands, const RecentEvents& recent, const GatewayState& state,
-       const WebFiles& web, OriginList origins);
+  Http(Commands& commands, Hub& hub, const GatewayState& state, const WebFiles& web,
+       OriginList origins);
 
   void OnRequest(HttpRequest request, Responder respond) override;
 
@@ -46,6 +46,7 @@ class Http final : public RequestHandler {
   void RetryTicket(const ExchangePtr& exchange);
   void GetJob(const ExchangePtr& exchange);
   void GetSession(const ExchangePtr& exchange);
+  void StreamEvents(const ExchangePtr& exchange);
   void ListQuestions(const ExchangePtr& exchange);
   void GetQuestion(const ExchangePtr& exchange);
   void SubmitResponse(const ExchangePtr& exchange);
@@ -62,7 +63,7 @@ class Http final : public RequestHandler {
                       const std::string& ticket_id);
 
   Commands& commands_;
-  const RecentEvents& recent_;
+  Hub& hub_;
   const GatewayState& state_;
   const WebFiles& web_;
   const OriginList origins_;

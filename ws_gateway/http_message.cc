@@ -71,10 +71,24 @@ BeastResponse ToBeast(HttpResponse response, unsigned version, bool is_head,
     if (!response.content_type.empty()) {
       message.set(http::field::content_type, response.content_type);
     }
-    message.content_length(response.body.size());
+    if (response.stream == nullptr) message.content_length(response.body.size());
     if (!is_head) message.body() = std::move(response.body);
   }
   return message;
+}
+
+std::string SerializeHead(HttpResponse response, unsigned version, absl::string_view server_name) {
+  BeastResponse message = ToBeast(std::move(response), version, /*is_head=*/false, server_name);
+  // The end of the connection is that of the body.
+  message.erase(http::field::content_length);
+  message.keep_alive(false);
+  std::string head = absl::StrCat("HTTP/", version / 10, ".", version % 10, " ",
+                                  message.result_int(), " ", View(message.reason()), "\r\n");
+  for (const auto& field : message) {
+    absl::StrAppend(&head, View(field.name_string()), ": ", View(field.value()), "\r\n");
+  }
+  head += "\r\n";
+  return head;
 }
 
 HttpRequest PlainRequest(BeastRequest& message, absl::string_view remote_address) {

@@ -24,6 +24,8 @@ HttpResponse ErrorResponse(int status, absl::string_view code, absl::string_view
 HttpResponse OverloadResponse();
 // The bytes of a response after which the connection is closed.
 std::string Serialize(const HttpResponse& response);
+// The head alone, of a response that is streamed until the connection closes.
+std::string SerializeHead(HttpResponse response, unsigned version, absl::string_view server_name);
 // Leaves out the body where the request was HEAD; `keep_alive` is for the caller to set.
 BeastResponse ToBeast(HttpResponse response, unsigned version, bool is_head,
                       absl::string_view server_name);

@@ -23,12 +23,11 @@ std::string Hub::NewGuestName() {
   return absl::StrFormat("guest-%04x", static_cast<unsigned>(ids_.Fraction() * 0x10000));
 }
 
-void Hub::Publish(const std::string& desk_id, std::shared_ptr<const EventBlock> block,
-                  absl::Time core_time) {
+void Hub::Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time) {
   core_ahead_ = core_time - clock_.Now();
   const bool first = !recent_.known();
-  if (!first && block->after != recent_.head()) SendAway(desk_id, *block);
-  if (first) recent_.Begin(desk_id, block->after);
+  if (!first && block->after != recent_.head()) SendAway(*block);
+  if (first) recent_.Begin(block->desk_id, block->after);
   if (block->up_to > recent_.head()) recent_.Append(std::move(block));
   for (Connection* connection : connections_) {
     if (first) connection->OnReady();
@@ -37,13 +36,13 @@ void Hub::Publish(const std::string& desk_id, std::shared_ptr<const EventBlock> 
 }
 
 // A hole in what comes must not become one in what is sent: whoever comes back resumes exactly.
-void Hub::SendAway(const std::string& desk_id, const EventBlock& block) {
+void Hub::SendAway(const EventBlock& block) {
   LogError("events are missing",
-           {{"desk", desk_id}, {"head", recent_.head()}, {"after", block.after}});
+           {{"desk", block.desk_id}, {"head", recent_.head()}, {"after", block.after}});
   for (Connection* connection : connections_) {
     connection->Leave(kCloseRestart, "the stream of events cannot go on: resume");
   }
-  recent_.Begin(desk_id, block.after);
+  recent_.Begin(block.desk_id, block.after);
 }
 
 void Hub::ReportGap(const Gap& gap) {

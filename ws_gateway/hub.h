@@ -30,10 +30,9 @@ class Hub final : public ConnectionHost {
   // A name for one that is not known otherwise: `guest-` and four hex digits.
   std::string NewGuestName();
 
-  // The next events of `desk_id`; the first ever call, and the first after ReportGap, says where
-  // the log stands. `core_time` is when the core sent them.
-  void Publish(const std::string& desk_id, std::shared_ptr<const EventBlock> block,
-               absl::Time core_time);
+  // The next events; the first ever call, and the first after ReportGap, says which desk it is and
+  // where its log stands. `core_time` is when the core sent them.
+  void Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time);
   // The events cannot go on without a gap.
   void ReportGap(const Gap& gap);
   void Tick();
@@ -50,9 +49,10 @@ class Hub final : public ConnectionHost {
   absl::Duration Monotonic() override { return clock_.Monotonic(); }
   absl::Time Now() override { return clock_.Now() + core_ahead_; }
   Uuid NewUuid() override { return ids_.NewUuid(clock_.Now()); }
+  double Fraction() override { return ids_.Fraction(); }
 
  private:
-  void SendAway(const std::string& desk_id, const EventBlock& block);
+  void SendAway(const EventBlock& block);
   void Drain(absl::Duration now);
 
   Commands& commands_;

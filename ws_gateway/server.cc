@@ -58,8 +58,7 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
   for (Shard* shard : all) {
     shard->Start(std::make_unique<CoreCommands>(link, *shard),
                  [&](Commands& commands, Hub& hub) -> std::unique_ptr<RequestHandler> {
-                   return std::make_unique<Http>(commands, hub.recent(), state, config.web,
-                                                 config.origins);
+                   return std::make_unique<Http>(commands, hub, state, config.web, config.origins);
                  });
   }
   const Upstream upstream(link, all, state);

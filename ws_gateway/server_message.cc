@@ -109,6 +109,36 @@ std::string MessageAck(absl::string_view session_id, int64_t sequence, const Ech
   return text;
 }
 
+std::string OutcomeBody(absl::string_view session_id, absl::string_view request_id,
+                        const v1::SubmitResponseResponse& outcome) {
+  std::string text;
+  JsonWriter json(text);
+  json.BeginObject()
+      .Text("session_id", session_id)
+      .Text("status", OutcomeWord(outcome.outcome()))
+      .TextIfAny("question_id", outcome.question_id());
+  if (outcome.outcome() == v1::RESPONSE_OUTCOME_ALREADY_ANSWERED) {
+    json.Text("answered_by", outcome.answered_by().id());
+    WriteResponse("response", outcome.response(), outcome.responses(), json);
+  }
+  json.TextIfAny("message", outcome.message())
+      .Number("sequence", outcome.sequence())
+      .TextIfAny("request_id", request_id)
+      .EndObject();
+  return text;
+}
+
+std::string UnknownSessionBody(absl::string_view session_id) {
+  std::string text;
+  JsonWriter json(text);
+  json.BeginObject()
+      .Text("session_id", session_id)
+      .Text("status", "unknown_session")
+      .Text("message", "the desk knows no such session")
+      .EndObject();
+  return text;
+}
+
 std::string HelloMessage(const Hello& hello) {
   std::string text;
   JsonWriter json(text);

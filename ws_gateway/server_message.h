@@ -12,7 +12,8 @@
 
 namespace agentdesk::gateway {
 
-// What goes out on a socket besides events. Each function returns one JSON object. Pure functions.
+// What goes out on a socket besides events, and the outcome of a response over HTTP. Each function
+// returns one JSON object. Pure functions.
 
 std::string PongMessage();
 // An error that leaves the connection open. `code` is what DetailOf(status) gives as the reason.
@@ -34,6 +35,12 @@ struct TicketAck {
 };
 std::string TicketAckMessage(const TicketAck& ack, const Echo& echo);
 std::string MessageAck(absl::string_view session_id, int64_t sequence, const Echo& echo);
+
+// The outcome of a response as the body that answers it over HTTP.
+std::string OutcomeBody(absl::string_view session_id, absl::string_view request_id,
+                        const v1::SubmitResponseResponse& outcome);
+// The same where the id says by itself that no session has it.
+std::string UnknownSessionBody(absl::string_view session_id);
 
 struct Hello {
   std::string desk_id;

@@ -117,7 +117,7 @@ UpgradeDecision Shard::OnUpgrade(const HttpRequest& request) {
   ConnectionOptions options;
   if (Offers(request, kSubprotocol)) {
     options.protocol = Protocol::kV1;
-    options.from = ParseSubscribeQuery(target.second);
+    options.subscribe = ParseSubscribeQuery(target.second);
     decision.subprotocol = std::string(kSubprotocol);
   }
   options.caller = {.actor = hub_->NewGuestName(),

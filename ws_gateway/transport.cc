@@ -15,7 +15,8 @@
 #include "ws_gateway/acceptor.h"
 #include "ws_gateway/connection_set.h"
 #include "ws_gateway/http_message.h"
-#include "ws_gateway/outbox.h"
+#include "ws_gateway/outbox_connection.h"
+#include "ws_gateway/stream_connection.h"
 #include "ws_gateway/tcp.h"
 
 namespace agentdesk::gateway {
@@ -30,11 +31,9 @@ using ErrorCode = boost::system::error_code;
 constexpr uint16_t kProtocolError = 1002;
 constexpr uint16_t kNotText = 1003;
 constexpr uint16_t kNoCode = 1005;
-constexpr uint16_t kAbnormal = 1006;
 constexpr uint16_t kNotUtf8 = 1007;
 constexpr uint16_t kTooLarge = 1009;
 constexpr uint16_t kTryAgainLater = 1013;
-constexpr uint16_t kReadTooSlowly = 4430;
 
 // The first byte of a close frame.
 constexpr char kCloseFrame = static_cast<char>(0x80 | static_cast<int>(Opcode::kClose));
@@ -111,23 +110,22 @@ void beast_close_socket(OutboxStream& stream) {
   stream.socket().close(ignored);
 }
 
-class WebSocketConnection final : public TcpConnection, public Socket {
+class WebSocketConnection final : public OutboxConnection {
  public:
   // Without a handler it is closed with 1013 as soon as it is open.
-  WebSocketConnection(const Server& server, TcpSocket socket, std::string early_input,
+  WebSocketConnection(const TransportOptions& options, TcpSocket socket, std::string early_input,
                       std::unique_ptr<SocketHandler> handler)
-      : server_(server),
-        ws_(std::move(socket), std::move(early_input), *this),
-        handler_(std::move(handler)) {}
+      : OutboxConnection(options, std::move(handler)),
+        ws_(std::move(socket), std::move(early_input), *this) {}
 
   void Start(const BeastRequest& request, absl::string_view subprotocol) {
-    ExpectWithin(server_.options.handshake_timeout);
-    ws_.read_message_max(server_.options.max_message_bytes);
+    ExpectWithin(options_.handshake_timeout);
+    ws_.read_message_max(options_.max_message_bytes);
     ws_.control_callback([this](websocket::frame_type kind, beast::string_view /*payload*/) {
       if (kind == websocket::frame_type::pong) pong_due_ = kNever;
     });
     ws_.set_option(websocket::stream_base::decorator(
-        [server = server_.options.server_name,
+        [server = options_.server_name,
          protocol = std::string(subprotocol)](websocket::response_type& response) {
           response.set(http::field::server, server);
           if (!protocol.empty()) response.set(http::field::sec_websocket_protocol, protocol);
@@ -143,78 +141,49 @@ class WebSocketConnection final : public TcpConnection, public Socket {
     if (gone() || closing()) return;
     if (bytes.front() == kCloseFrame) {
       phase_ = Phase::kClosing;
-      ExpectWithin(server_.options.close_timeout);
+      ExpectWithin(options_.close_timeout);
       // Beast gives no reasons. This is the one refusal that an honest client can avoid next time.
       if (bytes == MakeCloseFrame(kTooLarge, "").bytes) {
         return Queue(MakeCloseFrame(
-            kTooLarge,
-            absl::StrCat("a message may have ", server_.options.max_message_bytes, " bytes")));
+            kTooLarge, absl::StrCat("a message may have ", options_.max_message_bytes, " bytes")));
       }
     }
     Queue(OwnFrames(std::move(bytes)));
-  }
-
-  void Send(const Frames& frames) override {
-    if (phase_ == Phase::kOpen) Queue(frames);
   }
 
   void Close(uint16_t code, absl::string_view reason, bool drop_queue) override {
     if (phase_ != Phase::kOpen) return;
     phase_ = Phase::kClosing;
     close_code_ = code;
-    ExpectWithin(server_.options.close_timeout);
+    ExpectWithin(options_.close_timeout);
     if (drop_queue) outbox_.DropUnstarted();
     Queue(MakeCloseFrame(code, reason));
   }
 
-  int64_t written_sequence() const override { return outbox_.written_sequence(); }
-  size_t queued_bytes() const override { return outbox_.queued_bytes(); }
-
   void Sweep(Clock::time_point now) override {
     const bool open = phase_ == Phase::kOpen;
-    if (overdue(now) || (open && now >= pong_due_)) {
-      Reset();
-      NotifyClosed();
-      return;
-    }
+    if (overdue(now) || (open && now >= pong_due_)) return Abandon();
     if (!open) return;
     if (!outbox_.empty()) {
       // A ping would only wait behind the rest, and the age of the rest tells as much.
-      if (now - outbox_.oldest() >= server_.options.max_queue_age) CloseSlowReader();
+      CloseIfSlow(now);
     } else if (now >= ping_due_) {
       static const Frames ping = MakeFrame("", Opcode::kPing);
-      ping_due_ = now + server_.options.ping_interval;
-      if (pong_due_ == kNever) pong_due_ = now + server_.options.pong_timeout;
+      ping_due_ = now + options_.ping_interval;
+      if (pong_due_ == kNever) pong_due_ = now + options_.pong_timeout;
       Queue(ping);
     }
   }
 
-  void Drop() override {
-    Leave();
-    NotifyClosed();
-  }
-
  private:
-  enum class Phase : uint8_t {
-    kHandshake,
-    kOpen,
-    kClosing,    // a close frame is queued or written, or writing has failed
-    kLingering,  // no more is read as WebSocket: what is queued is written, what comes discarded
-  };
-
   TcpSocket& socket() override { return ws_.next_layer().socket(); }
-  bool closing() const { return phase_ == Phase::kClosing || phase_ == Phase::kLingering; }
 
   void OnAccepted(ErrorCode error) {
     // A new socket has room for the response; one without is no one's.
-    if (error || phase_ != Phase::kHandshake || !outbox_.empty()) {
-      Leave();
-      NotifyClosed();
-      return;
-    }
+    if (error || phase_ != Phase::kHandshake || !outbox_.empty()) return Drop();
     phase_ = Phase::kOpen;
     ExpectNothing();
-    ping_due_ = Clock::now() + server_.options.ping_interval;
+    ping_due_ = Clock::now() + options_.ping_interval;
     if (handler_ == nullptr) {
       Close(kTryAgainLater,
             absl::StrCat("too many connections, retry in ", kRetryAfterSeconds, " s"), false);
@@ -237,7 +206,7 @@ class WebSocketConnection final : public TcpConnection, public Socket {
       const absl::string_view message(static_cast<const char*>(bytes.data()), bytes.size());
       if (ws_.got_text()) {
         handler_->OnText(message);
-      } else if (server_.options.allow_binary) {
+      } else if (options_.allow_binary) {
         handler_->OnBinary(message);
       } else {
         Close(kNotText, "binary messages are not understood", false);
@@ -251,16 +220,12 @@ class WebSocketConnection final : public TcpConnection, public Socket {
   void OnReadEnd(ErrorCode error) {
     static const auto& kWebSocketErrors =
         websocket::make_error_code(websocket::error::closed).category();
-    if (error.category() != kWebSocketErrors) {
-      Leave();
-      NotifyClosed();
-      return;
-    }
+    if (error.category() != kWebSocketErrors) return Drop();
     // The peer has closed or broken the protocol, and Beast's close frame is in the outbox, unless
     // one of ours was there first.
     if (close_code_ == 0) close_code_ = CodeOf(error);
     phase_ = Phase::kLingering;
-    ExpectWithin(server_.options.close_timeout);
+    ExpectWithin(options_.close_timeout);
     if (outbox_.empty()) HalfClose();
     Discard();
     NotifyClosed();
@@ -276,57 +241,8 @@ class WebSocketConnection final : public TcpConnection, public Socket {
     return kProtocolError;
   }
 
-  void Queue(Frames frames) {
-    outbox_.Append(std::move(frames), Clock::now());
-    if (!waits_for_room_) Flush();
-    if (phase_ == Phase::kOpen && outbox_.cost() > server_.options.max_queued_bytes) {
-      CloseSlowReader();
-    }
-  }
-
-  void Flush() {
-    if (outbox_.Flush(socket().native_handle())) {
-      // The read under way will meet the same fate, after what the peer has sent before, perhaps a
-      // close frame; so the connection ends there. That also keeps Send from calling the handler.
-      outbox_.Clear();
-      if (!closing()) {
-        phase_ = Phase::kClosing;
-        ExpectWithin(server_.options.close_timeout);
-      }
-      return;
-    }
-    if (outbox_.empty()) return;
-    waits_for_room_ = true;
-    socket().async_wait(net::socket_base::wait_write,
-                        [this, self = shared_from_this()](ErrorCode /*error*/) {
-                          waits_for_room_ = false;
-                          if (!gone()) OnRoom();
-                        });
-  }
-
-  void OnRoom() {
-    Flush();
-    if (!outbox_.empty()) return;
-    if (phase_ == Phase::kOpen) handler_->OnDrained();
-    if (phase_ == Phase::kLingering) HalfClose();
-  }
-
-  void CloseSlowReader() { Close(kReadTooSlowly, "read too slowly: resume", true); }
-
-  void NotifyClosed() {
-    if (handler_ == nullptr) return;
-    const std::unique_ptr<SocketHandler> handler = std::move(handler_);
-    handler->OnClosed(close_code_ == 0 ? kAbnormal : close_code_);
-  }
-
-  const Server& server_;
   websocket::stream<OutboxStream, false> ws_;
-  std::unique_ptr<SocketHandler> handler_;
   beast::flat_buffer input_;
-  Outbox outbox_;
-  Phase phase_ = Phase::kHandshake;
-  bool waits_for_room_ = false;
-  uint16_t close_code_ = 0;
   Clock::time_point ping_due_ = kNever;
   Clock::time_point pong_due_ = kNever;
 };
@@ -455,14 +371,22 @@ class HttpConnection final : public TcpConnection {
         break;
       }
     }
-    auto upgraded = std::make_shared<WebSocketConnection>(server_, std::move(socket_),
+    auto upgraded = std::make_shared<WebSocketConnection>(server_.options, std::move(socket_),
                                                           beast::buffers_to_string(input_.cdata()),
                                                           std::move(decision.handler));
     PassTo(upgraded);
     upgraded->Start(message, decision.subprotocol);
   }
 
+  void Stream(HttpResponse response) {
+    auto stream = std::make_shared<StreamConnection>(server_.options, std::move(socket_),
+                                                     std::move(response.stream));
+    PassTo(stream);
+    stream->Start(SerializeHead(std::move(response), version_, server_.options.server_name));
+  }
+
   void Write(HttpResponse response, bool keep_alive) {
+    if (response.stream != nullptr && !is_head_) return Stream(std::move(response));
     keep_alive = keep_alive && !server_.draining;
     phase_ = Phase::kWriting;
     ExpectWithin(server_.options.keep_alive_timeout);

@@ -41,10 +41,15 @@ struct HttpRequest {
   absl::string_view Header(absl::string_view name) const;
 };
 
+class SocketHandler;
+
 struct HttpResponse {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;  // counted but not sent in answer to HEAD; ignored for 204 and 304
+  // Writes the body instead, for as long as it likes; it gets no messages. Where the response
+  // cannot be sent, or answers HEAD, it is destroyed without a call.
+  std::unique_ptr<SocketHandler> stream;
   // More headers. The transport itself sets Date, Server, Connection and Content-Length.
   std::vector<std::pair<std::string, std::string>> headers;
 };
@@ -54,8 +59,8 @@ struct HttpResponse {
 // call: the client gets a 500.
 using Responder = absl::AnyInvocable<void(HttpResponse)>;
 
-// The write side of one accepted WebSocket. Owned by the transport: valid until its handler's
-// OnClosed has returned.
+// The write side of one accepted WebSocket, or of one response that is streamed. Owned by the
+// transport: valid until its handler's OnClosed has returned.
 class Socket {
  public:
   virtual ~Socket() = default;
@@ -68,7 +73,8 @@ class Socket {
   // Sends a close frame after the frames that are queued (RFC 6455 section 7) and then drops the
   // socket when the peer has answered, or resets it when `close_timeout` is over. With
   // `drop_queue`, only the frame under way is finished first. Later calls do nothing; messages that
-  // still arrive are not delivered. A reason longer than 123 bytes is cut.
+  // still arrive are not delivered. A reason longer than 123 bytes is cut. A stream just ends; with
+  // `drop_queue`, perhaps in the midst of what is under way.
   virtual void Close(uint16_t code, absl::string_view reason, bool drop_queue) = 0;
   // The greatest Frames::sequence whose last byte the kernel has taken.
   virtual int64_t written_sequence() const = 0;
@@ -76,7 +82,7 @@ class Socket {
   virtual size_t queued_bytes() const = 0;
 };
 
-// What a browser's connection does. One object per WebSocket, owned by the transport.
+// What a browser's connection does. One object per WebSocket or stream, owned by the transport.
 class SocketHandler {
  public:
   virtual ~SocketHandler() = default;

@@ -65,13 +65,14 @@ void Upstream::OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) {
   away_ = false;
   state_.core_live = true;
   const std::shared_ptr<const EventBlock> block =
-      EncodeEvents(position_->sequence, up_to, batch->events());
+      EncodeEvents(position_->desk_id, position_->sequence, up_to, batch->events());
   position_->sequence = up_to;
   // Destroyed when the last shard has taken the batch, or has ended.
   const std::shared_ptr<void> taken(nullptr, [flow = flow_](void*) { flow->OnTaken(); });
   for (Shard* shard : shards_) {
-    shard->Post([shard, block, taken, desk_id = position_->desk_id,
-                 time = FromProto(batch->time())] { shard->hub().Publish(desk_id, block, time); });
+    shard->Post([shard, block, taken, time = FromProto(batch->time())] {
+      shard->hub().Publish(block, time);
+    });
   }
   // Only now: from here on another thread may be told of the next batch, which must come after this
   // one.

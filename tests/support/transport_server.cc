@@ -66,6 +66,10 @@ TransportServer::TransportServer(gateway::TransportOptions options, Hooks hooks)
 
 TransportServer::~TransportServer() { Shutdown(); }
 
+std::unique_ptr<gateway::SocketHandler> TransportServer::MakeSession() {
+  return std::make_unique<Session>(*this);
+}
+
 void TransportServer::Shutdown() {
   if (!thread_.joinable()) return;
   loop_->io.stop();

@@ -34,6 +34,9 @@ class TransportServer : public gateway::TransportHandler {
   // Stops the thread first and then destroys the transport, as a program does at its end.
   ~TransportServer() override;
 
+  // A handler such as its WebSockets have, for a hook that answers with a stream.
+  std::unique_ptr<gateway::SocketHandler> MakeSession();
+
   uint16_t port() const { return port_; }
   // Runs `call` on the transport's thread and waits for it.
   void Run(const std::function<void(gateway::Transport&)>& call);

@@ -40,6 +40,23 @@ TEST(FrameTest, FramesAreAppendedBackToBack) {
             "c");
 }
 
+TEST(FrameTest, FirstPayloadIsThatOfTheFirstFrame) {
+  for (const size_t size : {0u, 125u, 126u, 65536u}) {
+    std::string bytes;
+    AppendTextFrame(std::string(size, 'x'), bytes);
+    AppendTextFrame("y", bytes);
+    EXPECT_EQ(FirstPayload(bytes), std::string(size, 'x'));
+  }
+}
+
+// HTML Standard section 9.2.6: a line ends at CR, LF or both.
+TEST(FrameTest, ServerSentEventsKeepTheirDataInOneEvent) {
+  std::string bytes;
+  AppendServerSentEvent("d:7", "{}", bytes);
+  AppendServerSentEvent("", "{\"a\":\r\n1\n}", bytes);
+  EXPECT_EQ(bytes, "id: d:7\ndata: {}\n\ndata: {\"a\":\ndata: \ndata: 1\ndata: }\n\n");
+}
+
 TEST(FrameTest, CloseFrameHoldsCodeAndReason) {
   EXPECT_EQ(MakeCloseFrame(4430, "slow").bytes, "\x88\x06\x11\x4eslow");
 }

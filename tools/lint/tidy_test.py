@@ -41,14 +41,14 @@ GATEWAY_ROOMS = {
     "shard": {"hub", "connection", "commands", "request_rules", "client_protocol", "event_json",
               "transport", "frame"},
     "web_files": set(),
-    "http": {"commands", "client_protocol", "event_json", "resource_json", "json_writer",
+    "http": {"hub", "connection", "commands", "client_protocol", "event_json", "resource_json", "json_writer",
              "request_rules", "transport", "web_files"},
     "upstream": {"shard", "commands", "client_protocol", "event_json", "request_rules", "frame"},
 }
 # Files of the gateway that are not named after their room.
 GATEWAY_FILES = {
     "acceptor": "transport", "connection_set": "transport", "http_message": "transport",
-    "outbox": "transport",
+    "outbox": "transport", "outbox_connection": "transport", "stream_connection": "transport",
     "tcp": "transport",
     "recent_events": "event_json",
     "field_reader": "client_protocol", "server_message": "client_protocol",

@@ -2,10 +2,13 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "core_service/base/error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/status_matchers.h"
+#include "tests/unit/gateway/gateway_fixture.h"
 
 namespace agentdesk::gateway {
 namespace {
@@ -158,10 +161,10 @@ TEST(SubscribeQueryTest, SaysWhereToBegin) {
   const auto after = ParseSubscribeQuery("x=1&after=12&desk=a%2Db");
   ASSERT_THAT(after, IsOk());
   ASSERT_TRUE(after->has_value());
-  EXPECT_EQ((*after)->after, 12);
-  EXPECT_EQ((*after)->desk_id, "a-b");
-  EXPECT_EQ((*ParseSubscribeQuery("live=1"))->kind, SubscribeFrom::Kind::kLive);
-  EXPECT_EQ((*ParseSubscribeQuery("snapshot=1"))->kind, SubscribeFrom::Kind::kSnapshot);
+  EXPECT_EQ((*after)->from.after, 12);
+  EXPECT_EQ((*after)->from.desk_id, "a-b");
+  EXPECT_EQ((*ParseSubscribeQuery("live=1"))->from.kind, SubscribeFrom::Kind::kLive);
+  EXPECT_EQ((*ParseSubscribeQuery("snapshot=1"))->from.kind, SubscribeFrom::Kind::kSnapshot);
   for (const std::string query : {"after=", "after=-1", "after=x", "after=99999999999999999999"}) {
     EXPECT_EQ(DetailOf(ParseSubscribeQuery(query).status()).field, "after") << query;
   }
@@ -236,6 +239,70 @@ TEST(PercentTest, DecodesOrRefuses) {
   EXPECT_EQ(DecodePercent("a%20b+c%C3%A9"), "a b cé");
   for (const std::string broken : {"%", "%1", "%zz", "%ff"}) {
     EXPECT_EQ(DecodePercent(broken), std::nullopt) << broken;
+  }
+}
+
+TEST(StreamRequestTest, SaysWhereToBegin) {
+  using Kind = SubscribeFrom::Kind;
+  const std::string position = absl::StrCat(kDesk, ":7");
+  const struct {
+    std::string query;
+    std::string last_event_id;
+    Kind kind;
+    std::string desk_id;
+    int64_t after;
+  } cases[] = {
+      {"", "", Kind::kLive, "", 0},
+      {"live=1", "", Kind::kLive, "", 0},
+      {"snapshot=1", "", Kind::kSnapshot, "", 0},
+      {"after=0", "", Kind::kAfter, "", 0},
+      {absl::StrCat("after=", position), "", Kind::kAfter, kDesk, 7},
+      {absl::StrCat("after=", absl::StrReplaceAll(position, {{":", "%3A"}})), "", Kind::kAfter,
+       kDesk, 7},
+      // The browser comes back to the address that it came to first.
+      {"snapshot=1", position, Kind::kAfter, kDesk, 7},
+      {"after=0", position, Kind::kAfter, kDesk, 7},
+  };
+  for (const auto& c : cases) {
+    const absl::StatusOr<Subscribe> subscribe = ParseStreamRequest(c.query, c.last_event_id);
+    ASSERT_THAT(subscribe, IsOk()) << c.query;
+    EXPECT_EQ(subscribe->from.kind, c.kind) << c.query;
+    EXPECT_EQ(subscribe->from.desk_id, c.desk_id) << c.query;
+    EXPECT_EQ(subscribe->from.after, c.after) << c.query;
+  }
+}
+
+TEST(StreamRequestTest, Filters) {
+  const absl::StatusOr<Subscribe> subscribe = ParseStreamRequest(
+      absl::StrCat("types=agent_question,question_answered&session_ids=", kSession), "");
+  ASSERT_THAT(subscribe, IsOk());
+  EXPECT_THAT(subscribe->filter.types(),
+              ElementsAre(v1::EVENT_TYPE_AGENT_QUESTION, v1::EVENT_TYPE_QUESTION_ANSWERED));
+  EXPECT_THAT(subscribe->filter.session_ids(), ElementsAre(kSession));
+}
+
+TEST(StreamRequestTest, RefusesWhatItCannotRead) {
+  const struct {
+    std::string query;
+    std::string last_event_id;
+    std::string field;
+  } cases[] = {
+      {"after=7", "", "after"},
+      {"after=", "", "after"},
+      {"after=x:7", "", "after"},
+      {absl::StrCat("after=", kDesk), "", "after"},
+      {absl::StrCat("after=", kDesk, ":-1"), "", "after"},
+      {absl::StrCat("after=", kDesk, ":9007199254740992"), "", "after"},
+      {"", "7", "Last-Event-ID"},
+      {"", absl::StrCat(kDesk, ":7:8"), "Last-Event-ID"},
+      {"types=nonsense", "", "types"},
+      {"ticket_ids=x", "", "ticket_ids"},
+      {absl::StrCat("session_ids=", kSession, ","), "", "session_ids"},
+  };
+  for (const auto& c : cases) {
+    const absl::Status status = ParseStreamRequest(c.query, c.last_event_id).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.query << c.last_event_id;
+    EXPECT_EQ(DetailOf(status).field, c.field);
   }
 }
 

@@ -197,6 +197,16 @@ TEST(EventBlockTest, HoldsTheFramesOfBothProtocols) {
                           StartsWith(R"({"type":"agent_message","sequence":6)")));
 }
 
+TEST(EventBlockTest, MakesTheBytesOfStreamsOnce) {
+  const auto block = Block(3, {Message(4, "a"), Message(5, std::string(200, 'x'))});
+  const std::string first = Payloads(*block->v1)[0];
+  EXPECT_THAT(Payloads(*block->bytes(Protocol::kStream)),
+              ElementsAre(absl::StrCat("id: ", kDesk, ":4\ndata: ", first, "\n\n"),
+                          StartsWith(absl::StrCat("id: ", kDesk, ":5\ndata: {"))));
+  EXPECT_EQ(block->end(Protocol::kStream, 1), block->bytes(Protocol::kStream)->size());
+  EXPECT_EQ(block->bytes(Protocol::kStream), block->bytes(Protocol::kStream));
+}
+
 TEST(SnapshotTest, IsCutBetweenItems) {
   v1::Snapshot snapshot;
   for (int i = 0; i < 3; ++i) snapshot.add_tickets()->set_description(std::string(600, 'd'));

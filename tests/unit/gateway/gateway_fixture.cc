@@ -11,6 +11,12 @@ namespace agentdesk::gateway {
 std::vector<std::string> Payloads(absl::string_view frames) {
   std::vector<std::string> payloads;
   size_t start = 0;
+  // A frame's first byte is none of a text's.
+  while (start < frames.size() && static_cast<unsigned char>(frames[start]) < 0x80) {
+    const size_t end = frames.find("\n\n", start) + 2;
+    payloads.emplace_back(frames.substr(start, end - start));
+    start = end;
+  }
   while (start < frames.size()) {
     const size_t end = FrameEnd(frames, start + 1);
     const size_t length = static_cast<unsigned char>(frames[start + 1]);
@@ -99,9 +105,11 @@ v1::Event Question(int64_t sequence, absl::string_view question_id) {
   return event;
 }
 
-std::shared_ptr<const EventBlock> Block(int64_t after, const std::vector<v1::Event>& events) {
+std::shared_ptr<const EventBlock> Block(int64_t after, const std::vector<v1::Event>& events,
+                                        absl::string_view desk) {
   google::protobuf::RepeatedPtrField<v1::Event> list(events.begin(), events.end());
-  return EncodeEvents(after, events.empty() ? after : events.back().sequence(), list);
+  return EncodeEvents(std::string(desk), after, events.empty() ? after : events.back().sequence(),
+                      list);
 }
 
 std::vector<std::string> GatewayTest::Browser::Events() {
@@ -137,7 +145,19 @@ GatewayTest::Browser& GatewayTest::Full(absl::StatusOr<std::optional<SubscribeFr
   ConnectionOptions options;
   options.protocol = Protocol::kV1;
   options.caller = {.actor = "guest-0002", .via = "websocket", .traceparent = ""};
-  options.from = std::move(from);
+  if (!from.ok()) {
+    options.subscribe = from.status();
+  } else if (from->has_value()) {
+    options.subscribe = Subscribe{**from, {}};
+  }
+  return Connect(std::move(options));
+}
+
+GatewayTest::Browser& GatewayTest::Stream(Subscribe subscribe) {
+  ConnectionOptions options;
+  options.protocol = Protocol::kStream;
+  options.caller = {.actor = "anonymous", .via = "http", .traceparent = ""};
+  options.subscribe = std::move(subscribe);
   return Connect(std::move(options));
 }
 
@@ -147,9 +167,9 @@ void GatewayTest::Close(Browser& browser) {
 }
 
 void GatewayTest::Publish(const std::vector<v1::Event>& events) {
-  const std::shared_ptr<const EventBlock> block = Block(head_, events);
+  const std::shared_ptr<const EventBlock> block = Block(head_, events, desk_);
   head_ = block->up_to;
-  hub_->Publish(desk_, block, clock_.Now());
+  hub_->Publish(block, clock_.Now());
 }
 
 void GatewayTest::Begin(int64_t head, absl::string_view desk) {

@@ -27,7 +27,7 @@ inline constexpr char kTicket[] = "2bbab082-7928-816f-88e2-f42f69157f7b";
 inline constexpr char kSession[] = "ca35686a-9be9-4437-868c-54b9976b71ec";
 inline constexpr char kOtherSession[] = "ca35686a-9be9-4437-868c-000000000000";
 
-// The payloads of whole text frames; a close frame as "close CODE REASON".
+// The payloads of whole text frames, or whole Server-Sent Events as they are.
 std::vector<std::string> Payloads(absl::string_view frames);
 
 // The far end of a connection. It takes everything at once, or only when the test says so.
@@ -108,7 +108,8 @@ v1::Event TicketCreated(int64_t sequence, absl::string_view name);
 v1::Event Message(int64_t sequence, absl::string_view content,
                   absl::string_view session = kSession);
 v1::Event Question(int64_t sequence, absl::string_view question_id);
-std::shared_ptr<const EventBlock> Block(int64_t after, const std::vector<v1::Event>& events);
+std::shared_ptr<const EventBlock> Block(int64_t after, const std::vector<v1::Event>& events,
+                                        absl::string_view desk = kDesk);
 
 // A hub on a clock that the test moves, and browsers at it.
 class GatewayTest : public ::testing::Test {
@@ -127,6 +128,7 @@ class GatewayTest : public ::testing::Test {
 
   Browser& Connect(ConnectionOptions options);
   Browser& Plain();
+  Browser& Stream(Subscribe subscribe);
   Browser& Full(absl::StatusOr<std::optional<SubscribeFrom>> from = std::optional<SubscribeFrom>());
   void Close(Browser& browser);
 

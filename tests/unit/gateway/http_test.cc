@@ -45,11 +45,12 @@ class HttpTest : public ::testing::Test {
   }
   int Status() { return answer_.has_value() ? answer_->status : 0; }
 
+  ::agentdesk::testing::FakeClock clock_;
   FakeCommands commands_;
-  RecentEvents recent_{{}};
+  Hub hub_{commands_, clock_, IdSource::Real(), {}};
   GatewayState state_;
   WebFiles web_;
-  Http http_{commands_, recent_, state_, web_, Value(OriginList::Parse({"http://localhost:*"}))};
+  Http http_{commands_, hub_, state_, web_, Value(OriginList::Parse({"http://localhost:*"}))};
   std::optional<HttpResponse> answer_;
 };
 
@@ -215,12 +216,26 @@ TEST_F(HttpTest, AResponseIsJudged) {
   EXPECT_THAT(answer_->body, HasSubstr(R"("status":"unknown_session")"));
 }
 
+TEST_F(HttpTest, StreamsEvents) {
+  Ask("GET", "/events", "", {{"origin", "http://localhost:5173"}});
+  EXPECT_EQ(Status(), 200);
+  EXPECT_EQ(answer_->content_type, "text/event-stream");
+  EXPECT_THAT(answer_->headers, Contains(Pair("Cache-Control", "no-store")));
+  EXPECT_THAT(answer_->headers,
+              Contains(Pair("Access-Control-Allow-Origin", "http://localhost:5173")));
+  EXPECT_NE(answer_->stream, nullptr);
+  Ask("GET", "/events?after=7");
+  EXPECT_EQ(Status(), 422);
+  EXPECT_THAT(answer_->body, HasSubstr("\"field\":\"after\""));
+  EXPECT_EQ(answer_->stream, nullptr);
+}
+
 TEST_F(HttpTest, ASessionComesWithItsTranscript) {
   Ask("GET", absl::StrCat("/sessions/", kSession, "?after=3&page_size=2"));
   v1::GetSessionResponse session;
   session.mutable_session()->set_session_id(kSession);
   session.mutable_session()->set_state(v1::SESSION_STATE_OPEN);
-  recent_.Begin(kDesk, 9);
+  hub_.Publish(Block(9, {}), clock_.Now());
   commands_.session_gets.front().reply(session);
   ASSERT_THAT(commands_.event_lists, SizeIs(1));
   const v1::ListEventsRequest& asked = commands_.event_lists.front().request;

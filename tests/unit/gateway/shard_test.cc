@@ -45,15 +45,14 @@ class ShardTest : public ::testing::Test {
     }
     for (const std::unique_ptr<Shard>& shard : shards_) {
       shard->Start(std::make_unique<FakeCommands>(), [this](Commands& commands, Hub& hub) {
-        return std::make_unique<Http>(commands, hub.recent(), state_, web_,
-                                      Value(OriginList::Parse({})));
+        return std::make_unique<Http>(commands, hub, state_, web_, Value(OriginList::Parse({})));
       });
     }
   }
   // What the subscription to the core does, from this thread.
   void Publish(const std::shared_ptr<const EventBlock>& block) {
     for (const std::unique_ptr<Shard>& shard : shards_) {
-      shard->Post([hub = &shard->hub(), block] { hub->Publish(kDesk, block, absl::Now()); });
+      shard->Post([hub = &shard->hub(), block] { hub->Publish(block, absl::Now()); });
     }
   }
   void Drain() {

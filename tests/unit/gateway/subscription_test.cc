@@ -41,7 +41,6 @@ class SubscriptionTest : public GatewayTest {
   }
   static FeedPart Part(int64_t after, const std::vector<v1::Event>& events) {
     FeedPart part;
-    part.desk_id = kDesk;
     part.events = Block(after, events);
     return part;
   }
@@ -50,7 +49,6 @@ class SubscriptionTest : public GatewayTest {
     snapshot.add_tickets()->set_ticket_name(std::string(ticket));
     snapshot.set_more(more);
     FeedPart part;
-    part.desk_id = kDesk;
     part.snapshot = EncodeSnapshot(snapshot, up_to, 256 * 1024);
     part.snapshot_complete = !more;
     part.events = Block(up_to, {});
@@ -176,9 +174,7 @@ TEST_F(SubscriptionTest, AFilteredFeedJoinsByItsProgress) {
   FakeCommands::FeedEnd& feed = *commands_.feeds[0];
   EXPECT_THAT(feed.filter.types(), ElementsAre(v1::EVENT_TYPE_AGENT_MESSAGE));
   FeedPart progress = Part(2, {});
-  auto block = std::make_shared<EventBlock>(*progress.events);
-  block->up_to = 10;
-  progress.events = block;
+  progress.events = EncodeEvents(kDesk, 2, 10, {});
   feed.receiver(std::move(progress));
   EXPECT_TRUE(feed.ended);
   Publish({TicketCreated(11, "t"), Message(12, "m")});
@@ -259,7 +255,7 @@ TEST_F(SubscriptionTest, AnotherDeskIsAGapForWhoeverFollowed) {
   Begin(2, kOtherDesk);
   ASSERT_THAT(commands_.feeds, SizeIs(1));
   FeedPart part = SnapshotPart(2, "t", false);
-  part.desk_id = kOtherDesk;
+  part.events = Block(2, {}, kOtherDesk);
   commands_.feeds[0]->receiver(std::move(part));
   Publish({Message(3, "3")});
   EXPECT_THAT(follower.Heard(), ElementsAre(HasSubstr("snapshot"), HasSubstr("\"sequence\":3,")));
@@ -280,6 +276,14 @@ TEST_F(SubscriptionTest, AResponseIsJudgedAsOfWhatAResumingClientHasSeen) {
   browser.socket->Take(2);
   browser.Say(response);
   EXPECT_EQ(commands_.responses.back().request.as_of_sequence(), 2);
+}
+
+TEST_F(SubscriptionTest, HeartbeatsGoOnWhileTheFirstEventsAreOnTheirWay) {
+  Begin(5);
+  Browser& browser = Connected();
+  browser.Say(R"({"type":"subscribe","from":"snapshot"})");
+  Pass(kHeartbeat);
+  EXPECT_THAT(browser.Heard(), ElementsAre(StartsWith(R"({"type":"position","up_to":0,"time":)")));
 }
 
 TEST_F(SubscriptionTest, ABrokenSnapshotSendsTheClientToResume) {
@@ -307,7 +311,7 @@ TEST_F(SubscriptionTest, PositionsComeAtLeastEveryHeartbeat) {
 TEST_F(SubscriptionTest, TimeIsTheCores) {
   Begin(5);
   clock_.JumpWall(absl::Hours(-1));
-  hub_->Publish(kDesk, Block(5, {}), absl::FromUnixSeconds(1764470000));
+  hub_->Publish(Block(5, {}), absl::FromUnixSeconds(1764470000));
   EXPECT_THAT(Full().Heard(), ElementsAre(HasSubstr(R"("time":"2025-11-30T02:33:20)")));
 }
 
@@ -323,7 +327,7 @@ TEST_F(SubscriptionTest, ADrainTellsThePositionFirst) {
 
 TEST_F(SubscriptionTest, AWrongUrlIsSaidInWords) {
   Begin(5);
-  Browser& browser = Full(ParseSubscribeQuery("after=x"));
+  Browser& browser = Full(ParseSubscribeQuery("after=x").status());
   EXPECT_THAT(browser.Heard(),
               ElementsAre(HasSubstr("hello"),
                           AllOf(HasSubstr(R"("code":"invalid_message")"), HasSubstr("after"))));

@@ -1,0 +1,78 @@
+#include "ws_gateway/outbox_connection.h"
+
+#include <boost/system/error_code.hpp>
+#include <utility>
+
+namespace agentdesk::gateway {
+namespace {
+
+constexpr uint16_t kAbnormal = 1006;
+constexpr uint16_t kReadTooSlowly = 4430;
+
+}  // namespace
+
+OutboxConnection::OutboxConnection(const TransportOptions& options,
+                                   std::unique_ptr<SocketHandler> handler)
+    : options_(options), handler_(std::move(handler)) {}
+
+void OutboxConnection::Send(const Frames& frames) {
+  if (phase_ == Phase::kOpen) Queue(frames);
+}
+
+void OutboxConnection::Drop() {
+  Leave();
+  NotifyClosed();
+}
+
+void OutboxConnection::Abandon() {
+  Reset();
+  NotifyClosed();
+}
+
+void OutboxConnection::Queue(Frames frames) {
+  outbox_.Append(std::move(frames), Clock::now());
+  if (!waits_for_room_) Flush();
+  if (phase_ == Phase::kOpen && outbox_.cost() > options_.max_queued_bytes) CloseSlowReader();
+}
+
+void OutboxConnection::Flush() {
+  if (outbox_.Flush(socket().native_handle())) {
+    // The read under way will meet the same fate, after what the peer has sent before, perhaps a
+    // close frame; so the connection ends there. That also keeps Send from calling the handler.
+    outbox_.Clear();
+    if (!closing()) {
+      phase_ = Phase::kClosing;
+      ExpectWithin(options_.close_timeout);
+    }
+    return;
+  }
+  if (outbox_.empty()) return;
+  waits_for_room_ = true;
+  socket().async_wait(
+      boost::asio::socket_base::wait_write,
+      [this, self = shared_from_this()](const boost::system::error_code& /*error*/) {
+        waits_for_room_ = false;
+        if (!gone()) OnRoom();
+      });
+}
+
+void OutboxConnection::OnRoom() {
+  Flush();
+  if (!outbox_.empty()) return;
+  if (phase_ == Phase::kOpen) handler_->OnDrained();
+  if (phase_ == Phase::kLingering) HalfClose();
+}
+
+void OutboxConnection::CloseIfSlow(Clock::time_point now) {
+  if (!outbox_.empty() && now - outbox_.oldest() >= options_.max_queue_age) CloseSlowReader();
+}
+
+void OutboxConnection::CloseSlowReader() { Close(kReadTooSlowly, "read too slowly: resume", true); }
+
+void OutboxConnection::NotifyClosed() {
+  if (handler_ == nullptr) return;
+  const std::unique_ptr<SocketHandler> handler = std::move(handler_);
+  handler->OnClosed(close_code_ == 0 ? kAbnormal : close_code_);
+}
+
+}  // namespace agentdesk::gateway

@@ -1,0 +1,58 @@
+#ifndef AGENTDESK_WS_GATEWAY_OUTBOX_CONNECTION_H_
+#define AGENTDESK_WS_GATEWAY_OUTBOX_CONNECTION_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "ws_gateway/connection_set.h"
+#include "ws_gateway/frame.h"
+#include "ws_gateway/outbox.h"
+#include "ws_gateway/transport.h"
+
+namespace agentdesk::gateway {
+
+// A connection that a handler writes to at any time, through an outbox: what a WebSocket and a
+// streamed response have in common. The reading is for the derived class.
+class OutboxConnection : public TcpConnection, public Socket {
+ public:
+  void Send(const Frames& frames) override;
+  int64_t written_sequence() const override { return outbox_.written_sequence(); }
+  size_t queued_bytes() const override { return outbox_.queued_bytes(); }
+  void Drop() override;
+
+ protected:
+  enum class Phase : uint8_t {
+    kHandshake,  // the handler has not been told of the socket
+    kOpen,
+    kClosing,    // the end is queued or written, or writing has failed
+    kLingering,  // nothing is read: what is queued is written, what comes discarded
+  };
+
+  // `options` must outlive the connection. Without a handler nobody is told anything.
+  OutboxConnection(const TransportOptions& options, std::unique_ptr<SocketHandler> handler);
+
+  bool closing() const { return phase_ == Phase::kClosing || phase_ == Phase::kLingering; }
+  void Queue(Frames frames);
+  // Closes the connection when what waits is too old.
+  void CloseIfSlow(Clock::time_point now);
+  // The peer is lost: ends with a reset.
+  void Abandon();
+  void NotifyClosed();
+
+  const TransportOptions& options_;
+  std::unique_ptr<SocketHandler> handler_;
+  Outbox outbox_;
+  Phase phase_ = Phase::kHandshake;
+  uint16_t close_code_ = 0;  // 0: none was sent or received
+
+ private:
+  void Flush();
+  void OnRoom();
+  void CloseSlowReader();
+
+  bool waits_for_room_ = false;
+};
+
+}  // namespace agentdesk::gateway
+
+#endif  // AGENTDESK_WS_GATEWAY_OUTBOX_CONNECTION_H_
