@@ -42,6 +42,7 @@ endfunction()
 
 agentdesk_python_test(support/oracle_test 60 unit)
 agentdesk_python_test(integration/answers_test 300 integration release_only)
+agentdesk_python_test(integration/api_documents_test 300 integration)
 agentdesk_python_test(integration/bad_input_test 300 integration)
 agentdesk_python_test(integration/bench_test 300 integration release_only)
 agentdesk_python_test(integration/event_stream_test 300 integration release_only)

@@ -81,6 +81,18 @@ install_buf() {
   cp tools/buf/package-lock.json "$stamp"
 }
 
+# What reads docs/asyncapi.yaml and docs/openapi.yaml and judges the gateway by them.
+install_api_checker() {
+  local stamp=build/tools/api/.stamp
+  cmp -s tools/api/package-lock.json "$stamp" && return 0
+  command -v npm >/dev/null || install_packages nodejs npm
+  say "installing the checker of the API's documents"
+  mkdir -p build/tools/api
+  cp tools/api/package.json tools/api/package-lock.json build/tools/api/
+  npm ci --prefix build/tools/api --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+  cp tools/api/package-lock.json "$stamp"
+}
+
 # A gRPC client that shares no code with us. Pinned to the last version that Debian's Go builds.
 install_grpcurl() {
   local version=v1.9.1
@@ -108,5 +120,6 @@ else
   install_packages "${test_packages[@]}"
   install_web
   install_buf
+  install_api_checker
   install_grpcurl
 fi
