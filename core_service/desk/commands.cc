@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
 #include "core_service/base/timestamp.h"
+#include "core_service/desk/log_range.h"
 #include "core_service/domain/job.h"
 #include "core_service/domain/limits.h"
 #include "core_service/domain/question.h"
@@ -30,7 +31,10 @@ template <typename Request>
 std::string Fingerprint(Request request) {
   request.clear_request_id();
   // A browser that repeats after a reconnect may have seen more by then.
-  if constexpr (requires { request.clear_as_of_sequence(); }) request.clear_as_of_sequence();
+  if constexpr (requires { request.clear_as_of_sequence(); }) {
+    request.clear_as_of_sequence();
+    request.clear_desk_id();
+  }
   std::string bytes = Request::descriptor()->full_name();
   bytes.push_back('\0');
   {
@@ -242,6 +246,13 @@ absl::Status FindUnnamed(Turn& turn, const std::string& session_id, int64_t as_o
 
 absl::StatusOr<Decision<v1::SubmitResponseResponse>> Decide(
     Turn& turn, const domain::Context& context, const v1::SubmitResponseRequest& request) {
+  const bool unnamed = request.question_id().empty();
+  if (unnamed) {
+    const LogRange range{turn.around().desk_id, turn.transaction().oldest(), turn.head()};
+    absl::Status known =
+        range.CheckReached("as_of_sequence", request.desk_id(), request.as_of_sequence());
+    if (!known.ok()) return known;
+  }
   const std::optional<Uuid> session = Uuid::Parse(request.session_id());
   absl::StatusOr<TicketState> state =
       session.has_value() ? turn.LoadTicketOfSession(session->ToString())
@@ -253,9 +264,9 @@ absl::StatusOr<Decision<v1::SubmitResponseResponse>> Decide(
 
   const std::string& session_id = state->ticket.session().session_id();
   domain::ResponseTarget target;
-  if (request.question_id().empty()) {
-    const int64_t as_of = std::min(request.as_of_sequence(), turn.head());
-    if (absl::Status s = FindUnnamed(turn, session_id, as_of, target); !s.ok()) return s;
+  if (unnamed) {
+    absl::Status s = FindUnnamed(turn, session_id, request.as_of_sequence(), target);
+    if (!s.ok()) return s;
   } else if (const std::optional<Uuid> id = Uuid::Parse(request.question_id()); id.has_value()) {
     absl::StatusOr<std::optional<store::QuestionRecord>> question =
         turn.Optional(turn.transaction().FindQuestion(id->ToString()));

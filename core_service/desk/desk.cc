@@ -3,11 +3,11 @@
 #include <atomic>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
 #include "core_service/base/timestamp.h"
 #include "core_service/desk/commands.h"
 #include "core_service/desk/committer.h"
+#include "core_service/desk/log_range.h"
 #include "core_service/desk/timers.h"
 #include "core_service/domain/job.h"
 #include "core_service/domain/question.h"
@@ -31,17 +31,6 @@ class CallOff final : public WaitingClaim {
   const std::shared_ptr<std::atomic<bool>> called_off_;
   Committer& committer_;
 };
-
-absl::Status OutOfRange(absl::string_view reason, absl::string_view message,
-                        absl::string_view desk_id, int64_t oldest, int64_t head) {
-  return WithDetail(absl::OutOfRangeError(message),
-                    {.reason = std::string(reason),
-                     .field = {},
-                     .retry_after = std::nullopt,
-                     .metadata = {{"desk_id", std::string(desk_id)},
-                                  {"available_from", absl::StrCat(oldest)},
-                                  {"head", absl::StrCat(head)}}});
-}
 
 }  // namespace
 
@@ -163,27 +152,11 @@ absl::Status Desk::CheckPosition(absl::string_view desk_id, int64_t after) {
     return InvalidField("desk_id",
                         "a position other than 0 needs the id of the desk that it belongs to");
   }
-  const int64_t head = log_.reached();
-  const int64_t oldest = log_.oldest();
-  const std::string range = absl::StrCat("this desk is ", store_.desk_id(), " and serves ", oldest,
-                                         " to ", head, "; take a snapshot or start from there");
-  if (!desk_id.empty() && desk_id != store_.desk_id()) {
-    return OutOfRange("other_desk",
-                      absl::StrCat("desk_id: the position belongs to desk ", desk_id, ", ", range),
-                      store_.desk_id(), oldest, head);
+  const LogRange range{store_.desk_id(), log_.oldest(), log_.reached()};
+  if (absl::Status status = range.CheckReached("after_sequence", desk_id, after); !status.ok()) {
+    return status;
   }
-  if (after > head) {
-    return OutOfRange(
-        "ahead", absl::StrCat("after_sequence: the log is behind position ", after, ", ", range),
-        store_.desk_id(), oldest, head);
-  }
-  if (after + 1 < oldest) {
-    return OutOfRange(
-        "compacted",
-        absl::StrCat("after_sequence: the log no longer reaches back to ", after, ", ", range),
-        store_.desk_id(), oldest, head);
-  }
-  return absl::OkStatus();
+  return range.CheckServed("after_sequence", after);
 }
 
 events::Subscription Desk::Subscribe(events::Filter filter, int64_t after) {

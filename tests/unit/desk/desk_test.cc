@@ -199,6 +199,40 @@ TEST_F(DeskTest, AnUnnamedAnswerNeverSlidesOnToAQuestionThatWasNotSeen) {
   EXPECT_EQ(fresh->question_id(), second.question_id());
 }
 
+TEST_F(DeskTest, AnAnswerAsOfAPositionThatTheDeskNeverReachedIsNotJudged) {
+  Create("Restored");
+  const v1::Question question = AskQuestion(*Claim(), "q");
+  const int64_t asked = head();
+  v1::SubmitResponseRequest request;
+  request.set_session_id(question.session_id());
+  request.set_as_of_sequence(asked + 1);
+  request.set_response("yes");
+  request.set_request_id("click");
+  const absl::Status ahead = Call<v1::SubmitResponseResponse>(request).status();
+  EXPECT_TRUE(absl::IsOutOfRange(ahead)) << ahead;
+  EXPECT_EQ(DetailOf(ahead).reason, "ahead");
+  EXPECT_EQ(DetailOf(ahead).metadata,
+            DetailOf(desk_->CheckPosition(desk_->desk_id(), asked + 1)).metadata);
+  request.set_as_of_sequence(asked);
+  request.set_desk_id("2bbab082-7928-816f-88e2-f42f69157f7b");
+  const absl::Status other = Call<v1::SubmitResponseResponse>(request).status();
+  EXPECT_TRUE(absl::IsOutOfRange(other)) << other;
+  EXPECT_EQ(DetailOf(other).reason, "other_desk");
+  EXPECT_EQ(head(), asked);
+
+  request.set_desk_id(desk_->desk_id());
+  const auto answered = Call<v1::SubmitResponseResponse>(request);
+  ASSERT_TRUE(answered.ok()) << answered.status();
+  EXPECT_EQ(answered->outcome(), v1::RESPONSE_OUTCOME_RECEIVED);
+  EXPECT_EQ(answered->question_id(), question.question_id());
+  // What was shown by the time of a repeat does not make it another call.
+  request.clear_desk_id();
+  request.set_as_of_sequence(head());
+  const auto again = Call<v1::SubmitResponseResponse>(request);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(again->replayed());
+}
+
 TEST_F(DeskTest, AnUnknownSessionIsAnOutcomeWhateverItsId) {
   for (const char* id : {"nobody", "2bbab082-7928-816f-88e2-f42f69157f7b"}) {
     const auto answer = AnswerAsOf(id, 0, "hello");
