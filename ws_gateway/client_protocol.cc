@@ -366,7 +366,9 @@ std::optional<std::string> QueryParameter(absl::string_view query, absl::string_
   for (const absl::string_view pair : absl::StrSplit(query, '&')) {
     const std::pair<absl::string_view, absl::string_view> parts =
         absl::StrSplit(pair, absl::MaxSplits('=', 1));
-    if (DecodePercent(parts.first) == name) return DecodePercent(parts.second);
+    if (DecodePercent(parts.first) != name) continue;
+    // What cannot be decoded stands as it was sent, to be refused by whoever looks at the value.
+    return DecodePercent(parts.second).value_or(std::string(parts.second));
   }
   return std::nullopt;
 }

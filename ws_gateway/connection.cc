@@ -82,8 +82,8 @@ void Connection::SendHello() {
 }
 
 void Connection::OnReady() {
-  // One that is to follow has seen what it was sent; any other, all there was when it came.
-  if (!cursor_.started() && !waits_for_desk_) cursor_.Reopen(host_.recent().head());
+  // At first a browser counts as having seen all there was when it came.
+  if (!hello_sent_ && !cursor_.started()) cursor_.Reopen(host_.recent().head());
   if (options_.protocol == Protocol::kPlain) {
     if (!cursor_.started()) FollowHub();
     return;
@@ -125,7 +125,7 @@ bool Connection::TakeCommandSlot(const Echo& echo) {
     return false;
   }
   ++commands_;
-  if (options_.protocol == Protocol::kPlain && commands_ == 1) {
+  if (options_.protocol == Protocol::kPlain) {
     cursor_.Pause();
     held_until_ = host_.Monotonic() + kHold;
     host_.Attend(*this);
@@ -164,8 +164,11 @@ void Connection::Handle(v1::SubmitResponseRequest request, const Echo& echo) {
   response->request = std::move(request);
   response->request.set_session_id(session->ToString());
   if (response->request.question_id().empty()) {
-    response->needs_position = !host_.recent().known();
-    response->request.set_as_of_sequence(cursor_.WrittenPosition());
+    // What was shown is a position in a log, and here none is known yet. One found out later might
+    // lie behind a question that was never shown.
+    if (!host_.recent().known()) return GiveUp(*response);
+    response->request.set_desk_id(host_.recent().desk_id());
+    response->request.set_as_of_sequence(cursor_.ShownAsOf(*session));
   } else {
     // What is no id is sent as one that no question has, so that the core's order of judging holds.
     response->request.set_question_id(
@@ -179,11 +182,6 @@ void Connection::Handle(v1::SubmitResponseRequest request, const Echo& echo) {
 }
 
 void Connection::Submit(ResponsePtr response) {
-  if (response->needs_position) {
-    if (!host_.recent().known()) return RetryOrGiveUp(std::move(response));
-    response->needs_position = false;
-    response->request.set_as_of_sequence(cursor_.WrittenPosition());
-  }
   const v1::SubmitResponseRequest request = response->request;
   Ask(request, [this, response](absl::StatusOr<v1::SubmitResponseResponse> outcome) {
     OnJudged(response, std::move(outcome));
@@ -193,6 +191,8 @@ void Connection::Submit(ResponsePtr response) {
 void Connection::OnJudged(ResponsePtr response,
                           absl::StatusOr<v1::SubmitResponseResponse> outcome) {
   if (!outcome.ok() && IsUnreachable(outcome.status())) return RetryOrGiveUp(std::move(response));
+  // Another desk is there now, or this one lost what was shown: the stream will tell of it.
+  if (absl::IsOutOfRange(outcome.status())) return GiveUp(*response);
   if (outcome.ok()) {
     SendText(ResponseAck(response->session_id, *outcome, response->echo, options_.protocol));
   } else {
@@ -210,7 +210,11 @@ void Connection::RetryOrGiveUp(ResponsePtr response) {
     host_.Attend(*this);
     return;
   }
-  SendText(OutcomeAck(response->session_id, "unavailable", kUnavailable, response->echo,
+  GiveUp(*response);
+}
+
+void Connection::GiveUp(const Response& response) {
+  SendText(OutcomeAck(response.session_id, "unavailable", kUnavailable, response.echo,
                       options_.protocol));
   EndCommand();
 }
@@ -395,7 +399,7 @@ void Connection::PumpFeed() {
         frames = Framed(FirstPayload(frames.bytes),
                         last ? StreamPosition(part.events->desk_id, up_to) : std::string());
       }
-      if (last) {
+      if (last && EntryFilter(wanted_->filter).matches_all()) {
         cursor_.SendState(std::move(frames), up_to);
       } else {
         socket_->Send(frames);
@@ -450,12 +454,13 @@ void Connection::OnGap(const Gap& gap) {
     in_hub_ = false;
     return Leave(kCloseRestart, "the desk has changed");
   }
-  const bool subscribed = wanted_.has_value() && !unanswered_;
   cursor_.Reopen(0);
-  if (!subscribed) {
-    if (wanted_.has_value()) Begin(*wanted_, true);
+  if (!wanted_.has_value()) {
+    // Its hello named a desk that is no longer there.
+    if (hello_sent_) Leave(kCloseRestart, "the desk has changed");
     return;
   }
+  if (unanswered_) return Begin(*wanted_, true);
   SendText(GapMessage(gap));
   Begin({{.kind = SubscribeFrom::Kind::kSnapshot, .desk_id = {}, .after = 0}, wanted_->filter},
         false);
@@ -483,7 +488,7 @@ void Connection::Beat(absl::Duration now, SharedPosition& shared) {
 }
 
 void Connection::Leave(uint16_t code, absl::string_view reason) {
-  if (options_.protocol != Protocol::kPlain && cursor_.started()) socket_->Send(PositionFrame());
+  if (hello_sent_) socket_->Send(PositionFrame());
   socket_->Close(code, reason, /*drop_queue=*/code == kCloseTooSlow);
 }
 

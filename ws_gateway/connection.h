@@ -93,8 +93,6 @@ class Connection final : public SocketHandler {
     v1::SubmitResponseRequest request;
     std::string session_id;  // as the client wrote it
     Echo echo;
-    // Judged against what was written when it came; known once the hub has a desk.
-    bool needs_position = false;
     // The id is ours: until then it is tried again.
     std::optional<absl::Duration> retry_until;
     absl::Duration backoff;
@@ -128,6 +126,7 @@ class Connection final : public SocketHandler {
   void Submit(ResponsePtr response);
   void OnJudged(ResponsePtr response, absl::StatusOr<v1::SubmitResponseResponse> outcome);
   void RetryOrGiveUp(ResponsePtr response);
+  void GiveUp(const Response& response);
 
   // Subscriptions of the full protocol.
   void Begin(Subscribe subscribe, bool answer);

@@ -7,6 +7,8 @@ namespace agentdesk::gateway {
 namespace {
 
 constexpr size_t kMaxRunBytes = 128 * 1024;
+// Past it, responses without a question's id are judged as if none had been shown.
+constexpr size_t kMaxAskedSessions = 4096;
 
 }  // namespace
 
@@ -29,15 +31,25 @@ void EventCursor::Open(Socket& socket, int64_t head) {
 
 void EventCursor::Reopen(int64_t position) {
   started_ = false;
+  partial_ = false;
+  asked_.clear();
   position_ = 0;
   written_ = position;
   unwritten_.clear();
 }
 
 void EventCursor::Start(int64_t position, EntryFilter filter) {
+  const int64_t sent = unwritten_.empty() ? written_ : unwritten_.back().position;
+  partial_ = !filter.matches_all() || position > sent;
+  if (partial_) whole_until_ = WrittenPosition();
   started_ = true;
   position_ = position;
   filter_ = std::move(filter);
+}
+
+void EventCursor::Stop() {
+  if (partial_) return Reopen(whole_until_);
+  started_ = false;
 }
 
 bool EventCursor::Pump() {
@@ -71,6 +83,12 @@ bool EventCursor::Send(const EventBlock& block) {
     if (end == begin) continue;  // nothing that this protocol knows
     const std::shared_ptr<const std::string>& bytes = block.bytes(protocol_);
     SendMarked({bytes, absl::string_view(*bytes).substr(begin, end - begin), 0}, position_);
+    // A question ends its run.
+    const EventBlock::Entry& last = entries[next - 1];
+    if (partial_ && last.type == v1::EVENT_TYPE_AGENT_QUESTION) {
+      if (asked_.size() >= kMaxAskedSessions) asked_.clear();
+      asked_[last.session] = {marks_, last.sequence};
+    }
   }
   position_ = std::max(position_, block.up_to);
   return true;
@@ -103,6 +121,13 @@ void EventCursor::SendMarked(Frames frames, int64_t position) {
   }
 }
 
+int64_t EventCursor::ShownAsOf(const Uuid& session) {
+  if (!partial_) return WrittenPosition();
+  const auto asked = asked_.find(session);
+  const bool shown = asked != asked_.end() && asked->second.mark <= socket_->written_sequence();
+  return shown ? asked->second.position : whole_until_;
+}
+
 int64_t EventCursor::WrittenPosition() {
   const int64_t mark = socket_->written_sequence();
   size_t count = 0;
@@ -110,7 +135,7 @@ int64_t EventCursor::WrittenPosition() {
     written_ = std::max(written_, unwritten_[count++].position);
   }
   unwritten_.erase(unwritten_.begin(), unwritten_.begin() + static_cast<std::ptrdiff_t>(count));
-  // Events after the last frames that this connection was not to get count as seen.
+  // Events after the last frames that this protocol does not know count as seen.
   return unwritten_.empty() && started_ ? std::max(written_, position_) : written_;
 }
 

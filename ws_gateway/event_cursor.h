@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "agentdesk/v1/event.pb.h"
 #include "core_service/base/uuid.h"
@@ -26,6 +27,7 @@ class EntryFilter {
            (tickets_.empty() || tickets_.contains(entry.ticket)) &&
            (sessions_.empty() || sessions_.contains(entry.session));
   }
+  bool matches_all() const { return all_; }
 
  private:
   bool all_ = true;
@@ -38,6 +40,10 @@ class EntryFilter {
 // order, and never more at a time than a queue may hold. A connection that keeps up gets each block
 // as it comes; one that lags for a moment takes what it missed from the blocks that all connections
 // share.
+//
+// It also knows what the browser was shown, which is what a response without a question's id is
+// judged by. A view is whole while nothing that its protocol knows was left out; a filter, or a
+// live start later than what was seen before, makes it partial.
 //
 // Not thread-safe.
 class EventCursor {
@@ -57,7 +63,7 @@ class EventCursor {
   void Reopen(int64_t position);
   // What is sent next is the first event after `position` that passes the filter.
   void Start(int64_t position, EntryFilter filter);
-  void Stop() { started_ = false; }
+  void Stop();
   bool started() const { return started_; }
 
   // Nothing is sent by Pump until Resume.
@@ -71,14 +77,17 @@ class EventCursor {
   // Sends what `block` holds after the position. False when the queue is full before its end: call
   // again when there is room.
   [[nodiscard]] bool Send(const EventBlock& block);
-  // Sends frames that show the state as of `position`.
+  // Sends frames that show the whole state as of `position`.
   void SendState(Frames frames, int64_t position);
   bool full() const { return socket_->queued_bytes() >= kHighWater; }
 
   // Everything that passes the filter up to here was sent.
   int64_t position() const { return position_; }
-  // The last position that was fully written to this connection; at first what Open or Reopen said.
-  int64_t WrittenPosition();
+  // As of which position a response for `session` that names no question is judged, so that it
+  // never meets a question that was not shown here: the last one fully written to this connection
+  // (at first what Open or Reopen said). In a partial view, the last question of this session that
+  // was fully written; where there was none, the last position at which the view was whole.
+  int64_t ShownAsOf(const Uuid& session);
 
  private:
   // The frames' mark, a count of this connection, and the position reached once they are written.
@@ -90,6 +99,7 @@ class EventCursor {
   // Where the run of events ends that starts with entry `begin` and can be sent in one piece.
   size_t RunEnd(const EventBlock& block, size_t begin) const;
   void SendMarked(Frames frames, int64_t position);
+  int64_t WrittenPosition();
 
   const RecentEvents& recent_;
   const Protocol protocol_;
@@ -101,6 +111,10 @@ class EventCursor {
   int64_t written_ = 0;
   int64_t marks_ = 0;
   std::vector<Mark> unwritten_;
+
+  bool partial_ = false;
+  int64_t whole_until_ = 0;                // of a partial view
+  absl::flat_hash_map<Uuid, Mark> asked_;  // the last question of each session in a partial view
 };
 
 }  // namespace agentdesk::gateway

@@ -94,6 +94,20 @@ TEST_F(ConnectionTest, BroadcastsWaitForAnAckAtMostASecond) {
   EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr("\"a\""), HasSubstr("\"b\"")));
 }
 
+TEST_F(ConnectionTest, EachCommandHoldsBroadcastsForItsOwnAck) {
+  Begin();
+  Browser& browser = Plain();
+  browser.Say(UserResponse());
+  Pass(absl::Seconds(2));
+  browser.Say(UserResponse());
+  Publish({Message(1, "caused by the second")});
+  commands_.responses.pop_front();
+  EXPECT_THAT(browser.Heard(), IsEmpty());
+  Judge(Outcome(v1::RESPONSE_OUTCOME_RECEIVED));
+  Pass(absl::Seconds(1));
+  EXPECT_THAT(browser.Heard(), ElementsAre(kReceived, HasSubstr("caused by the second")));
+}
+
 TEST_F(ConnectionTest, AnUnnamedResponseIsJudgedAsOfWhatWasWritten) {
   Begin(3);
   Browser& browser = Plain();
@@ -183,15 +197,27 @@ TEST_F(ConnectionTest, WithARequestIdTheClientRepeats) {
                                                  HasSubstr(R"("request_id":"mine"})"))));
 }
 
-TEST_F(ConnectionTest, BeforeTheLogIsKnownAResponseWaitsForIt) {
+TEST_F(ConnectionTest, BeforeTheLogIsKnownNothingWasShown) {
   Browser& browser = Plain();
   browser.Say(UserResponse());
-  Pass(absl::Seconds(1));
-  EXPECT_THAT(commands_.responses, IsEmpty());
+  EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr(R"("status":"unavailable")")));
+  browser.Say(UserResponse(R"(,"question_id":"ca35686a-9be9-4437-868c-54b9976b71ec")"));
   Begin(7);
   Pass(absl::Seconds(2));
+  ASSERT_THAT(commands_.responses, SizeIs(1)) << "only the one that names its question";
+  EXPECT_FALSE(commands_.responses.front().request.has_as_of_sequence());
+}
+
+TEST_F(ConnectionTest, AnUnnamedResponseHoldsForItsDeskAlone) {
+  Begin(7);
+  Browser& browser = Plain();
+  browser.Say(UserResponse());
   ASSERT_THAT(commands_.responses, SizeIs(1));
-  EXPECT_EQ(commands_.responses.front().request.as_of_sequence(), 7);
+  EXPECT_EQ(commands_.responses.front().request.desk_id(), kDesk);
+  Judge(ErrorWithReason(absl::StatusCode::kOutOfRange, "other_desk", "another desk"));
+  EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr(R"("status":"unavailable")")));
+  Pass(absl::Seconds(2));
+  EXPECT_THAT(commands_.responses, IsEmpty());
 }
 
 TEST_F(ConnectionTest, AnErrorOfTheCoreIsAnErrorMessage) {

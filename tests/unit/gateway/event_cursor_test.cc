@@ -40,6 +40,9 @@ class EventCursorTest : public ::testing::Test {
     return sequences;
   }
 
+  int64_t ShownAsOf() { return cursor_.ShownAsOf(kThisSession); }
+
+  const Uuid kThisSession = *Uuid::Parse(kSession);
   RecentEvents recent_{{.events = 100, .bytes = 4 << 20}};
   FakeSocket socket_;
   EventCursor cursor_{recent_, Protocol::kV1};
@@ -143,23 +146,23 @@ TEST_F(EventCursorTest, PausedItSendsNothingAndLosesNothing) {
   EXPECT_THAT(Written(), ElementsAre(1, 2));
 }
 
-TEST_F(EventCursorTest, TheWrittenPositionIsTheLastEventFullyWritten) {
+TEST_F(EventCursorTest, AWholeViewShowsUpToTheLastEventFullyWritten) {
   AppendMessages(5);
   cursor_.Open(socket_, 5);
-  EXPECT_EQ(cursor_.WrittenPosition(), 5) << "at first: where the log stood";
+  EXPECT_EQ(ShownAsOf(), 5) << "at first: where the log stood";
   cursor_.Start(5, EntryFilter());
   socket_.Stall();
   Append({Message(6, "6"), Question(7, "q"), Message(8, "8"), Message(9, "9")});
   EXPECT_TRUE(cursor_.Pump());
   EXPECT_EQ(cursor_.position(), 9);
-  EXPECT_EQ(cursor_.WrittenPosition(), 5);
+  EXPECT_EQ(ShownAsOf(), 5);
   socket_.Take();
-  EXPECT_EQ(cursor_.WrittenPosition(), 7) << "a question counts from its last byte on";
+  EXPECT_EQ(ShownAsOf(), 7) << "a question counts from its last byte on";
   socket_.Take();
-  EXPECT_EQ(cursor_.WrittenPosition(), 9);
+  EXPECT_EQ(ShownAsOf(), 9);
 }
 
-TEST_F(EventCursorTest, WhatAConnectionIsNotToGetCountsAsWrittenInItsPlace) {
+TEST_F(EventCursorTest, WhatAProtocolDoesNotKnowCountsAsShownInItsPlace) {
   EventCursor plain(recent_, Protocol::kPlain);
   plain.Open(socket_, 0);
   plain.Start(0, EntryFilter());
@@ -173,10 +176,62 @@ TEST_F(EventCursorTest, WhatAConnectionIsNotToGetCountsAsWrittenInItsPlace) {
     return event;
   }()});
   EXPECT_TRUE(plain.Pump());
-  EXPECT_EQ(plain.WrittenPosition(), 0);
+  EXPECT_EQ(plain.ShownAsOf(kThisSession), 0);
   socket_.Take();
-  EXPECT_EQ(plain.WrittenPosition(), 3);
+  EXPECT_EQ(plain.ShownAsOf(kThisSession), 3);
   EXPECT_THAT(socket_.TakeTexts(), ElementsAre(HasSubstr("\"content\":\"1\"")));
+}
+
+TEST_F(EventCursorTest, BehindAFilterOnlyQuestionsThatWereSentCount) {
+  AppendMessages(3);
+  cursor_.Open(socket_, 3);
+  v1::EventFilter messages;
+  messages.add_types(v1::EVENT_TYPE_AGENT_MESSAGE);
+  cursor_.Start(3, EntryFilter(messages));
+  Append({Question(4, "hidden"), Message(5, "5")});
+  EXPECT_TRUE(cursor_.Pump());
+  EXPECT_THAT(Written(), ElementsAre(5));
+  EXPECT_EQ(ShownAsOf(), 3) << "an event that leaps over a hidden question shows nothing of it";
+
+  cursor_.Stop();
+  v1::EventFilter session;
+  session.add_session_ids(kSession);
+  cursor_.Start(5, EntryFilter(session));
+  socket_.Stall();
+  Append({Question(6, "shown"), Message(7, "7")});
+  EXPECT_TRUE(cursor_.Pump());
+  EXPECT_EQ(ShownAsOf(), 3);
+  socket_.Take();
+  EXPECT_EQ(ShownAsOf(), 6);
+  EXPECT_EQ(cursor_.ShownAsOf(*Uuid::Parse(kOtherSession)), 3);
+
+  cursor_.Stop();
+  EXPECT_EQ(ShownAsOf(), 3) << "what comes next may not follow on what this filter let through";
+}
+
+TEST_F(EventCursorTest, ALiveStartShowsNothingOfWhatItLeapsOver) {
+  cursor_.Open(socket_, 0);
+  Append({Question(1, "never sent")});
+  cursor_.Start(1, EntryFilter());
+  AppendMessages(1);
+  EXPECT_TRUE(cursor_.Pump());
+  EXPECT_EQ(ShownAsOf(), 0);
+  Append({Question(3, "sent")});
+  EXPECT_TRUE(cursor_.Pump());
+  EXPECT_EQ(ShownAsOf(), 3);
+}
+
+TEST_F(EventCursorTest, AStateMakesTheViewWholeAgain) {
+  cursor_.Open(socket_, 0);
+  AppendMessages(2);
+  cursor_.Start(2, EntryFilter());
+  cursor_.Stop();
+  socket_.Stall();
+  cursor_.SendState(MakeFrame("{}"), 2);
+  cursor_.Start(2, EntryFilter());
+  EXPECT_EQ(ShownAsOf(), 0);
+  socket_.Take();
+  EXPECT_EQ(ShownAsOf(), 2);
 }
 
 TEST_F(EventCursorTest, AnotherLogStartsItsOwnCount) {
@@ -186,11 +241,11 @@ TEST_F(EventCursorTest, AnotherLogStartsItsOwnCount) {
   EXPECT_TRUE(cursor_.Pump());
   recent_.Begin(kOtherDesk, 3);
   cursor_.Reopen(3);
-  EXPECT_EQ(cursor_.WrittenPosition(), 3);
+  EXPECT_EQ(ShownAsOf(), 3);
   cursor_.Start(3, EntryFilter());
   AppendMessages(1);
   EXPECT_TRUE(cursor_.Pump());
-  EXPECT_EQ(cursor_.WrittenPosition(), 4);
+  EXPECT_EQ(ShownAsOf(), 4);
 }
 
 }  // namespace

@@ -259,8 +259,8 @@ TEST_F(SubscriptionTest, AnotherDeskIsAGapForWhoeverFollowed) {
   commands_.feeds[0]->receiver(std::move(part));
   Publish({Message(3, "3")});
   EXPECT_THAT(follower.Heard(), ElementsAre(HasSubstr("snapshot"), HasSubstr("\"sequence\":3,")));
-  EXPECT_THAT(idle.Heard(), IsEmpty());
   EXPECT_EQ(follower.socket->close_code(), 0);
+  EXPECT_EQ(idle.socket->close_code(), 1012) << "its hello named a desk that is no longer there";
 }
 
 TEST_F(SubscriptionTest, AResponseIsJudgedAsOfWhatAResumingClientHasSeen) {
@@ -276,6 +276,18 @@ TEST_F(SubscriptionTest, AResponseIsJudgedAsOfWhatAResumingClientHasSeen) {
   browser.socket->Take(2);
   browser.Say(response);
   EXPECT_EQ(commands_.responses.back().request.as_of_sequence(), 2);
+}
+
+TEST_F(SubscriptionTest, ASnapshotBehindAFilterShowsNoQuestions) {
+  Begin(5);
+  Browser& browser = Connected();
+  browser.Say(R"({"type":"subscribe","from":"snapshot","filter":{"types":["agent_message"]}})");
+  Publish({Message(6, "x"), Question(7, "hidden")});
+  commands_.feeds.back()->receiver(SnapshotPart(7, "whole", false));
+  browser.Say(absl::StrCat(R"({"type":"user_response","response":"yes","session_id":")", kSession,
+                           R"("})"));
+  ASSERT_THAT(commands_.responses, SizeIs(1));
+  EXPECT_EQ(commands_.responses.front().request.as_of_sequence(), 5);
 }
 
 TEST_F(SubscriptionTest, HeartbeatsGoOnWhileTheFirstEventsAreOnTheirWay) {
