@@ -20,6 +20,30 @@ constexpr size_t kMaxSnapshotFrame = 256 * 1024;
 // tasks hold it weakly.
 struct FeedState {
   FeedReceiver receiver;
+  SubscribeFrom from;  // where the feed's stream began, or would begin again
+  absl::AnyInvocable<void()> on_standstill;
+  bool receiver_has_part = false;
+  bool resumable = false;
+  bool ended = false;
+
+  // Whether the receiver has a part that it cannot pass on yet, and what follows that part has a
+  // position of its own, as the middle of a snapshot has not.
+  bool stands_still() const { return receiver_has_part && resumable; }
+
+  // Held by the caller: the receiver may end the feed.
+  void Take(absl::StatusOr<FeedPart> part) {
+    if (part.ok()) {
+      receiver_has_part = true;
+      resumable = from.kind == SubscribeFrom::Kind::kAfter || part->snapshot_complete;
+      if (resumable) {
+        from = {.kind = SubscribeFrom::Kind::kAfter,
+                .desk_id = part->desk_id,
+                .after = part->events->up_to};
+      }
+    }
+    receiver(std::move(part));
+    if (!ended && stands_still()) on_standstill();
+  }
 };
 
 // Encodes on gRPC's thread and hands over on the shard's.
@@ -57,8 +81,7 @@ class FeedConsumer final : public client::EventStream::Consumer {
  private:
   void HandOver(absl::StatusOr<FeedPart> part) {
     shard_.Post([state = state_, part = std::move(part)]() mutable {
-      // Held while the receiver runs: it may end the feed.
-      if (const std::shared_ptr<FeedState> live = state.lock()) live->receiver(std::move(part));
+      if (const std::shared_ptr<FeedState> live = state.lock()) live->Take(std::move(part));
     });
   }
 
@@ -82,42 +105,56 @@ class CoreCommands::CoreFeed final : public Feed {
   CoreFeed(CoreCommands& commands, SubscribeFrom from, v1::EventFilter filter,
            FeedReceiver receiver)
       : commands_(commands),
-        from_(std::move(from)),
         filter_(std::move(filter)),
-        state_(std::make_shared<FeedState>(FeedState{std::move(receiver)})) {
+        state_(std::make_shared<FeedState>(FeedState{
+            .receiver = std::move(receiver), .from = std::move(from), .on_standstill = [&commands] {
+              commands.BeginFeeds();
+            }})) {
     commands_.waiting_feeds_.push_back(this);
   }
   ~CoreFeed() override {
-    if (subscription_.stream == nullptr) {
-      std::deque<CoreFeed*>& waiting = commands_.waiting_feeds_;
-      waiting.erase(std::find(waiting.begin(), waiting.end(), this));
-      return;
-    }
-    --commands_.open_feeds_;
+    state_->ended = true;
     state_.reset();
-    // Where too many end at once, this thread waits for its own.
-    const bool posted = commands_.link_.endings().Post(
-        [ending = std::move(subscription_)]() mutable { ending.stream.reset(); });
-    (void)posted;
+    std::deque<CoreFeed*>& waiting = commands_.waiting_feeds_;
+    waiting.erase(std::remove(waiting.begin(), waiting.end(), this), waiting.end());
+    if (subscription_.stream == nullptr) return;
+    Leave();
     commands_.BeginFeeds();
   }
 
   void Begin() {
+    commands_.open_feeds_.push_back(this);
+    const SubscribeFrom& from = state_->from;
     client::EventStreamOptions options;
-    options.start.kind = from_.kind == SubscribeFrom::Kind::kSnapshot
+    options.start.kind = from.kind == SubscribeFrom::Kind::kSnapshot
                              ? client::StreamStart::Kind::kSnapshot
                              : client::StreamStart::Kind::kAfter;
-    options.start.after = {from_.desk_id, from_.after};
+    options.start.after = {from.desk_id, from.after};
     options.filter = filter_;
-    subscription_.consumer = std::make_unique<FeedConsumer>(commands_.shard_, state_, from_);
+    subscription_.consumer = std::make_unique<FeedConsumer>(commands_.shard_, state_, from);
     subscription_.stream = std::make_unique<client::EventStream>(
         commands_.link_.channel(), std::move(options), *subscription_.consumer);
   }
-  void Next() override { subscription_.stream->Next(); }
+  // Gives up its stream of the core.
+  void Leave() {
+    std::deque<CoreFeed*>& open = commands_.open_feeds_;
+    open.erase(std::find(open.begin(), open.end(), this));
+    // Where too many end at once, this thread waits for its own.
+    const bool posted = commands_.link_.endings().Post(
+        [ending = std::exchange(subscription_, {})]() mutable { ending.stream.reset(); });
+    (void)posted;
+  }
+  bool stands_still() const { return state_->stands_still(); }
+
+  void Next() override {
+    state_->receiver_has_part = false;
+    if (subscription_.stream != nullptr) return subscription_.stream->Next();
+    commands_.waiting_feeds_.push_back(this);
+    commands_.BeginFeeds();
+  }
 
  private:
   CoreCommands& commands_;
-  const SubscribeFrom from_;
   const v1::EventFilter filter_;
   std::shared_ptr<FeedState> state_;
   Subscription subscription_;
@@ -131,10 +168,15 @@ std::unique_ptr<Feed> CoreCommands::Follow(const SubscribeFrom& from, const v1::
 }
 
 void CoreCommands::BeginFeeds() {
-  while (!waiting_feeds_.empty() && open_feeds_ < kMaxOpenFeeds) {
+  while (!waiting_feeds_.empty()) {
+    if (open_feeds_.size() >= kMaxOpenFeeds) {
+      const auto slow = std::find_if(open_feeds_.begin(), open_feeds_.end(),
+                                     [](const CoreFeed* feed) { return feed->stands_still(); });
+      if (slow == open_feeds_.end()) return;
+      (*slow)->Leave();
+    }
     CoreFeed* feed = waiting_feeds_.front();
     waiting_feeds_.pop_front();
-    ++open_feeds_;
     feed->Begin();
   }
 }

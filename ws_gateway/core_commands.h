@@ -51,12 +51,13 @@ class CoreCommands final : public Commands {
 
   template <typename Request, typename Response, typename Begin>
   void Start(const Caller& caller, Request request, Reply<Response> reply, Begin begin);
-  // Lets feeds that wait begin, as far as there is room.
+  // Lets feeds that wait begin, as far as there is room. Where there is none, one whose browser
+  // reads slowly makes room: it goes on from where it was when the browser has caught up.
   void BeginFeeds();
 
   CoreLink& link_;
   Shard& shard_;
-  size_t open_feeds_ = 0;
+  std::deque<CoreFeed*> open_feeds_;
   std::deque<CoreFeed*> waiting_feeds_;
 };
 

@@ -7,13 +7,15 @@ import time
 import unittest
 
 import oracle
-from agentdesk_test import PATIENCE, DeskTestCase, wait_until
+from agentdesk_test import PATIENCE, DeskTestCase, Gateway, wait_until
 from desk_client import agent_pb2, event_pb2
-from ws_client import BareSocket
+from ws_client import BareSocket, FullBrowser
 
 EVENTS = 100_000
 BATCH = 100
 MAX_RESIDENT = 256 * 1024 * 1024
+# More than the gateway follows the core for at a time, so that someone has to wait.
+SLOW_RESUMERS = 140
 
 
 class Reader(threading.Thread):
@@ -42,6 +44,33 @@ class Reader(threading.Thread):
             self.numbers.append(int(number))
             if int(number) % 100 == 0:
                 self.delays.append(time.monotonic() - float(sent))
+
+
+class Drip:
+    """Reads a little from each of many sockets, too slowly to get far, too fast to be cut off."""
+
+    def __init__(self, connections: list[BareSocket]) -> None:
+        self.connections = connections
+        self.over = threading.Event()
+        self.read = 0
+        for connection in connections:
+            connection.socket.setblocking(False)
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self) -> None:
+        while not self.over.wait(0.25):
+            for connection in self.connections:
+                try:
+                    self.read += len(connection.socket.recv(16384))
+                except BlockingIOError:
+                    pass
+
+    def end(self) -> None:
+        self.over.set()
+        self.thread.join()
+        for connection in self.connections:
+            connection.close()
 
 
 class SlowReaderTest(DeskTestCase):
@@ -78,6 +107,27 @@ class SlowReaderTest(DeskTestCase):
         self.assertLess(largest, MAX_RESIDENT)
         self.read_to_reset(never_reads)
         wait_until(lambda: self.gateway.descriptors_in_use() < 40, "freed connections")
+
+    def test_a_resume_does_not_wait_for_slow_ones(self) -> None:
+        lease = self.desk.start(lease_s=600)
+        for first in range(0, 4000, BATCH):
+            activities = [agent_pb2.Activity(message=event_pb2.AgentMessage(
+                content=f"{number} " + "x" * 2000)) for number in range(first, first + BATCH)]
+            self.desk.call(self.desk.agents.ReportActivity, agent_pb2.ReportActivityRequest(
+                activities=activities, **lease.args))
+        desk = self.desk.head()
+        # A gateway that has just begun has none of these events, so that each resume asks the core.
+        gateway = Gateway(self.core.address).start()
+        self.addCleanup(gateway.end)
+        query = f"after=0&desk={desk.desk_id}"
+        drip = Drip([BareSocket(gateway.address, path=f"/ws?{query}", receive_buffer=4096,
+                                protocol="agentdesk.v1") for _ in range(SLOW_RESUMERS)])
+        self.addCleanup(drip.end)
+        browser = FullBrowser(gateway.address, query)
+        browser.wait_sequence(desk.head_sequence)
+        oracle.check_complete(browser.seen(), 0, desk.head_sequence)
+        self.assertLess(drip.read, SLOW_RESUMERS * 8_000_000, "the slow ones were not slow")
+        browser.close()
 
     def read_on(self, connection: BareSocket) -> None:
         """Whole frames, then the close with 4430."""
