@@ -48,7 +48,7 @@ const kParts: Parts = {
       key: "q",
       content: "Quick: yes or no?",
       choices: ["yes", "no"],
-      expires_in_s: 4,
+      expires_in_s: 8,
       default: "no",
     },
     { await: "expired" },
@@ -84,10 +84,13 @@ function card(page: Page, content: string) {
 test("of two windows that answer at the same time one wins, and the other is told who", async () => {
   const [one, two] = [await open(browser, desk), await open(browser, desk)];
   await createTicket(desk, "Race");
-  const at = Date.now() + 2000;
-  const press = async (page: Page, choice: string): Promise<void> => {
-    const button = page.getByRole("button", { name: choice });
-    await button.evaluate(
+  const [red, blue] = await Promise.all([
+    one.getByRole("button", { name: "red" }).elementHandle(),
+    two.getByRole("button", { name: "blue" }).elementHandle(),
+  ]);
+  const at = Date.now() + 500;
+  const press = (button: typeof red): Promise<void> =>
+    button!.evaluate(
       (element, at) =>
         new Promise<void>((resolve) =>
           setTimeout(() => {
@@ -97,8 +100,7 @@ test("of two windows that answer at the same time one wins, and the other is tol
         ),
       at,
     );
-  };
-  await Promise.all([press(one, "red"), press(two, "blue")]);
+  await Promise.all([press(red), press(blue)]);
   const fates = await Promise.all(
     [one, two].map((page) =>
       page.locator(".fate:not(:empty)", { hasNotText: "Sending" }).innerText(),
