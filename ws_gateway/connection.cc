@@ -153,8 +153,8 @@ void Connection::Ask(Request request, Then then) {
 void Connection::Handle(v1::SubmitResponseRequest request, const Echo& echo) {
   const std::optional<Uuid> session = Uuid::Parse(request.session_id());
   if (!session.has_value()) {
-    return SendText(OutcomeAck(request.session_id(), "unknown_session",
-                               "the desk knows no such session", echo, options_.protocol));
+    return SendText(
+        UnknownSessionAck(request.session_id(), host_.recent().head(), echo, options_.protocol));
   }
   if (!TakeCommandSlot(echo)) return;
   auto response = std::make_shared<Response>();
@@ -214,7 +214,7 @@ void Connection::RetryOrGiveUp(ResponsePtr response) {
 }
 
 void Connection::GiveUp(const Response& response) {
-  SendText(OutcomeAck(response.session_id, "unavailable", kUnavailable, response.echo,
+  SendText(OutcomeAck(response.session_id, "unavailable", kUnavailable, 0, response.echo,
                       options_.protocol));
   EndCommand();
 }
@@ -223,8 +223,7 @@ void Connection::Handle(v1::SendMessageRequest request, const Echo& echo) {
   const std::string session_id = request.session_id();
   const std::optional<Uuid> session = Uuid::Parse(session_id);
   if (!session.has_value()) {
-    return SendText(OutcomeAck(session_id, "unknown_session", "the desk knows no such session",
-                               echo, options_.protocol));
+    return SendText(UnknownSessionAck(session_id, host_.recent().head(), echo, options_.protocol));
   }
   if (!TakeCommandSlot(echo)) return;
   request.set_session_id(session->ToString());
@@ -238,7 +237,7 @@ void Connection::Handle(v1::SendMessageRequest request, const Echo& echo) {
       SendText(MessageAck(session_id, sent->sequence(), echo));
     } else if (!outcome.empty()) {
       SendText(OutcomeAck(session_id, outcome,
-                          outcome == "unavailable" ? kUnavailable : status.message(), echo,
+                          outcome == "unavailable" ? kUnavailable : status.message(), 0, echo,
                           options_.protocol));
     } else {
       SendError(status, echo);

@@ -15,6 +15,8 @@ constexpr absl::string_view kLimits =
     R"("question_bytes":65536,"labels":20,"event_bytes":131072,"message_bytes":262144,)"
     R"("body_bytes":1048576,"open_questions":100})";
 
+constexpr absl::string_view kNoSuchSession = "the desk knows no such session";
+
 // The plain protocol repeats the request id alone; it comes last in both.
 void WriteEcho(const Echo& echo, Protocol protocol, JsonWriter& json) {
   if (protocol == Protocol::kV1 && echo.question_id.has_value()) {
@@ -68,7 +70,8 @@ std::string ResponseAck(absl::string_view session_id, const v1::SubmitResponseRe
 }
 
 std::string OutcomeAck(absl::string_view session_id, absl::string_view outcome,
-                       absl::string_view message, const Echo& echo, Protocol protocol) {
+                       absl::string_view message, int64_t sequence, const Echo& echo,
+                       Protocol protocol) {
   std::string text;
   JsonWriter json(text);
   json.BeginObject()
@@ -76,9 +79,15 @@ std::string OutcomeAck(absl::string_view session_id, absl::string_view outcome,
       .Text("session_id", session_id)
       .Text("status", outcome)
       .Text("message", message);
+  if (protocol == Protocol::kV1 && sequence != 0) json.Number("sequence", sequence);
   WriteEcho(echo, protocol, json);
   json.EndObject();
   return text;
+}
+
+std::string UnknownSessionAck(absl::string_view session_id, int64_t sequence, const Echo& echo,
+                              Protocol protocol) {
+  return OutcomeAck(session_id, "unknown_session", kNoSuchSession, sequence, echo, protocol);
 }
 
 std::string TicketAckMessage(const TicketAck& ack, const Echo& echo) {
@@ -134,7 +143,7 @@ std::string UnknownSessionBody(absl::string_view session_id) {
   json.BeginObject()
       .Text("session_id", session_id)
       .Text("status", "unknown_session")
-      .Text("message", "the desk knows no such session")
+      .Text("message", kNoSuchSession)
       .EndObject();
   return text;
 }

@@ -22,9 +22,14 @@ std::string ErrorMessage(const absl::Status& status, const Echo& echo, Protocol 
 // The outcome of a response. `session_id` stands as the client wrote it.
 std::string ResponseAck(absl::string_view session_id, const v1::SubmitResponseResponse& outcome,
                         const Echo& echo, Protocol protocol);
-// An outcome that only has a name and a message for people, such as `unavailable`.
+// An outcome that only has a name and a message for people, such as `unavailable`. `sequence`: the
+// position as of which it is true; 0: not known.
 std::string OutcomeAck(absl::string_view session_id, absl::string_view outcome,
-                       absl::string_view message, const Echo& echo, Protocol protocol);
+                       absl::string_view message, int64_t sequence, const Echo& echo,
+                       Protocol protocol);
+// The same for an id that by itself is no session's.
+std::string UnknownSessionAck(absl::string_view session_id, int64_t sequence, const Echo& echo,
+                              Protocol protocol);
 // What a command about a ticket came to.
 struct TicketAck {
   std::string ticket_id;

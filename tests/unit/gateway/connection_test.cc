@@ -14,7 +14,9 @@ namespace agentdesk::gateway {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Each;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -159,6 +161,16 @@ TEST_F(ConnectionTest, ASessionThatIsNoIdIsUnknown) {
       browser.Heard(),
       ElementsAre(StartsWith(
           R"({"type":"ack","session_id":"Ünknown","status":"unknown_session","message":)")));
+}
+
+TEST_F(ConnectionTest, AFullClientIsToldAsOfWhenASessionIsUnknown) {
+  Begin(7);
+  Browser& browser = Full();
+  browser.Heard();
+  browser.Say(R"({"type":"user_response","session_id":"x","response":"a","request_id":"r"})");
+  browser.Say(R"({"type":"send_message","session_id":"x","content":"a","request_id":"r"})");
+  EXPECT_THAT(browser.Heard(),
+              Each(EndsWith(R"(knows no such session","sequence":7,"request_id":"r"})")));
 }
 
 TEST_F(ConnectionTest, WithoutARequestIdItIsTriedAgainUnderOneForTenSeconds) {
