@@ -85,7 +85,7 @@ install_buf() {
 install_api_checker() {
   local stamp=build/tools/api/.stamp
   cmp -s tools/api/package-lock.json "$stamp" && return 0
-  command -v npm >/dev/null || install_packages nodejs npm
+  require_npm
   say "installing the checker of the API's documents"
   mkdir -p build/tools/api
   cp tools/api/package.json tools/api/package-lock.json build/tools/api/
