@@ -1,7 +1,5 @@
 // Responses that are streamed: whole while somebody reads, and gone when nobody does.
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -57,18 +55,6 @@ class StreamServer {
   TransportServer server_;
 };
 
-// What comes until the connection ends.
-std::string ReadAll(RawClient& client) {
-  std::string text;
-  char bytes[4096];
-  while (client.WaitForInput(milliseconds(10000))) {
-    const ssize_t size = ::recv(client.fd(), bytes, sizeof(bytes), 0);
-    if (size <= 0) break;
-    text.append(bytes, static_cast<size_t>(size));
-  }
-  return text;
-}
-
 TEST(TransportStreamTest, TheBodyIsWhatIsSentUntilTheEndOfTheConnection) {
   StreamServer server;
   RawClient client(server.port());
@@ -79,7 +65,7 @@ TEST(TransportStreamTest, TheBodyIsWhatIsSentUntilTheEndOfTheConnection) {
   const std::string large(300'000, 'x');
   server.Send(large);
   server.Close(1012, /*drop_queue=*/false);
-  const std::string all = ReadAll(client);
+  const std::string all = client.ReadAll();
   const size_t end = all.find("\r\n\r\n") + 4;
   const std::string head = all.substr(0, end);
   EXPECT_TRUE(absl::StartsWith(head, "HTTP/1.1 200 OK\r\n")) << head;
@@ -112,7 +98,7 @@ TEST(TransportStreamTest, AClientOfHttp10GetsOneToo) {
   ASSERT_TRUE(server->WaitForSockets(1));
   server.Send("hello");
   server.Close(1012, /*drop_queue=*/false);
-  EXPECT_TRUE(absl::EndsWith(ReadAll(client), "\r\n\r\nhello"));
+  EXPECT_TRUE(absl::EndsWith(client.ReadAll(), "\r\n\r\nhello"));
 }
 
 TEST(TransportStreamTest, AClientThatLeavesIsNoticed) {
@@ -135,7 +121,7 @@ TEST(TransportStreamTest, WhatElseTheClientSaysIsIgnored) {
   ASSERT_TRUE(server->WaitForSockets(1));
   server.Send("hello");
   server.Close(1012, /*drop_queue=*/false);
-  EXPECT_TRUE(absl::EndsWith(ReadAll(client), "\r\n\r\nhello"));
+  EXPECT_TRUE(absl::EndsWith(client.ReadAll(), "\r\n\r\nhello"));
 }
 
 TransportOptions Impatient() {
@@ -185,7 +171,7 @@ TEST(TransportStreamTest, DrainLeavesStreamsToTheirHandlers) {
   server->Run([](Transport& transport) { transport.DrainHttp(); });
   server.Send("still here");
   server.Close(1012, /*drop_queue=*/false);
-  EXPECT_TRUE(absl::EndsWith(ReadAll(client), "still here"));
+  EXPECT_TRUE(absl::EndsWith(client.ReadAll(), "still here"));
 }
 
 TEST(TransportStreamTest, TheEndOfTheTransportIsToldOnce) {

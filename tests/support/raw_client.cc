@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -171,6 +172,12 @@ ReceivedResponse RawClient::ReadResponse(bool to_head) {
     input_.erase(0, length);
   }
   return response;
+}
+
+std::string RawClient::ReadAll() {
+  while (Fill(input_.size() + 1)) {
+  }
+  return std::exchange(input_, {});
 }
 
 Ending RawClient::ReadToEnd() {

@@ -78,6 +78,8 @@ class RawClient {
   ReceivedResponse ReadResponse(bool to_head = false);
   // Whether something has come, or the connection has ended, within `patience`. Reads nothing.
   bool WaitForInput(std::chrono::milliseconds patience) const;
+  // All that comes until the connection ends.
+  std::string ReadAll();
   // Discards what comes until the connection ends.
   Ending ReadToEnd();
   // Waits for a reset, without reading.

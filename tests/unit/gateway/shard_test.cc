@@ -2,6 +2,7 @@
 
 #include "ws_gateway/shard.h"
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -113,6 +114,37 @@ TEST_F(ShardTest, EveryBrowserGetsEveryEventOnceAndThenAGoodbye) {
     ASSERT_TRUE(frame.has_value());
     EXPECT_EQ(frame->close_code(), 1012);
     client->SendFrame(frame->first_byte, frame->payload);
+  }
+  clients.clear();
+  for (const std::unique_ptr<Shard>& shard : shards_) shard->Join();
+}
+
+// A block's bytes for streams are made by whichever shard needs them first.
+TEST_F(ShardTest, EveryStreamGetsEveryEventOnce) {
+  Start(2);
+  constexpr int64_t kEvents = 500;
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 8; ++i) {
+    clients.push_back(std::make_unique<RawClient>(port_));
+    clients.back()->Send("GET /events?after=0 HTTP/1.1\r\nHost: a\r\n\r\n");
+    ASSERT_TRUE(clients.back()->WaitForInput(std::chrono::seconds(10)));
+  }
+  Publish(Block(0, {}));
+  std::thread core([this] {
+    for (int64_t after = 0; after < kEvents; after += 2) {
+      Publish(Block(after, {Message(after + 1, "x"), Message(after + 2, "y")}));
+    }
+  });
+  core.join();
+  Drain();
+  for (const std::unique_ptr<RawClient>& client : clients) {
+    const std::string all = client->ReadAll();
+    size_t found = 0;
+    for (int64_t sequence = 1; sequence <= kEvents; ++sequence) {
+      found = all.find(absl::StrCat("\nid: ", kDesk, ":", sequence, "\ndata: {"), found);
+      ASSERT_NE(found, std::string::npos) << sequence;
+    }
+    EXPECT_THAT(all.substr(found), HasSubstr("\"type\":\"position\",\"up_to\":500,"));
   }
   clients.clear();
   for (const std::unique_ptr<Shard>& shard : shards_) shard->Join();
