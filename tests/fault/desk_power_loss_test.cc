@@ -1,4 +1,5 @@
 #include <cstdint>
+#include <cstdlib>
 #include <future>
 #include <map>
 #include <random>
@@ -6,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core_service/desk/desk.h"
 #include "core_service/store/sqlite_store.h"
@@ -26,7 +28,12 @@ using testing::TempDir;
 
 constexpr int kRounds = 12;
 constexpr int kTicketsInRound = 5;
-constexpr uint64_t kSeeds = 30;
+
+uint64_t Seeds() {
+  const char* text = std::getenv("AGENTDESK_TEST_SEEDS");
+  uint64_t count = 0;
+  return text != nullptr && absl::SimpleAtoi(text, &count) ? count : 30;
+}
 
 absl::StatusOr<std::unique_ptr<store::Store>> Open(const std::string& data_dir,
                                                    const std::string& vfs, IdSource& ids) {
@@ -76,9 +83,10 @@ void ExpectThere(const std::string& data_dir, const Acknowledged& acknowledged, 
 }
 
 TEST(DeskPowerLoss, WhatTheDeskAcknowledgedIsThere) {
+  const uint64_t seeds = Seeds();
   int64_t operations = 0;
   size_t lost = 0;
-  for (uint64_t seed = 0; seed <= kSeeds; ++seed) {
+  for (uint64_t seed = 0; seed <= seeds; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     std::mt19937_64 random(seed);
     TempDir before;
@@ -104,7 +112,7 @@ TEST(DeskPowerLoss, WhatTheDeskAcknowledgedIsThere) {
     ExpectThere(after.path(), acknowledged, seed);
     if (HasFailure()) return;
   }
-  EXPECT_GT(lost, kSeeds / 2) << "too few runs were cut for this to mean anything";
+  EXPECT_GT(lost, seeds / 2) << "too few runs were cut for this to mean anything";
 }
 
 }  // namespace

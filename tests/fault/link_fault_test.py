@@ -8,7 +8,7 @@ import oracle
 from agentdesk_test import Gateway, System, http_status, wait_until
 from desk_client import DeskClient, new_id
 from fault_proxy import FaultProxy
-from ws_client import BareSocket, Browser, FullBrowser
+from ws_client import Browser, FullBrowser
 
 
 class LinkFaultTest(unittest.TestCase):
@@ -99,14 +99,20 @@ class LinkFaultTest(unittest.TestCase):
         self.set_up()
         link = FaultProxy(self.gateway.address)
         self.addCleanup(link.close)
-        lost = BareSocket(link.address)
+        desk_id = self.desk.head().desk_id
+        lost = FullBrowser(link.address, f"after=0&desk={desk_id}")
         self.addCleanup(lost.close)
-        lost.send_text('{"type":"ping"}')
-        lost.read_frame()
+        lost.wait_sequence(self.desk.create().sequence)
         open_before = self.gateway.descriptors_in_use()
         link.blackhole()
         wait_until(lambda: self.gateway.descriptors_in_use() < open_before,
                    "the end of a half-open connection", 60)
+        missed = self.desk.create().sequence
+        again = FullBrowser(self.gateway.address, f"after={lost.last_sequence}&desk={desk_id}")
+        self.addCleanup(again.close)
+        again.wait_sequence(missed)
+        self.assertLess(lost.last_sequence, missed)
+        oracle.check_complete([*lost.seen, *again.seen], 0, missed)
         self.check_all_seen()
 
 

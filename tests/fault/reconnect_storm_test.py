@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import resource
 import threading
 import unittest
 
 import oracle
-from agentdesk_test import DeskTestCase, address_of, http_status
+from agentdesk_test import DeskTestCase, http_status
+from many_browsers import Event, ManyBrowser, RefusedHandshake
 
 BROWSERS = 2000
 EVENTS = 40
@@ -20,43 +20,17 @@ _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-Event = tuple[int, dict]
-
-
-async def read_frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """One whole frame from the server: its opcode and payload (RFC 6455 section 5.2)."""
-    first, second = await reader.readexactly(2)
-    size = second & 127
-    if size == 126:
-        size = int.from_bytes(await reader.readexactly(2), "big")
-    elif size == 127:
-        size = int.from_bytes(await reader.readexactly(8), "big")
-    return first & 15, await reader.readexactly(size)
-
-
 async def resume(address: str, query: str, last: int) -> tuple[list[Event], int]:
     """Follows until the event `last`; returns the events and 0, or what came and the close code."""
-    host, port = address_of(address)
-    reader, writer = await asyncio.open_connection(host, port)
     try:
-        writer.write((f"GET /ws?{query} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n"
-                      "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-                      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: agentdesk.v1\r\n\r\n")
-                     .encode())
-        head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 101"):
-            return [], int(head.split()[1])
-        events: list[Event] = []
-        while not events or events[-1][0] < last:
-            opcode, payload = await read_frame(reader)
-            if opcode == 8:
-                return events, int.from_bytes(payload[:2], "big")
-            message = json.loads(payload)
-            if "ticket_id" in message:
-                events.append((message["sequence"], message))
-        return events, 0
+        browser = await ManyBrowser.open(address, query)
+    except RefusedHandshake as refused:
+        return [], refused.status
+    try:
+        await browser.follow(last)
+        return browser.events, browser.close_code
     finally:
-        writer.close()
+        browser.close()
 
 
 async def storm(address: str, query: str, last: int, count: int) -> list[tuple[list[Event], int]]:

@@ -40,20 +40,22 @@ class AnswersTest(DeskTestCase):
         as_of = {"as_of_sequence": question.asked_sequence}
         path = f"/sessions/{lease.session_id}/responses"
 
-        def by_grpc(client: DeskClient, how: dict, response: str) -> tuple[str, str]:
+        # Each returns the outcome, and the response that stands with who gave it.
+        def by_grpc(client: DeskClient, how: dict, response: str) -> tuple[str, str, str]:
             result = client.answer(lease.session_id, response, **how)
-            return outcome_name(result.outcome), result.response
+            return outcome_name(result.outcome), result.response, result.answered_by.id
 
-        def by_http(how: dict, response: str) -> tuple[str, str]:
+        def by_http(how: dict, response: str) -> tuple[str, str, str]:
             answer = http_client.call(self.gateway.address, "POST", path,
                                       {"response": response, **how})
             self.assertEqual(answer.status, 200, answer.text)
-            return answer.json["status"], answer.json.get("response", "")
+            return (answer.json["status"], answer.json.get("response", ""),
+                    answer.json.get("answered_by", ""))
 
-        def by_socket(browser: Browser, how: dict, response: str) -> tuple[str, str]:
+        def by_socket(browser: Browser, how: dict, response: str) -> tuple[str, str, str]:
             ack = browser.ask({"type": "user_response", "session_id": lease.session_id,
                                "response": response, **how})
-            return ack["status"], ack.get("response", "")
+            return ack["status"], ack.get("response", ""), ack.get("answered_by", "")
 
         calls = [lambda r, c=client, h=how: by_grpc(c, h, r)
                  for client, how, _ in itertools.product(clients, (named, as_of), range(3))]
@@ -64,18 +66,21 @@ class AnswersTest(DeskTestCase):
         random.shuffle(calls)
         barrier = threading.Barrier(64)
 
-        def answer(index: int) -> tuple[str, str, str]:
+        def answer(index: int) -> tuple[str, str, str, str]:
             barrier.wait(60)
             response = f"answer {index}"
-            outcome, stands = calls[index](response)
-            return outcome, response, stands
+            outcome, stands, by = calls[index](response)
+            return outcome, response, stands, by
 
         with concurrent.futures.ThreadPoolExecutor(64) as pool:
             outcomes = list(pool.map(answer, range(64)))
-        winner = oracle.check_one_winner(outcomes)
+        winner = oracle.check_one_winner([outcome[:3] for outcome in outcomes])
         stored = self.desk.call(self.desk.sessions.GetQuestion, session_pb2.GetQuestionRequest(
             question_id=question.question_id)).question
         self.assertEqual(stored.response, winner)
+        self.assertTrue(stored.answered_by.id)
+        told = {by for outcome, _, _, by in outcomes if outcome != "received"}
+        self.assertEqual(told, {stored.answered_by.id}, "each of the 63 is told who won")
         self.assertEqual(self.events_of(lease.session_id, "question_answered"), 1)
         self.assertEqual(self.events_of(lease.session_id, "user_message"), 0)
         for browser in browsers:

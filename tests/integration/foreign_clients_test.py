@@ -55,8 +55,11 @@ class CommandLineClientTest(DeskTestCase):
     def test_create_subscribe_and_health(self) -> None:
         created = self.invoke("agentdesk.v1.TicketService/CreateTicket",
                               '{"ticket_name":"Fix the login page"}')
-        created = created if "ticketId" in created else created["ticket"]
         self.assertRegex(created["ticketId"], r"^[0-9a-f-]{36}$")
+        self.assertRegex(created["jobId"], r"^job-[0-9a-f-]{36}$")
+        self.assertEqual(created["status"], "JOB_STATUS_QUEUED")
+        self.assertEqual((created["ticket"]["ticketId"], created["ticket"]["ticketName"]),
+                         (created["ticketId"], "Fix the login page"))
         health = self.invoke("grpc.health.v1.Health/Check")
         self.assertEqual(health["status"], "SERVING")
         named = self.invoke("grpc.health.v1.Health/Check",
@@ -88,6 +91,8 @@ class CommandLineClientTest(DeskTestCase):
                          f"http://{self.core.address}")
             for service in SERVICES:
                 self.assertIn(service, listed)
+            self.assertIn("agentdesk.v1.TicketService/CreateTicket", listed)
+            # It shows no comments; ReflectionTest reads them from what the core serves.
             return
         listed = set(self.client(self.core.address, "list").split())
         self.assertLessEqual(SERVICES | {"grpc.health.v1.Health"}, listed)

@@ -47,6 +47,12 @@ class LeaseTest(DeskTestCase):
                 refusal = desk.refused(method, request)
                 self.assertEqual((refusal.code, refusal.reason),
                                  (grpc.StatusCode.FAILED_PRECONDITION, "lease_lost"))
+        refusal = desk.refused(
+            lambda request, **how: list(desk.agents.ReceiveInput(request, **how)),
+            agent_pb2.ReceiveInputRequest(after_sequence=lease.claim.sequence, **old))
+        self.assertEqual((refusal.code, refusal.reason),
+                         (grpc.StatusCode.FAILED_PRECONDITION, "lease_lost"),
+                         "the stream called anew")
         self.assertEqual(desk.head().head_sequence, head)
         desk.complete(again)
 

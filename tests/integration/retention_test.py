@@ -5,7 +5,7 @@ import unittest
 import grpc
 import oracle
 from agentdesk_test import DeskTestCase, System, wait_until
-from desk_client import DeskClient, Subscriber, event_pb2
+from desk_client import DeskClient, Subscriber, event_pb2, refusal_of
 from ws_client import FullBrowser
 
 
@@ -63,24 +63,21 @@ class RetentionTest(DeskTestCase):
     def test_a_watcher_that_lags_is_told(self) -> None:
         desk = self.desk.head()
         call = self.desk.events.Subscribe(event_pb2.SubscribeRequest(
-            after_sequence=desk.head_sequence, desk_id=desk.desk_id), timeout=60)
+            after_sequence=desk.head_sequence, desk_id=desk.desk_id), timeout=120)
         seen = []
         reader = iter(call)
         next(reader)
-        # Far more than the buffers of the connection hold, while nobody reads.
-        for number in range(1500):
-            self.desk.create(f"New {number}", description="x" * 8192)
-        try:
+        # Several times what the buffers of a connection hold, while nobody reads.
+        for number in range(1000):
+            self.desk.create(f"New {number}", description="x" * 30_000)
+        with self.assertRaises(grpc.RpcError) as told:
             for batch in reader:
                 seen += [(event.sequence, None) for event in batch.events]
-                if batch.up_to_sequence >= self.desk.head().head_sequence:
-                    break
-        except grpc.RpcError as error:
-            self.assertEqual(error.code(), grpc.StatusCode.OUT_OF_RANGE, error)
-        else:
-            self.assertEqual(seen[-1][0], self.desk.head().head_sequence)
-        # Told or complete, but what came has no hole.
-        oracle.check_complete(seen, desk.head_sequence, seen[-1][0])
+        refusal = refusal_of(told.exception)
+        self.assertEqual((refusal.code, refusal.reason), (grpc.StatusCode.OUT_OF_RANGE, "compacted"))
+        last = seen[-1][0] if seen else desk.head_sequence
+        self.assertLess(last + 1, int(refusal.metadata["available_from"]))
+        oracle.check_complete(seen, desk.head_sequence, last)  # what came before has no hole
 
     def test_a_position_of_another_desk(self) -> None:
         other = System(gateway=False)

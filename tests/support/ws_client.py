@@ -181,7 +181,7 @@ class BareSocket:
     """A WebSocket client without manners: reads when told to, sends any bytes."""
 
     def __init__(self, gateway: str, path: str = "/ws", receive_buffer: int | None = None,
-                 protocol: str | None = None) -> None:
+                 protocol: str | None = None, extensions: str | None = None) -> None:
         self.socket = socket.socket()
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -189,6 +189,8 @@ class BareSocket:
         self.socket.connect(address_of(gateway))
         self._buffer = b""
         offered = f"Sec-WebSocket-Protocol: {protocol}\r\n" if protocol else ""
+        if extensions:
+            offered += f"Sec-WebSocket-Extensions: {extensions}\r\n"
         self.socket.sendall((
             f"GET {path} HTTP/1.1\r\nHost: {gateway}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{offered}"
@@ -199,6 +201,7 @@ class BareSocket:
         while b"\r\n\r\n" not in self._buffer:
             self._more()
         head, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
+        self.handshake = head.decode()
         if not head.startswith(b"HTTP/1.1 101"):
             raise AssertionError(f"no upgrade: {head!r}")
 
@@ -226,16 +229,19 @@ class BareSocket:
             (size,) = struct.unpack("!Q", self._take(8))
         return first & 0x0F, self._take(size)
 
-    def send_frame(self, opcode: int, payload: bytes) -> None:
+    def send_frame(self, opcode: int, payload: bytes, first_bits: int = 0x80) -> None:
+        """`first_bits`: FIN and the reserved bits."""
         mask = os.urandom(4)
         size = len(payload)
         if size < 126:
-            head = struct.pack("!BB", 0x80 | opcode, 0x80 | size)
+            head = struct.pack("!BB", first_bits | opcode, 0x80 | size)
         elif size < 65536:
-            head = struct.pack("!BBH", 0x80 | opcode, 0xFE, size)
+            head = struct.pack("!BBH", first_bits | opcode, 0xFE, size)
         else:
-            head = struct.pack("!BBQ", 0x80 | opcode, 0xFF, size)
-        masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+            head = struct.pack("!BBQ", first_bits | opcode, 0xFF, size)
+        pad = mask * (size // 4 + 1)
+        masked = (int.from_bytes(payload, "big")
+                  ^ int.from_bytes(pad[:size], "big")).to_bytes(size, "big")
         self.socket.sendall(head + mask + masked)
 
     def send_text(self, text: str) -> None:
