@@ -37,7 +37,7 @@ struct FeedState {
       resumable = from.kind == SubscribeFrom::Kind::kAfter || part->snapshot_complete;
       if (resumable) {
         from = {.kind = SubscribeFrom::Kind::kAfter,
-                .desk_id = part->desk_id,
+                .desk_id = part->events->desk_id,
                 .after = part->events->up_to};
       }
     }
