@@ -1,5 +1,7 @@
 #include "tools/agentdesk-worker/agent_protocol.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -20,7 +22,9 @@ namespace {
 namespace json = boost::json;
 using tools::JsonLine;
 
-constexpr int kMaxJsonDepth = 32;
+// Of a whole line, most of which may be a field that nobody knows. Each field that is kept has a
+// limit of its own.
+constexpr size_t kMaxLineDepth = 512;
 constexpr double kMaxExpiresInSeconds = 366.0 * 24 * 3600;
 
 AgentLine ParseMessage(JsonFields& fields, const std::string& key) {
@@ -175,6 +179,31 @@ AgentLine ParseKnown(const std::string& type, JsonFields& fields, absl::string_v
   return Chatter{};
 }
 
+bool IsKnown(absl::string_view type) {
+  static constexpr std::array<absl::string_view, 8> kTypes = {
+      "message", "tool_call", "question", "withdraw", "checkpoint", "park", "complete", "fail"};
+  return std::find(kTypes.begin(), kTypes.end(), type) != kTypes.end();
+}
+
+// A text of the line's object, which as a whole is nested too deep to be read.
+std::string TextOfDeepLine(absl::string_view line, absl::string_view name) {
+  const absl::string_view raw = RawMember(line, name);
+  json::error_code error;
+  const json::value value = json::parse(json::string_view(raw.data(), raw.size()), error);
+  return error || !value.is_string()
+             ? std::string()
+             : std::string(value.get_string().data(), value.get_string().size());
+}
+
+AgentLine RefuseDeepLine(absl::string_view line) {
+  if (!IsKnown(TextOfDeepLine(line, "type"))) return Chatter{};
+  const std::string key = TextOfDeepLine(line, "key");
+  return Refused{
+      ErrorWithReason(absl::StatusCode::kInvalidArgument, "invalid_argument",
+                      absl::StrCat("the line nests more than ", kMaxLineDepth, " levels deep")),
+      tools::FirstCharacters(key, kMaxKeyCharacters) == key ? key : std::string()};
+}
+
 // A response or a default: a list where the question takes several.
 template <typename Texts>
 void AddTextOrTexts(JsonLine& line, absl::string_view name, const std::string& text,
@@ -221,10 +250,11 @@ std::string EncodeWithdrawn(const Question& question) {
 
 AgentLine ParseAgentLine(absl::string_view line) {
   json::parse_options options;
-  options.max_depth = kMaxJsonDepth;
+  options.max_depth = kMaxLineDepth;
   json::error_code error;
   const json::value value =
       json::parse(json::string_view(line.data(), line.size()), error, {}, options);
+  if (error == json::error::too_deep) return RefuseDeepLine(line);
   if (error || !value.is_object()) return Chatter{};
   const json::value* type = value.get_object().if_contains("type");
   if (type == nullptr || !type->is_string()) return Chatter{};

@@ -1,5 +1,7 @@
 #include "tools/agentdesk-worker/json_fields.h"
 
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "boost/json/serialize.hpp"
@@ -10,6 +12,9 @@ namespace {
 
 namespace json = boost::json;
 
+// The core's limit for JSON that it keeps.
+constexpr int kMaxJsonDepth = 32;
+
 std::string ToString(const json::string& text) { return std::string(text.data(), text.size()); }
 
 // The end of the string that begins at `at` with its quote.
@@ -17,7 +22,7 @@ size_t EndOfString(absl::string_view text, size_t at) {
   for (++at; at < text.size() && text[at] != '"'; ++at) {
     if (text[at] == '\\') ++at;
   }
-  return at + 1;
+  return std::min(at + 1, text.size());
 }
 
 // The end of the value that begins at `at`.
@@ -51,6 +56,22 @@ size_t SkipSpaceAnd(absl::string_view text, size_t at, char also) {
     ++at;
   }
   return at;
+}
+
+// How deep the arrays and objects of a JSON value nest.
+int DepthOf(absl::string_view text) {
+  int depth = 0;
+  int deepest = 0;
+  for (size_t at = 0; at < text.size();) {
+    if (text[at] == '"') {
+      at = EndOfString(text, at);
+      continue;
+    }
+    if (text[at] == '{' || text[at] == '[') deepest = std::max(deepest, ++depth);
+    if (text[at] == '}' || text[at] == ']') --depth;
+    ++at;
+  }
+  return deepest;
 }
 
 }  // namespace
@@ -134,10 +155,16 @@ std::string JsonFields::Json(absl::string_view name, size_t max_bytes) {
   std::string text(RawMember(line_, name));
   // A name that was written with escapes is not found in the text.
   if (text.empty()) text = json::serialize(*value);
-  if (text.size() <= max_bytes) return text;
-  Refuse(name,
-         absl::StrCat("has ", text.size(), " bytes of JSON, at most ", max_bytes, " are allowed"));
-  return {};
+  if (text.size() > max_bytes) {
+    Refuse(name, absl::StrCat("has ", text.size(), " bytes of JSON, at most ", max_bytes,
+                              " are allowed"));
+    return {};
+  }
+  if (DepthOf(text) > kMaxJsonDepth) {
+    Refuse(name, absl::StrCat("may nest at most ", kMaxJsonDepth, " levels deep"));
+    return {};
+  }
+  return text;
 }
 
 }  // namespace agentdesk::worker

@@ -25,7 +25,8 @@ class JsonFields {
   std::optional<double> Number(absl::string_view name);
   // A field that is a list of strings; a single string where `single` is given goes there.
   std::vector<std::string> Texts(absl::string_view name, std::optional<std::string>* single);
-  // The field's own JSON text, exactly as it was written; empty: absent. At most `max_bytes`.
+  // The field's own JSON text, exactly as it was written; empty: absent. At most `max_bytes`, and
+  // as many levels of nesting as the core keeps.
   std::string Json(absl::string_view name, size_t max_bytes);
 
   const boost::json::value* Find(absl::string_view name) const;
@@ -38,8 +39,8 @@ class JsonFields {
   absl::Status error_;
 };
 
-// The text of the value of `name` in the JSON object `object`, which must be valid JSON; the last
-// one where the name stands twice. Empty: none.
+// The text of the value of `name` in the JSON object `object`; the last one where the name stands
+// twice. Empty: none. What is no valid JSON gives some part of it.
 absl::string_view RawMember(absl::string_view object, absl::string_view name);
 
 }  // namespace agentdesk::worker

@@ -29,9 +29,42 @@ TEST(ParseAgentLineTest, WhatIsNotForUsIsChatter) {
         "{\"type\":\"message\",\"content\":\"a\"} more"}) {
     EXPECT_TRUE(std::holds_alternative<Chatter>(ParseAgentLine(line))) << line;
   }
-  EXPECT_TRUE(std::holds_alternative<Chatter>(ParseAgentLine(absl::StrCat(
-      "{\"type\":\"message\",\"content\":", std::string(40, '['), std::string(40, ']'), "}"))))
-      << "deeper than 32";
+}
+
+std::string Nested(size_t levels) { return std::string(levels, '[') + std::string(levels, ']'); }
+
+TEST(ParseAgentLineTest, JsonThatIsKeptNestsAsDeepAsTheCoreTakesIt) {
+  EXPECT_EQ(Parse<v1::CompleteJobRequest>(
+                absl::StrCat(R"({"type":"complete","result":)", Nested(32), "}"))
+                .result_json(),
+            Nested(32));
+  const std::vector<std::pair<std::string, std::string>> lines = {
+      {"result", R"({"type":"complete","key":"k","result":)"},
+      {"state", R"({"type":"checkpoint","key":"k","state":)"},
+      {"details", R"({"type":"question","key":"k","content":"[[?","details":)"}};
+  for (const auto& [field, line] : lines) {
+    const auto refused = Parse<Refused>(absl::StrCat(line, Nested(33), "}"));
+    EXPECT_EQ(DetailOf(refused.why).field, field);
+    EXPECT_EQ(refused.key, "k");
+  }
+  EXPECT_EQ(Parse<Activities>(
+                absl::StrCat(R"({"type":"message","content":"a","mood":)", Nested(400), "}"))
+                .parts.size(),
+            1u)
+      << "a field that nobody knows";
+}
+
+TEST(ParseAgentLineTest, ALineThatNestsTooDeepIsRefusedWithItsKey) {
+  for (const size_t levels : {size_t{512}, size_t{100000}}) {
+    const auto refused = Parse<Refused>(absl::StrCat(
+        R"({"type":"question","content":"?","details":)", Nested(levels), R"(,"key":"\u006b"})"));
+    EXPECT_EQ(refused.key, "k");
+    EXPECT_TRUE(absl::StrContains(refused.why.message(), "512 levels")) << refused.why;
+  }
+  const std::string deep(1000, '[');
+  EXPECT_EQ(Parse<Refused>(R"({"type":"message","content":)" + deep + R"(,"key)").key, "");
+  EXPECT_TRUE(std::holds_alternative<Chatter>(ParseAgentLine(R"({"type":"x","y":)" + deep)));
+  EXPECT_TRUE(std::holds_alternative<Chatter>(ParseAgentLine(deep)));
 }
 
 TEST(ParseAgentLineTest, UnknownFieldsAreIgnored) {
