@@ -247,7 +247,18 @@ class Agent:
     def checkpoint(self) -> None:
         self.conversation.send(type="checkpoint", state=self.state)
 
+    def reply_to_missed(self) -> None:
+        """Answers a human whose message woke this attempt, or reached the last one too late."""
+        missed = False
+        for event in self.conversation.start["transcript"]:
+            if event["type"] in ("user_message", "agent_message"):
+                missed = event["type"] == "user_message"
+        if missed:
+            self.reply("I am counting." if "folder" in self.state
+                       else "I am waiting for an answer to my question.")
+
     def run(self) -> None:
+        self.reply_to_missed()
         root = self.root()
         if "folder" not in self.state:
             folder = self.ask_folder(root)

@@ -122,6 +122,18 @@ class WorkerTest(DeskTestCase):
         self.assertEqual((job.failed_attempts, job.attempt), (0, 2))
         self.end(second)
 
+    def test_what_came_before_the_exit_wakes_a_parked_job_at_once(self) -> None:
+        created, queue = self.create("parks_with_a_full_buffer")
+        worker = self.worker(queue)
+        question = self.question_of(created.ticket.session_id)
+        self.desk.call(self.desk.sessions.SendMessage, session_pb2.SendMessageRequest(
+            session_id=created.ticket.session_id, content="are you there?"))
+        self.answer(question, "you may")
+        job = self.wait_status(created.job_id, Status.JOB_STATUS_COMPLETED)
+        self.assertEqual((job.summary, json.loads(job.result_json)["reason"], job.attempt),
+                         ("you may", "input", 2))
+        self.end(worker)
+
     def test_core_down_longer_than_a_lease(self) -> None:
         created, queue = self.create("asks")
         worker = self.worker(queue)
@@ -155,6 +167,23 @@ class WorkerTest(DeskTestCase):
         self.end(worker)
         job = self.desk.job(created.job_id)
         self.assertEqual((job.status, job.failed_attempts), (Status.JOB_STATUS_QUEUED, 0))
+
+    def test_a_human_who_writes_to_the_parked_demonstration_agent_is_answered(self) -> None:
+        created, queue = self.create("Count")
+        worker = self.worker(queue, agent=f"exec /usr/bin/python3 -B '{ROOT}/tools/demo_agent.py' "
+                                          f"--root='{ROOT}/tests' --park --park_after=0.1")
+        session_id = created.ticket.session_id
+        self.wait_status(created.job_id, Status.JOB_STATUS_WAITING)
+        self.desk.call(self.desk.sessions.SendMessage, session_pb2.SendMessageRequest(
+            session_id=session_id, content="what is it?"))
+        wait_until(lambda: "agent_message" in self.kinds(session_id), "a reply")
+        self.wait_status(created.job_id, Status.JOB_STATUS_WAITING)
+        self.answer(self.question_of(session_id), "mutants")
+        job = self.wait_status(created.job_id, Status.JOB_STATUS_COMPLETED)
+        self.assertEqual(json.loads(job.result_json)["files"],
+                         len(list((ROOT / "tests/mutants").iterdir())))
+        self.assertEqual(self.kinds(session_id).count("agent_question"), 1)
+        self.end(worker)
 
     def test_agents_see_nothing_of_the_workers_settings(self) -> None:
         created, queue = self.create("shows_environment")

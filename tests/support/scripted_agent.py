@@ -42,6 +42,20 @@ def parks(start: dict) -> None:
         "state": start["state"], "reason": start["reason"], "response": answer["response"]})
 
 
+def parks_with_a_full_buffer(start: dict) -> None:
+    for event in start["transcript"]:
+        if event["type"] == "question_answered":
+            send(type="complete", summary=event["response"], result={"reason": start["reason"]})
+            return
+    send(type="question", key="q1", content="May I?")
+    # It takes both lines at once, as any program with a buffer may, and looks at the first only.
+    taken = b""
+    while taken.count(b"\n") < 2:
+        taken += os.read(sys.stdin.fileno(), 65536)
+    assert json.loads(taken.splitlines()[0])["type"] == "message"
+    send(type="park")
+
+
 def ignores_cancel(_start: dict) -> None:
     child = subprocess.Popen(["sleep", "600"])
     send(type="message", content=f"child {child.pid}")

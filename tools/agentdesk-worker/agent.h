@@ -42,8 +42,6 @@ class Agent {
   virtual void Send(std::string text) = 0;
   // How much of what was sent is still queued here.
   virtual size_t unsent_bytes() const = 0;
-  // How much of what was sent the agent has not read yet.
-  virtual size_t unread_bytes() const = 0;
   // Whether its stdout is read. While it is not, the agent is held up once the pipe is full.
   virtual void ReadOutput(bool read) = 0;
   // Sends a signal to its whole process group.

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -168,11 +167,7 @@ AgentProcess::~AgentProcess() {
 }
 
 void AgentProcess::Send(std::string text) {
-  if (text.empty()) return;
-  if (!input_.is_open()) {
-    dropped_bytes_ += text.size();
-    return;
-  }
+  if (text.empty() || !input_.is_open()) return;
   unsent_bytes_ += text.size();
   unsent_.push_back(std::move(text));
   if (!waits_for_room_ && !WriteSome()) WaitForRoom();
@@ -199,7 +194,6 @@ bool AgentProcess::WriteSome() {
 }
 
 void AgentProcess::CloseInput() {
-  dropped_bytes_ = unread_bytes();
   unsent_.clear();
   unsent_offset_ = 0;
   unsent_bytes_ = 0;
@@ -215,16 +209,6 @@ void AgentProcess::OnRoom() {
   waits_for_room_ = false;
   if (!WriteSome()) WaitForRoom();
   listener_.OnInputDrained();
-}
-
-size_t AgentProcess::unread_bytes() const {
-  int in_pipe = 0;
-  if (input_.is_open()) {
-    // Asio's accessor is not const, though it changes nothing.
-    auto& input = const_cast<asio::posix::stream_descriptor&>(input_);
-    if (ioctl(input.native_handle(), FIONREAD, &in_pipe) != 0) in_pipe = 0;
-  }
-  return unsent_bytes_ + static_cast<size_t>(in_pipe) + dropped_bytes_;
 }
 
 void AgentProcess::ReadOutput(bool read) {

@@ -32,7 +32,6 @@ class AgentProcess final : public Agent {
 
   void Send(std::string text) override;
   size_t unsent_bytes() const override { return unsent_bytes_; }
-  size_t unread_bytes() const override;
   void ReadOutput(bool read) override;
   void Signal(int signal) override;
 
@@ -78,7 +77,6 @@ class AgentProcess final : public Agent {
   std::deque<std::string> unsent_;
   size_t unsent_offset_ = 0;  // of the first of them
   size_t unsent_bytes_ = 0;
-  size_t dropped_bytes_ = 0;  // sent after the agent had closed its stdin
   bool waits_for_room_ = false;
 
   bool read_output_ = true;

@@ -42,7 +42,8 @@ void Attempt::Start() {
   LogInfo("attempt begins", {{"job_id", job_id()},
                              {"attempt", claim_.job().attempt()},
                              {"ticket_name", claim_.ticket().ticket_name()}});
-  KeepLease(FromProto(claim_.lease_duration()) / 3);
+  // The lease of a claim that had to be repeated began with its first try.
+  KeepLease(claim_.replayed() ? absl::ZeroDuration() : FromProto(claim_.lease_duration()) / 3);
   ReadTranscript("");
 }
 
@@ -106,7 +107,7 @@ void Attempt::OnInput(const v1::ReceiveInputResponse& input) {
     open_questions_.erase(closed);
     if (asking_ > 0) closed_while_asking_.insert(closed);
   }
-  if (std::string text = EncodeInput(input); !text.empty()) Tell(std::move(text), sequence);
+  Tell(EncodeInput(input));
   told_up_to_ = sequence;
   UpdateClock();
   NextInputWhenDrained();

@@ -2,7 +2,6 @@
 #define AGENTDESK_TOOLS_AGENTDESK_WORKER_ATTEMPT_H_
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -71,8 +70,7 @@ class Attempt : private Agent::Listener {
   void Take(Park, absl::string_view line);
   void Take(v1::CompleteJobRequest complete, absl::string_view line);
   void Take(v1::FailJobRequest fail, absl::string_view line);
-  void Tell(std::string text, int64_t sequence = 0);
-  int64_t ReadUpTo();
+  void Tell(std::string text);
   void EndAs(const AgentExit& exit);
   void UpdateReading();
   void UpdateClock();
@@ -126,16 +124,9 @@ class Attempt : private Agent::Listener {
   bool cancelled_ = false;
   bool timed_out_ = false;
   bool stopped_ = false;
-  bool killed_ = false;                  // by us
-  std::optional<int64_t> parked_after_;  // the last input that the agent had read when it parked
+  bool killed_ = false;  // by us
+  bool parked_ = false;  // the agent wrote `park`
 
-  // Input that was sent to the agent: where it ends among all bytes sent, and its position.
-  struct SentInput {
-    uint64_t end = 0;
-    int64_t sequence = 0;
-  };
-  std::deque<SentInput> unread_input_;
-  uint64_t sent_bytes_ = 0;
   int64_t told_up_to_;          // the position up to which input was sent to the agent
   bool input_held_up_ = false;  // the next input waits until the agent reads
 

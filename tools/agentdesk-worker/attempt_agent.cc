@@ -128,16 +128,15 @@ void Attempt::Take(Checkpoint checkpoint, absl::string_view) { Push(std::move(ch
 void Attempt::Take(v1::AskQuestionRequest question, absl::string_view) {
   ++asking_;
   UpdateClock();
-  Push(Ask{std::move(question), ReadUpTo()});
+  Push(Ask{std::move(question), told_up_to_});
 }
 
 void Attempt::Take(Withdraw withdraw, absl::string_view) {
-  Push(TakeBack{std::move(withdraw.key), ReadUpTo()});
+  Push(TakeBack{std::move(withdraw.key), told_up_to_});
 }
 
 void Attempt::Take(Park, absl::string_view) {
-  // What it has not read by now must wake it.
-  parked_after_ = ReadUpTo();
+  parked_ = true;
   KillAgentAfter(options_.cancel_grace);
 }
 
@@ -151,19 +150,8 @@ void Attempt::Take(v1::FailJobRequest fail, absl::string_view) {
   KillAgentAfter(options_.cancel_grace);
 }
 
-void Attempt::Tell(std::string text, int64_t sequence) {
-  if (agent_ == nullptr || text.empty()) return;
-  sent_bytes_ += text.size();
-  if (sequence > 0) unread_input_.push_back({sent_bytes_, sequence});
-  agent_->Send(std::move(text));
-}
-
-// The position up to which the agent has read its input. What lies unread in its stdin, it did not
-// know when it wrote its latest line.
-int64_t Attempt::ReadUpTo() {
-  const uint64_t read = sent_bytes_ - agent_->unread_bytes();
-  while (!unread_input_.empty() && unread_input_.front().end <= read) unread_input_.pop_front();
-  return unread_input_.empty() ? told_up_to_ : unread_input_.front().sequence - 1;
+void Attempt::Tell(std::string text) {
+  if (agent_ != nullptr && !text.empty()) agent_->Send(std::move(text));
 }
 
 void Attempt::UpdateReading() {
@@ -216,8 +204,11 @@ void Attempt::OnExit(const AgentExit& exit) {
 // The agent has ended and did not say how the attempt ends.
 void Attempt::EndAs(const AgentExit& exit) {
   v1::ReleaseJobRequest release;
-  if (parked_after_.has_value() && (exit.clean() || killed_) && !timed_out_) {
-    release.set_input_after_sequence(*parked_after_);
+  if (parked_ && (exit.clean() || killed_) && !timed_out_) {
+    // All input of this attempt wakes it, also what was written to its stdin: whether the agent has
+    // seen a line, or has it in a buffer or a queue of its own, is not to be known from outside.
+    // The next attempt begins behind that input, so it comes to rest.
+    release.set_input_after_sequence(claim_.sequence());
     End(std::move(release), Ending::kByWorker);
   } else if (cancelled_ || stopped_) {
     End(std::move(release), Ending::kByWorker);

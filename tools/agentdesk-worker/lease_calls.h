@@ -47,8 +47,8 @@ class LeaseCalls {
 // Whether the core said that the attempt is over for this worker: the lease is lost, or the job is
 // not known any more.
 bool IsLeaseLost(const absl::Status& status);
-// Whether the core could not be asked, or could not do it now: then the outcome is unknown and the
-// same call may be repeated.
+// Whether the core could not be asked, could not do it now or failed over it: then the outcome is
+// unknown and the same call may be repeated under the same request id.
 bool IsTransient(const absl::Status& status);
 
 }  // namespace agentdesk::worker

@@ -16,6 +16,7 @@ bool IsTransient(const absl::Status& status) {
     case absl::StatusCode::kCancelled:
     case absl::StatusCode::kAborted:
     case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kInternal:
       return true;
     case absl::StatusCode::kResourceExhausted:
       // Without a time to come back a limit of the desk was met, such as too many open questions.

@@ -77,14 +77,13 @@ TEST_F(AgentProcessTest, AClosedStdinIsNoError) {
   EXPECT_EQ(exit.code, 0);
 }
 
-TEST_F(AgentProcessTest, InputThatIsNotReadWaitsAndIsCounted) {
+TEST_F(AgentProcessTest, InputThatIsNotReadWaits) {
   Start("echo ready; read go; wc -c");
   RunUntilLines(1);
   agent_->Send("go\n");
   const std::string line = std::string(99999, 'x') + "\n";
   for (int i = 0; i < 20; ++i) agent_->Send(line);
-  EXPECT_GT(agent_->unread_bytes(), 0u);
-  EXPECT_GE(agent_->unread_bytes(), agent_->unsent_bytes());
+  EXPECT_GT(agent_->unsent_bytes(), 0u);
   while (agent_->unsent_bytes() > 0) io_.run_one();
   EXPECT_GT(drained_, 0);
   agent_->Signal(SIGKILL);

@@ -122,7 +122,6 @@ struct AgentProbe {
   std::vector<int> signals;
   bool reads_output = true;
   size_t unsent = 0;
-  size_t unread = 0;  // of the latest bytes sent
 };
 
 class FakeAgent final : public Agent {
@@ -138,7 +137,6 @@ class FakeAgent final : public Agent {
     probe_->lines.push_back(std::move(text));
   }
   size_t unsent_bytes() const override { return probe_->unsent; }
-  size_t unread_bytes() const override { return probe_->unread; }
   void ReadOutput(bool read) override { probe_->reads_output = read; }
   void Signal(int signal) override { probe_->signals.push_back(signal); }
 

@@ -112,6 +112,28 @@ class AttemptTest : public testing::Test {
   std::unique_ptr<Attempt> attempt_;
 };
 
+TEST(LeaseStatusTest, WhatTheCoreMayHaveDoneIsAskedAgainUnderTheSameRequestId) {
+  ErrorDetail later;
+  later.retry_after = absl::Seconds(1);
+  for (const absl::Status& status :
+       {absl::UnavailableError(""), absl::DeadlineExceededError(""), absl::CancelledError(""),
+        absl::UnknownError(""), absl::InternalError("the outcome is unknown"),
+        WithDetail(absl::ResourceExhaustedError(""), later)}) {
+    EXPECT_TRUE(IsTransient(status)) << status;
+  }
+  for (const absl::Status& status : {absl::InvalidArgumentError(""), absl::NotFoundError(""),
+                                     absl::ResourceExhaustedError("100 open questions"), Lost()}) {
+    EXPECT_FALSE(IsTransient(status)) << status;
+  }
+}
+
+TEST_F(AttemptTest, ALeaseThatWasGivenBeforeIsRenewedAtOnce) {
+  claim_.set_replayed(true);
+  Prepare();
+  alarms_.Advance(absl::ZeroDuration());
+  EXPECT_EQ(calls_->renewals.size(), 1u);
+}
+
 TEST_F(AttemptTest, TranscriptEndsAtTheClaimAndInputBeginsThere) {
   Prepare();
   v1::ListEventsResponse page;
@@ -226,25 +248,14 @@ TEST_F(AttemptTest, AnAgentThatCannotStartFailsTheAttempt) {
   EXPECT_EQ(over_, 1);
 }
 
-TEST_F(AttemptTest, ParkGivesTheLastInputThatTheAgentHadRead) {
+TEST_F(AttemptTest, AllInputOfTheAttemptWakesAParkedJob) {
   Start();
-  Wrote(110);
+  Wrote(110);  // perhaps in a buffer of the agent's, which it will never look into
   Say(R"({"type":"park"})");
-  Wrote(120);  // after its park line: wakes it
-  Exit(0);
-  const auto released = Ok(calls_->releases);
-  EXPECT_EQ(released.input_after_sequence(), 110);
-  EXPECT_EQ(over_, 1);
-}
-
-TEST_F(AttemptTest, ParkDoesNotSleepOverInputThatLayUnread) {
-  Start();
-  Wrote(110);
   Wrote(120);
-  agent_->unread = agent_->lines.back().size() + 1;
-  Say(R"({"type":"park"})");
   Exit(0);
-  EXPECT_EQ(Ok(calls_->releases).input_after_sequence(), 119);
+  EXPECT_EQ(Ok(calls_->releases).input_after_sequence(), kClaimed);
+  EXPECT_EQ(over_, 1);
 }
 
 TEST_F(AttemptTest, ParkWithoutInputWaitsForWhatComesAfterTheClaim) {
