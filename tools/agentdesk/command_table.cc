@@ -27,7 +27,8 @@ CommandSpec TicketCreate() {
               {.name = "priority", .value = "0..9", .help = "9 goes first; default 5"},
               {.name = "run_after",
                .value = "TIME",
-               .help = "not before this time (RFC 3339), or after this long, such as 90s, 10m"},
+               .help = "not before this time (RFC 3339), or, without --request_id, after this "
+                       "long, such as 90s, 10m"},
               {.name = "max_attempts", .value = "N", .help = "how many may fail; default 5"},
               {.name = "timeout_s",
                .value = "N",

@@ -39,12 +39,15 @@ std::string Advice(const absl::Status& status, const std::string& core) {
   if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) {
     text = absl::StrCat("no answer from the core at ", core, " (", text,
                         "); does agentdesk-core run there? --core=HOST:PORT names another");
+    std::string repeat;
     for (const auto& [name, value] : detail.metadata) {
-      if (name != "request_id") continue;
-      absl::StrAppend(&text, ". Whether it was done is not known: --request_id=", value,
-                      " repeats it without doing it twice");
+      if (name == "request_id" || name == "run_after") {
+        absl::StrAppend(&repeat, " --", name, "=", value);
+      }
     }
-    return text;
+    if (repeat.empty()) return text;
+    return absl::StrCat(text, ". Whether it was done is not known:", repeat,
+                        " repeats it without doing it twice");
   }
   if (detail.retry_after.has_value()) {
     absl::StrAppend(&text, "; try again in ", absl::FormatDuration(*detail.retry_after));

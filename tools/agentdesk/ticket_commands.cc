@@ -26,9 +26,18 @@ constexpr int kPage = 200;
 
 void Print(absl::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-absl::StatusOr<absl::Time> ReadTime(const std::string& text, absl::Time now) {
+// `once`: the call has a request id of its caller's.
+absl::StatusOr<absl::Time> ReadTime(const std::string& text, absl::Time now, bool once) {
   absl::Duration after;
-  if (absl::ParseDuration(text, &after) && after >= absl::ZeroDuration()) return now + after;
+  if (absl::ParseDuration(text, &after) && after >= absl::ZeroDuration()) {
+    // As exact as a time that is written out, so that it can be repeated.
+    const absl::Time time = absl::FromUnixMicros(absl::ToUnixMicros(now + after));
+    if (!once) return time;
+    return UsageError(absl::StrCat("--run_after=", text,
+                                   " counts from now, so with --request_id the same command would "
+                                   "not be the same call: give the time, such as --run_after=",
+                                   FormatTimestamp(ToProto(time))));
+  }
   absl::Time time;
   std::string error;
   if (absl::ParseTime(absl::RFC3339_full, text, absl::UTCTimeZone(), &time, &error)) return time;
@@ -131,7 +140,12 @@ absl::Status CreateTicket(const Invocation& invocation, DeskConnection& desk, Ou
   if (!request.ok()) return request.status();
   request->set_description(TextOrInput(request->description()));
   const auto created = desk.Write(desk.tickets(), &Tickets::CreateTicket, *request);
-  if (!created.ok()) return created.status();
+  if (!created.ok()) {
+    if (!request->has_run_after()) return created.status();
+    ErrorDetail detail = DetailOf(created.status());
+    detail.metadata.emplace_back("run_after", FormatTimestamp(request->run_after()));
+    return WithDetail(created.status(), detail);
+  }
   if (output.json) {
     Print(absl::StrCat(tools::JsonLine()
                            .Add("ticket_id", created->ticket_id())
@@ -195,7 +209,8 @@ absl::StatusOr<v1::CreateTicketRequest> ReadCreateTicket(const Invocation& invoc
   if (!timeout.ok()) return timeout.status();
   request.set_timeout_s(static_cast<int>(*timeout));
   if (invocation.Has("run_after")) {
-    const absl::StatusOr<absl::Time> time = ReadTime(invocation.Get("run_after"), now);
+    const absl::StatusOr<absl::Time> time =
+        ReadTime(invocation.Get("run_after"), now, invocation.Has("request_id"));
     if (!time.ok()) return time.status();
     *request.mutable_run_after() = ToProto(*time);
   }

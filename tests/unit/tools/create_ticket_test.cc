@@ -19,7 +19,7 @@ absl::StatusOr<v1::CreateTicketRequest> Read(std::vector<std::string> flags) {
 TEST(ReadCreateTicketTest, Everything) {
   const auto request = Read({"--description=D", "--label=a=b=c", "--label=d=", "--queue=q",
                              "--priority=0", "--max_attempts=3", "--timeout_s=60", "--ticket_id=T",
-                             "--request_id=R", "--run_after=90s"});
+                             "--request_id=R", "--run_after=1970-01-01T00:18:10Z"});
   ASSERT_TRUE(request.ok()) << request.status();
   EXPECT_EQ(request->ticket_name(), "Fix the page");
   EXPECT_EQ(request->description(), "D");
@@ -33,6 +33,15 @@ TEST(ReadCreateTicketTest, Everything) {
   EXPECT_EQ(request->ticket_id(), "T");
   EXPECT_EQ(request->request_id(), "R");
   EXPECT_EQ(request->run_after().seconds(), 1090);
+}
+
+TEST(ReadCreateTicketTest, ATimeFromNowOnIsNoPartOfACallThatMayBeRepeated) {
+  const auto request = Read({"--run_after=90s"});
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->run_after().seconds(), 1090);
+  const auto refused = Read({"--run_after=90s", "--request_id=R"});
+  EXPECT_THAT(refused.status().message(),
+              HasSubstr("--run_after=1970-01-01T00:18:10.000000+00:00"));
 }
 
 TEST(ReadCreateTicketTest, WhatIsNotGivenIsLeftToTheDesk) {
