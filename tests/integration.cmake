@@ -49,6 +49,7 @@ agentdesk_python_test(integration/event_stream_test 300 integration release_only
 agentdesk_python_test(integration/fold_test 300 integration)
 agentdesk_python_test(integration/command_line_test 300 integration)
 agentdesk_python_test(integration/desk_swap_test 120 integration)
+agentdesk_python_test(integration/flags_test 120 integration)
 agentdesk_python_test(integration/foreign_clients_test 300 integration)
 agentdesk_python_test(integration/full_protocol_test 300 integration)
 agentdesk_python_test(integration/http_test 300 integration)

@@ -1,0 +1,111 @@
+"""The flags of the three servers: from the line, the environment and a file; checked, explained."""
+
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+from agentdesk_test import BIN
+
+# A right value for each flag that --check_config must accept, and wrong ones with what is said.
+PROGRAMS = {
+    "agentdesk-core": (
+        ["--listen=127.0.0.1:0", "--drain_timeout=5s", "--retain_events=1000"],
+        [("--listen=nowhere", "listen"), ("--listen=0.0.0.0:50051", "listen"),
+         ("--data_dir=", "data_dir"), ("--max_connections=0", "max_connections"),
+         ("--drain_timeout=-1s", "drain_timeout"), ("--expiry_hold=2h", "expiry_hold"),
+         ("--retain_events=-1", "retain_events"), ("--log_level=loud", "log_level"),
+         ("--max_connections=many", "max_connections")]),
+    "agentdesk-gateway": (
+        ["--listen=127.0.0.1:0", "--threads=2", "--allowed_origins=https://desk.example"],
+        [("--listen=0.0.0.0:8000", "listen"), ("--core=nowhere", "core"),
+         ("--threads=65", "threads"), ("--allowed_origins=desk.example", "allowed_origins"),
+         ("--web_root=/no/such/folder", "web_root"), ("--max_connections=0", "max_connections"),
+         ("--drain_timeout=-1s", "drain_timeout"), ("--log_level=loud", "log_level"),
+         ("--threads=many", "threads")]),
+    "agentdesk-worker": (
+        ["--agent=true", "--queue=a,b", "--concurrency=3", "--lease=10s"],
+        [("--agent=", "agent"), ("--core=nowhere", "core"), ("--queue=Ä", "queue"),
+         ("--concurrency=0", "concurrency"), ("--cancel_grace=-1s", "cancel_grace"),
+         ("--core_loss_grace=-1s", "core_loss_grace"), ("--lease=0s", "lease"),
+         ("--transcript_dir=/no/such/folder", "transcript_dir"), ("--log_level=loud", "log_level"),
+         ("--concurrency=many", "concurrency")]),
+}
+
+
+def run(program: str, *flags: str, **env: str) -> subprocess.CompletedProcess:
+    plain = {name: value for name, value in os.environ.items()
+             if not name.startswith("AGENTDESK_")}
+    return subprocess.run([BIN / program, *flags], capture_output=True, text=True, timeout=60,
+                          check=False, env={**plain, **env})
+
+
+class FlagsTest(unittest.TestCase):
+    def printed(self, program: str, *flags: str, **env: str) -> dict[str, str]:
+        done = run(program, "--check_config", *flags, **env)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return dict(re.fullmatch(r"--(\w+)=(.*)", line).groups()
+                    for line in done.stdout.splitlines())
+
+    def test_check_config_prints_every_value_in_effect(self) -> None:
+        for program, (right, _) in PROGRAMS.items():
+            with self.subTest(program):
+                printed = self.printed(program, *right)
+                for flag in right:
+                    name, value = flag.removeprefix("--").split("=", 1)
+                    self.assertEqual(printed[name], value)
+
+    def test_check_config_refuses_what_is_wrong_and_names_the_flag(self) -> None:
+        for program, (right, wrong) in PROGRAMS.items():
+            with self.subTest(program):
+                for flag, name in wrong:
+                    with self.subTest(flag):
+                        done = run(program, *right, "--check_config", flag)
+                        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+                        self.assertIn(name, done.stderr)
+                        self.assertEqual(done.stdout, "")
+
+    def test_line_over_environment_over_file(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "flags")
+            for program, (right, _) in PROGRAMS.items():
+                with self.subTest(program):
+                    file.write_text("\n".join([*right, "--log_level=error"]) + "\n", encoding="utf-8")
+                    given = f"--flagfile={file}"
+                    self.assertEqual(self.printed(program, given)["log_level"], "error")
+                    self.assertEqual(self.printed(program, AGENTDESK_FLAGFILE=str(file)),
+                                     self.printed(program, given))
+                    self.assertEqual(self.printed(
+                        program, given, AGENTDESK_LOG_LEVEL="debug")["log_level"], "debug")
+                    self.assertEqual(self.printed(program, given, "--log_level=warning",
+                                                  AGENTDESK_LOG_LEVEL="debug")["log_level"], "warning")
+                    done = run(program, "--check_config", *right, AGENTDESK_LOG_LEVEL="loud")
+                    self.assertEqual(done.returncode, 1)
+                    self.assertIn("log_level", done.stderr)
+
+    def test_what_is_no_flag_is_refused(self) -> None:
+        for program, (right, _) in PROGRAMS.items():
+            with self.subTest(program):
+                for odd in ("--nonsense=1", "nonsense"):
+                    done = run(program, "--check_config", *right, odd)
+                    self.assertEqual(done.returncode, 1)
+                    self.assertIn("nonsense", done.stderr)
+                done = run(program, "--check_config", *right, "--flagfile=/no/such/file")
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn("/no/such/file", done.stderr)
+
+    def test_help_explains_every_flag_of_ours_and_no_other(self) -> None:
+        for program, (right, _) in PROGRAMS.items():
+            with self.subTest(program):
+                text = " ".join(run(program, "--help").stdout.split())
+                explained = dict(re.findall(r" --(\w+) \((.*?)\); default: ", text))
+                self.assertEqual(set(explained), set(self.printed(program, *right)))
+                for name, words in explained.items():
+                    self.assertGreater(len(words), 10, name)
+                self.assertRegex(run(program, "--version").stdout, r"\d+\.\d+\.\d+")
+
+
+if __name__ == "__main__":
+    unittest.main()
