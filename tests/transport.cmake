@@ -6,6 +6,7 @@ add_library(agentdesk_transport_test_support STATIC
 target_link_libraries(agentdesk_transport_test_support PUBLIC agentdesk_transport)
 
 add_executable(transport_test
+  support/echo_program.cc
   unit/frame_test.cc unit/outbox_test.cc
   integration/rfc6455_frames_test.cc integration/transport_http_test.cc
   integration/transport_socket_test.cc integration/transport_stream_test.cc)

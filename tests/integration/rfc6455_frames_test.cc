@@ -6,13 +6,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "tests/support/echo_program.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/transport_server.h"
 
 namespace agentdesk::testing {
 namespace {
 
-constexpr size_t kMaxMessage = 1000;
+constexpr size_t kMaxMessage = 1000;          // of the server within the test
+constexpr size_t kMaxEchoMessage = 16 << 20;  // of ws_echo
 // Frames of a fragmented message.
 constexpr uint8_t kTextStart = 0x01;
 constexpr uint8_t kContinued = 0x00;
@@ -41,7 +43,8 @@ std::string HugeHeader(uint64_t length) {
   return header + "mask";
 }
 
-std::vector<FrameCase> Cases() {
+// What a server has to do whose messages may have `max_message` bytes, at least 1000.
+std::vector<FrameCase> Cases(size_t max_message) {
   const std::string euro = "\u20ac";
   std::vector<FrameCase> cases = {
       {"text", ClientFrame(kTextFrame, "hello") + Close(), {Text("hello")}, 1000},
@@ -51,8 +54,8 @@ std::vector<FrameCase> Cases() {
        {Text(std::string(126, 'x'))},
        1000},
       {"the largest text",
-       ClientFrame(kTextFrame, std::string(kMaxMessage, 'x')) + Close(),
-       {Text(std::string(kMaxMessage, 'x'))},
+       ClientFrame(kTextFrame, std::string(max_message, 'x')) + Close(),
+       {Text(std::string(max_message, 'x'))},
        1000},
       {"byte by byte",
        ClientFrame(kTextFrame, "hello") + ClientFrame(kPingFrame, "p") + Close(),
@@ -122,9 +125,9 @@ std::vector<FrameCase> Cases() {
       {"length of 16 bits that fits 7", std::string("\x81\xfe\x00\x05maskhello", 13), {}, 1002},
       {"length of 64 bits that fits 16", HugeHeader(200), {}, 1002},
 
-      {"one byte too large", ClientFrame(kTextFrame, std::string(kMaxMessage + 1, 'x')), {}, 1009},
+      {"one byte too large", ClientFrame(kTextFrame, std::string(max_message + 1, 'x')), {}, 1009},
       {"fragments too large",
-       ClientFrame(kTextStart, std::string(kMaxMessage, 'x')) + ClientFrame(kContinuedEnd, "x"),
+       ClientFrame(kTextStart, std::string(max_message, 'x')) + ClientFrame(kContinuedEnd, "x"),
        {},
        1009},
       {"length of 2^32", HugeHeader(uint64_t{1} << 32), {}, 1009},
@@ -158,7 +161,6 @@ std::vector<FrameCase> Cases() {
        {{kBinaryFrame, "\xff"}},
        1000,
        true},
-      {"binary where it is not taken", ClientFrame(kBinaryFrame, "abc"), {}, 1003},
 
       {"close without a code", ClientFrame(kCloseFrame, ""), {}, 1000},
       {"close with a reason", ClientFrame(kCloseFrame, ClosePayload(1000, "bye \u20ac")), {}, 1000},
@@ -202,32 +204,48 @@ gateway::TransportOptions Options(bool allow_binary) {
   return options;
 }
 
+// Sends the case's bytes and checks all that comes back.
+void Check(const FrameCase& test, uint16_t port) {
+  RawClient client(port);
+  ASSERT_TRUE(client.Handshake());
+  if (test.byte_by_byte) {
+    for (const char byte : test.bytes) ASSERT_TRUE(client.Send(std::string(1, byte)));
+  } else {
+    ASSERT_TRUE(client.Send(test.bytes));
+  }
+  std::vector<ReceivedFrame> answers;
+  std::optional<ReceivedFrame> frame = client.ReadFrame();
+  for (; frame && frame->opcode() != 8; frame = client.ReadFrame()) answers.push_back(*frame);
+  EXPECT_TRUE(answers == test.answers) << answers.size() << " frames came, others than expected";
+  ASSERT_TRUE(frame) << "no close frame";
+  EXPECT_EQ(frame->first_byte, kCloseFrame);
+  EXPECT_EQ(frame->close_code(), test.close_code);
+  client.SendFrame(kCloseFrame, frame->payload.substr(0, 2));
+  // The server has nothing more to say and ends its side, without a reset that might have
+  // overtaken the code.
+  EXPECT_FALSE(client.ReadFrame());
+  EXPECT_EQ(client.ending(), Ending::kClosed);
+}
+
 TEST(Rfc6455FramesTest, EachIsAnsweredByTheBook) {
   TransportServer text_server(Options(false));
   TransportServer binary_server(Options(true));
-  for (const FrameCase& test : Cases()) {
+  std::vector<FrameCase> cases = Cases(kMaxMessage);
+  cases.push_back({"binary where it is not taken", ClientFrame(kBinaryFrame, "abc"), {}, 1003});
+  for (const FrameCase& test : cases) {
     SCOPED_TRACE(test.name);
     TransportServer& server = test.allow_binary ? binary_server : text_server;
-    RawClient client(server.port());
-    ASSERT_TRUE(client.Handshake());
-    if (test.byte_by_byte) {
-      for (const char byte : test.bytes) ASSERT_TRUE(client.Send(std::string(1, byte)));
-    } else {
-      ASSERT_TRUE(client.Send(test.bytes));
-    }
-    std::vector<ReceivedFrame> answers;
-    std::optional<ReceivedFrame> frame = client.ReadFrame();
-    for (; frame && frame->opcode() != 8; frame = client.ReadFrame()) answers.push_back(*frame);
-    EXPECT_EQ(answers, test.answers);
-    ASSERT_TRUE(frame) << "no close frame";
-    EXPECT_EQ(frame->first_byte, kCloseFrame);
-    EXPECT_EQ(frame->close_code(), test.close_code);
-    client.SendFrame(kCloseFrame, frame->payload.substr(0, 2));
-    // The server has nothing more to say and ends its side, without a reset that might have
-    // overtaken the code.
-    EXPECT_FALSE(client.ReadFrame());
-    EXPECT_EQ(client.ending(), Ending::kClosed);
+    Check(test, server.port());
     EXPECT_TRUE(server.WaitForClosed());
+  }
+}
+
+// The program that conformance clients are pointed at, with its larger limit.
+TEST(Rfc6455FramesTest, EachIsAnsweredByTheBookByTheEchoProgram) {
+  EchoProgram program;
+  for (const FrameCase& test : Cases(kMaxEchoMessage)) {
+    SCOPED_TRACE(test.name);
+    Check(test, program.port());
   }
 }
 

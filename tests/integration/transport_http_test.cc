@@ -1,16 +1,11 @@
 // HTTP of the transport: requests as they should not be, slow ones, and more of them than there are
 // descriptors.
 
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "tests/support/echo_program.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/transport_server.h"
 
@@ -322,40 +318,8 @@ TEST(TransportHttpTest, TransportsOfSeveralThreadsShareAPort) {
   EXPECT_EQ(second->Listen(absl::StrCat("localhost:", *port), true).value(), *port);
 }
 
-// A program of its own, started with few descriptors.
-class EchoProgram {
- public:
-  EchoProgram() {
-    int out[2];
-    EXPECT_EQ(::pipe2(out, O_CLOEXEC), 0);
-    posix_spawn_file_actions_t actions;
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
-    const char* const argv[] = {"/bin/sh", "-c", "ulimit -n 64; exec " WS_ECHO_PROGRAM, nullptr};
-    EXPECT_EQ(::posix_spawn(&pid_, argv[0], &actions, nullptr, const_cast<char**>(argv), environ),
-              0);
-    ::posix_spawn_file_actions_destroy(&actions);
-    ::close(out[1]);
-    FILE* const lines = ::fdopen(out[0], "r");
-    unsigned port = 0;
-    EXPECT_EQ(std::fscanf(lines, "listening on port %u", &port), 1);
-    std::fclose(lines);
-    port_ = static_cast<uint16_t>(port);
-  }
-  ~EchoProgram() {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-  }
-
-  uint16_t port() const { return port_; }
-
- private:
-  pid_t pid_ = 0;
-  uint16_t port_ = 0;
-};
-
 TEST(TransportHttpTest, ServesAgainAfterDescriptorsRanOut) {
-  EchoProgram program;
+  EchoProgram program(/*descriptors=*/64);
   std::vector<std::unique_ptr<RawClient>> crowd;
   for (int i = 0; i < 120; ++i) crowd.push_back(std::make_unique<RawClient>(program.port()));
   // One that found no descriptor is refused in words: they have run out.
