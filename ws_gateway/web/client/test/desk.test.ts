@@ -176,6 +176,33 @@ test("after a gap it takes the state anew and goes on", async () => {
   await expectStoreTrue(client);
 });
 
+test("a position that the log no longer reaches, or does not reach yet, is a gap that is told", async () => {
+  desk = await new Desk(["--retain_events=50"]).start();
+  const first = follow();
+  await Promise.all(Array.from({ length: 400 }, (_, index) => create(`Old ${index}`)));
+  await until(() => first.position?.after === 400, "all events");
+  const { desk: id } = first.position!;
+  // A gateway serves what it remembers itself; a new one remembers nothing.
+  await desk.gateway.end();
+  await desk.gateway.start();
+  for (const [after, reason] of [
+    [1, "compacted"],
+    [1000, "ahead"],
+  ] as const) {
+    const client = follow({ from: { desk: id, after } });
+    const seen: string[] = [];
+    client.on("gap", (gap) => seen.push(`${gap.reason} ${gap.desk === id}`));
+    client.on("snapshot", ({ tickets }) => seen.push(`${tickets.length} tickets`));
+    client.on("event", ({ type }) => seen.push(type));
+    await until(() => seen.length === 2, "the snapshot");
+    const ticket = await create(`After ${reason}`);
+    await until(() => client.store.tickets.has(ticket), "its event");
+    const tickets = reason === "compacted" ? 400 : 401;
+    expect(seen).toEqual([`${reason} true`, `${tickets} tickets`, "ticket_created"]);
+    await expectStoreTrue(client);
+  }
+});
+
 test("an answer given offline is sent once", async () => {
   desk = await new Desk().start();
   await desk.work(kAgent);

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { canAskForNotifications, setView } from "./attention";
 import { Board } from "./board";
 import { ConnectionBar } from "./connection_bar";
-import { desk, openQuestions, useStore } from "./desk";
+import { useOpenCount } from "./desk";
 import { Feed } from "./feed";
 import { Health } from "./health";
 import { Inbox } from "./inbox";
@@ -17,10 +17,11 @@ const kPlaces = [
   ["#/health", "Health"],
 ] as const;
 
+/** In the title; the first view has the page's name, and a ticket's view says its own. */
+const kNames = new Map<string, string>([...kPlaces.slice(1), ["#/new", "New ticket"]]);
+
 export function App(): JSX.Element {
   const place = usePlace();
-  useStore();
-  const open = openQuestions().length;
   useView(place);
   return (
     <>
@@ -35,7 +36,7 @@ export function App(): JSX.Element {
           {kPlaces.map(([href, name]) => (
             <a key={href} href={href} aria-current={isAt(place, href) ? "page" : undefined}>
               {name}
-              {href === "#/" && open > 0 && <span class="badge">{open}</span>}
+              {href === "#/" && <OpenCount />}
             </a>
           ))}
         </nav>
@@ -49,9 +50,6 @@ export function App(): JSX.Element {
           New ticket
         </a>
       </header>
-      <p class="unseen" role="status">
-        {open === 0 ? "" : open === 1 ? "1 question waits" : `${open} questions wait`}
-      </p>
       <main id="main" tabIndex={-1}>
         <View place={place} />
       </main>
@@ -59,17 +57,28 @@ export function App(): JSX.Element {
   );
 }
 
+/** For the eye a badge, for a screen reader a sentence when it changes. */
+function OpenCount(): JSX.Element {
+  const open = useOpenCount();
+  return (
+    <>
+      {open > 0 && (
+        <span class="badge" aria-hidden="true">
+          {open}
+        </span>
+      )}
+      <span class="unseen" role="status">
+        {open === 0 ? "" : open === 1 ? ", 1 waits" : `, ${open} wait`}
+      </span>
+    </>
+  );
+}
+
 /** Names the page after what it shows, and takes the keyboard there. */
 function useView(place: string): void {
   const isFirst = useRef(true);
-  const id = /^#\/tickets\/(.+)$/.exec(place)?.[1];
-  const name = id
-    ? (desk.store.tickets.get(id)?.ticket_name ?? "Ticket")
-    : place === "#/new"
-      ? "New ticket"
-      : (kPlaces.find(([href]) => href !== "#/" && place === href)?.[1] ?? "");
-  useEffect(() => setView(name), [name]);
   useEffect(() => {
+    if (!place.startsWith("#/tickets/")) setView(kNames.get(place) ?? "");
     const main = document.getElementById("main");
     if (!isFirst.current && !main?.contains(document.activeElement)) {
       main?.focus({ preventScroll: true });

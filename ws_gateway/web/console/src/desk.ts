@@ -81,6 +81,21 @@ export function openQuestions(): readonly Question[] {
     .map(({ question }) => question));
 }
 
+/** How many questions wait; draws again when that changes. */
+export function useOpenCount(): number {
+  const [count, set] = useState(openQuestions().length);
+  useEffect(() => {
+    const [look, cancel] = atMostEvery(100, () => set(openQuestions().length));
+    const off = desk.store.onChange(look);
+    look();
+    return () => {
+      off();
+      cancel();
+    };
+  }, []);
+  return count;
+}
+
 function deadlineOf({ expires_at }: Question): number {
   return expires_at ? Date.parse(expires_at) : Number.MAX_SAFE_INTEGER;
 }

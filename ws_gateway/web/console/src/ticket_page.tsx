@@ -3,6 +3,7 @@ import type { Question, Ticket } from "@agentdesk/client";
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { useAnswers } from "./answers";
+import { setView } from "./attention";
 import { desk, useStore } from "./desk";
 import { get } from "./http";
 import { QuestionCard } from "./question_card";
@@ -12,6 +13,10 @@ import { Ago, hasEnded, Status, Text } from "./words";
 export function TicketPage({ ticketId }: { ticketId: string }): JSX.Element {
   const [trouble, setTrouble] = useState("");
   const { ticket, error } = useTicket(ticketId);
+  const name = ticket?.ticket_name;
+  useEffect(() => {
+    if (name !== undefined) setView(name);
+  }, [name]);
   if (!ticket) return <p role={error ? "alert" : "status"}>{error || "Loading…"}</p>;
   const ended = hasEnded(ticket.status);
   const attempt = (command: Promise<unknown>): void => {

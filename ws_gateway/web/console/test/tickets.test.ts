@@ -79,6 +79,7 @@ test("a ticket is brought, cancelled and tried again", async () => {
   await create.click();
   await page.getByText("working").waitFor();
   await page.getByText("priority 9").waitFor();
+  expect(await page.title()).toBe("Lasts · AgentDesk");
   await expect.poll(() => status(page).innerText()).toBe("running");
   await page.getByLabel("Message to the agent").fill("hurry up");
   await page.getByRole("button", { name: "Send" }).click();
@@ -113,6 +114,22 @@ test("a ticket that had ended before the page was opened can be found, read and 
   await page.getByText("Attempt 2 began").waitFor();
   await expect.poll(() => status(page).innerText()).toBe("failed");
   expect(pageErrors()).toEqual([]);
+  await page.context().close();
+});
+
+test("older tickets are there for the asking", async () => {
+  const bring = async (index: number): Promise<void> => {
+    const id = await createTicket(desk, `Long ago ${index}`, { queue: "nobody" });
+    await desk.call("POST", `/tickets/${id}/cancel`, {});
+  };
+  await Promise.all(Array.from({ length: 220 }, (_, index) => bring(index)));
+  const page = await open(browser, desk, "#/tickets");
+  await page.getByLabel("Search tickets").fill("long ago");
+  const ended = page.getByRole("region", { name: "Ended" }).locator(".count");
+  await expect.poll(() => ended.innerText()).toBe("200");
+  await page.getByRole("button", { name: "Older ones" }).click();
+  await expect.poll(() => ended.innerText()).toBe("220");
+  expect(await page.getByRole("button", { name: "Older ones" }).count()).toBe(0);
   await page.context().close();
 });
 
