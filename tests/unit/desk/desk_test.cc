@@ -1,5 +1,6 @@
 #include "core_service/desk/desk.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <set>
@@ -211,8 +212,9 @@ TEST_F(DeskTest, AnAnswerAsOfAPositionThatTheDeskNeverReachedIsNotJudged) {
   const absl::Status ahead = Call<v1::SubmitResponseResponse>(request).status();
   EXPECT_TRUE(absl::IsOutOfRange(ahead)) << ahead;
   EXPECT_EQ(DetailOf(ahead).reason, "ahead");
-  EXPECT_EQ(DetailOf(ahead).metadata,
-            DetailOf(desk_->CheckPosition(desk_->desk_id(), asked + 1)).metadata);
+  EXPECT_THAT(DetailOf(ahead).metadata,
+              ::testing::UnorderedElementsAreArray(
+                  DetailOf(desk_->CheckPosition(desk_->desk_id(), asked + 1)).metadata));
   request.set_as_of_sequence(asked);
   request.set_desk_id("2bbab082-7928-816f-88e2-f42f69157f7b");
   const absl::Status other = Call<v1::SubmitResponseResponse>(request).status();
