@@ -15,6 +15,10 @@ namespace {
 #define TICKET "ticket_key, ticket_id, session_id, record"
 #define JOB "job_key, job_id, ticket_key, record"
 #define QUESTION "question_key, question_id, record"
+// Where the record is among these columns.
+constexpr int kTicketRecord = 3;
+constexpr int kJobRecord = 3;
+constexpr int kQuestionRecord = 2;
 
 constexpr Sql kLogEnd = {"read the end of the log",
                          "SELECT m.oldest, e.sequence, e.time_us, e.chain FROM meta m"
@@ -32,9 +36,11 @@ constexpr Sql kQuestionById = {"read a question",
 constexpr Sql kQuestionByKey = {"read a question",
                                 "SELECT " QUESTION
                                 " FROM questions"
-                                " WHERE ticket_key = ? AND asker_key = ? AND asker_key <> ''"};
+                                " WHERE ticket_key = ? AND asker_key = ? AND asker_key <> ''"
+                                " ORDER BY question_key DESC LIMIT 1"};
 constexpr Sql kRequest = {"read a request",
-                          "SELECT request_key, time_us, fingerprint, response FROM requests"
+                          "SELECT request_key, time_us, fingerprint, response, judged_as_of"
+                          " FROM requests"
                           " WHERE id_hash = ? AND caller = ? AND request_id = ?"};
 constexpr Sql kActivityKey = {"find an activity key",
                               "SELECT 1 FROM activity_keys WHERE ticket_key = ? AND agent_key = ?"};
@@ -165,17 +171,22 @@ absl::StatusOr<Record> ParseRecord(absl::string_view bytes) {
 // One more than asked for, to know whether there is a next page.
 int64_t RowsToRead(const PageRequest& page) { return int64_t{page.size} + 1; }
 
-// Reads a page by `read`; `token` makes the position of the row at which the statement stands.
+// Reads a page by `read`; `token` makes the position of the row at which the statement stands. The
+// record, whose size counts, is in the column `record`.
 template <typename Row, typename Read, typename Token>
-absl::StatusOr<Page<Row>> ReadPage(Statement& statement, const PageRequest& request, Read read,
-                                   Token token) {
+absl::StatusOr<Page<Row>> ReadPage(Statement& statement, const PageRequest& request, int record,
+                                   Read read, Token token) {
   Page<Row> page;
   std::string last;
+  size_t bytes = 0;
   while (true) {
     absl::StatusOr<bool> more = statement.Next();
     if (!more.ok()) return more.status();
     if (!*more) return page;
-    if (page.rows.size() == static_cast<size_t>(request.size)) {
+    bytes += statement.Bytes(record).size();
+    const bool full = page.rows.size() == static_cast<size_t>(request.size) ||
+                      (!page.rows.empty() && bytes > request.max_bytes);
+    if (full) {
       page.next = std::move(last);
       return page;
     }
@@ -252,7 +263,7 @@ absl::Time SqliteReads<Base>::last_time() const {
 
 template <typename Base>
 absl::StatusOr<TicketRecord> SqliteReads<Base>::ReadTicket(const Statement& statement) {
-  absl::StatusOr<TicketRecord> record = ParseRecord<TicketRecord>(statement.Bytes(3));
+  absl::StatusOr<TicketRecord> record = ParseRecord<TicketRecord>(statement.Bytes(kTicketRecord));
   if (record.ok() && known_ != nullptr) {
     const int64_t key = statement.Int(0);
     known_->tickets[Uuid::FromBytes(statement.Bytes(1))] = {key, record->ticket().status()};
@@ -263,7 +274,7 @@ absl::StatusOr<TicketRecord> SqliteReads<Base>::ReadTicket(const Statement& stat
 
 template <typename Base>
 absl::StatusOr<JobRecord> SqliteReads<Base>::ReadJob(const Statement& statement) {
-  absl::StatusOr<JobRecord> record = ParseRecord<JobRecord>(statement.Bytes(3));
+  absl::StatusOr<JobRecord> record = ParseRecord<JobRecord>(statement.Bytes(kJobRecord));
   if (record.ok() && known_ != nullptr) {
     known_->jobs[Uuid::FromBytes(statement.Bytes(1))] = {statement.Int(0), JobColumns::Of(*record)};
   }
@@ -272,7 +283,8 @@ absl::StatusOr<JobRecord> SqliteReads<Base>::ReadJob(const Statement& statement)
 
 template <typename Base>
 absl::StatusOr<QuestionRecord> SqliteReads<Base>::ReadQuestion(const Statement& statement) {
-  absl::StatusOr<QuestionRecord> record = ParseRecord<QuestionRecord>(statement.Bytes(2));
+  absl::StatusOr<QuestionRecord> record =
+      ParseRecord<QuestionRecord>(statement.Bytes(kQuestionRecord));
   if (record.ok() && known_ != nullptr) {
     known_->questions[Uuid::FromBytes(statement.Bytes(1))] = statement.Int(0);
   }
@@ -399,6 +411,7 @@ absl::StatusOr<RequestRecord> SqliteReads<Base>::FindRequest(absl::string_view c
   request.set_time_us(find.Int(1));
   request.set_fingerprint(std::string(find.Bytes(2)));
   request.set_response(std::string(find.Bytes(3)));
+  if (!find.IsNull(4)) request.set_judged_as_of(find.Int(4));
   return request;
 }
 
@@ -475,11 +488,11 @@ absl::StatusOr<Page<TicketRecord>> SqliteReads<Base>::ListTickets(v1::JobStatus 
   const auto read = [this](const Statement& row) { return ReadTicket(row); };
   if (status == v1::JOB_STATUS_UNSPECIFIED) {
     Statement list(connection_, kTickets, *before, RowsToRead(page));
-    return ReadPage<TicketRecord>(list, page, read, TokenOfKey);
+    return ReadPage<TicketRecord>(list, page, kTicketRecord, read, TokenOfKey);
   }
   Statement list(connection_, kTicketsByStatus, *before, static_cast<int>(status),
                  RowsToRead(page));
-  return ReadPage<TicketRecord>(list, page, read, TokenOfKey);
+  return ReadPage<TicketRecord>(list, page, kTicketRecord, read, TokenOfKey);
 }
 
 template <typename Base>
@@ -494,14 +507,14 @@ absl::StatusOr<Page<JobRecord>> SqliteReads<Base>::ListJobs(absl::string_view ti
     const std::optional<Uuid> id = ParseId(ticket_id);
     if (!id.has_value()) return Page<JobRecord>{};
     Statement list(connection_, kJobsOfTicket, *before, RowsToRead(page), *id, status_number);
-    return ReadPage<JobRecord>(list, page, read, TokenOfKey);
+    return ReadPage<JobRecord>(list, page, kJobRecord, read, TokenOfKey);
   }
   if (status == v1::JOB_STATUS_UNSPECIFIED) {
     Statement list(connection_, kJobs, *before, RowsToRead(page));
-    return ReadPage<JobRecord>(list, page, read, TokenOfKey);
+    return ReadPage<JobRecord>(list, page, kJobRecord, read, TokenOfKey);
   }
   Statement list(connection_, kJobsByStatus, *before, status_number, RowsToRead(page));
-  return ReadPage<JobRecord>(list, page, read, TokenOfKey);
+  return ReadPage<JobRecord>(list, page, kJobRecord, read, TokenOfKey);
 }
 
 template <typename Base>
@@ -515,7 +528,8 @@ absl::StatusOr<Page<TicketRecord>> SqliteReads<Base>::ListSessions(v1::SessionSt
   Statement list(connection_, state == v1::SESSION_STATE_OPEN ? kOpenSessions : kClosedSessions,
                  *before, RowsToRead(page));
   return ReadPage<TicketRecord>(
-      list, page, [this](const Statement& row) { return ReadTicket(row); }, TokenOfKey);
+      list, page, kTicketRecord, [this](const Statement& row) { return ReadTicket(row); },
+      TokenOfKey);
 }
 
 template <typename Base>
@@ -531,15 +545,15 @@ absl::StatusOr<Page<QuestionRecord>> SqliteReads<Base>::ListQuestions(v1::Questi
     if (!id.has_value()) return Page<QuestionRecord>{};
     Statement list(connection_, kQuestionsOfSession, after->expires_us, after->key,
                    RowsToRead(page), *id, state_number);
-    return ReadPage<QuestionRecord>(list, page, read, TokenOfDeadline);
+    return ReadPage<QuestionRecord>(list, page, kQuestionRecord, read, TokenOfDeadline);
   }
   if (state == v1::QUESTION_STATE_UNSPECIFIED) {
     Statement list(connection_, kQuestions, after->expires_us, after->key, RowsToRead(page));
-    return ReadPage<QuestionRecord>(list, page, read, TokenOfDeadline);
+    return ReadPage<QuestionRecord>(list, page, kQuestionRecord, read, TokenOfDeadline);
   }
   Statement list(connection_, kQuestionsByState, after->expires_us, after->key, RowsToRead(page),
                  state_number);
-  return ReadPage<QuestionRecord>(list, page, read, TokenOfDeadline);
+  return ReadPage<QuestionRecord>(list, page, kQuestionRecord, read, TokenOfDeadline);
 }
 
 template <typename Base>
@@ -548,7 +562,8 @@ absl::StatusOr<Page<TicketRecord>> SqliteReads<Base>::ListLiveTickets(const Page
   if (!after.ok()) return after.status();
   Statement list(connection_, kLiveTickets, *after, RowsToRead(page));
   return ReadPage<TicketRecord>(
-      list, page, [this](const Statement& row) { return ReadTicket(row); }, TokenOfKey);
+      list, page, kTicketRecord, [this](const Statement& row) { return ReadTicket(row); },
+      TokenOfKey);
 }
 
 template <typename Base>

@@ -51,8 +51,8 @@ constexpr Sql kUpdateQuestion = {
 
 constexpr Sql kInsertRequest = {
     "remember a request",
-    "INSERT INTO requests (id_hash, caller, request_id, time_us, fingerprint, response)"
-    " VALUES (?, ?, ?, ?, ?, ?)"};
+    "INSERT INTO requests (id_hash, caller, request_id, time_us, fingerprint, response,"
+    " judged_as_of) VALUES (?, ?, ?, ?, ?, ?, nullif(?, -1))"};
 constexpr Sql kDeleteRequest = {"forget a request", "DELETE FROM requests WHERE request_key = ?"};
 constexpr Sql kForgetRequests = {
     "forget old requests",
@@ -262,7 +262,8 @@ absl::Status SqliteTransaction::PutRequest(const RequestRecord& request) {
   }
   Statement insert(connection_, kInsertRequest, HashOfRequestId(name.first, name.second),
                    name.first, name.second, request.time_us(), Blob{request.fingerprint()},
-                   Blob{request.response()});
+                   Blob{request.response()},
+                   request.has_judged_as_of() ? request.judged_as_of() : int64_t{-1});
   if (absl::Status status = Write(insert); !status.ok()) return status;
   key = connection_.last_key();
   return absl::OkStatus();

@@ -34,6 +34,7 @@ struct Page {
 // ours.
 struct PageRequest {
   int size = 50;
+  size_t max_bytes = 1024 * 1024;  // of stored rows; ends the page, but it has at least one row
   std::string after;
 };
 
@@ -73,6 +74,7 @@ class View {
   virtual absl::StatusOr<TicketRecord> FindTicketOfSession(absl::string_view session_id) = 0;
   virtual absl::StatusOr<JobRecord> FindJob(absl::string_view job_id) = 0;
   virtual absl::StatusOr<QuestionRecord> FindQuestion(absl::string_view question_id) = 0;
+  // The one asked last under this key.
   virtual absl::StatusOr<QuestionRecord> FindQuestionByKey(absl::string_view session_id,
                                                            absl::string_view key) = 0;
   virtual absl::StatusOr<RequestRecord> FindRequest(absl::string_view caller,

@@ -84,6 +84,7 @@ TEST_P(StoreConformance, CommittedIsThereForOthersAndAfterReopening) {
   request.set_fingerprint(std::string("\0\1", 2));
   request.set_response("response");
   request.set_time_us(42);
+  request.set_judged_as_of(0);
   {
     auto transaction = Begin();
     PutNew(*transaction, ticket, job);
@@ -281,6 +282,23 @@ TEST_P(StoreConformance, OneTransactionAtATime) {
   EXPECT_THAT(store().Begin(), HasCode(absl::StatusCode::kFailedPrecondition));
   first.reset();
   EXPECT_THAT(store().Begin(), IsOk());
+}
+
+TEST_P(StoreConformance, AKeyNamesTheQuestionThatWasAskedLastUnderIt) {
+  TicketRecord ticket = NewTicket(*ids_, "one");
+  const JobRecord job = NewJob(*ids_, ticket);
+  const QuestionRecord first = NewQuestion(*ids_, ticket, "k", 1);
+  const QuestionRecord second = NewQuestion(*ids_, ticket, "k", 1);
+  const std::string session_id = ticket.ticket().session_id();
+  auto transaction = Begin();
+  PutNew(*transaction, ticket, job);
+  EXPECT_THAT(transaction->PutQuestion(first), IsOk());
+  EXPECT_THAT(transaction->PutQuestion(second), IsOk());
+  // That the first one changes later does not make it the last.
+  EXPECT_THAT(transaction->PutQuestion(first), IsOk());
+  EXPECT_EQ(Value(transaction->FindQuestionByKey(session_id, "k")).question().question_id(),
+            second.question().question_id());
+  Commit(std::move(transaction));
 }
 
 TEST_P(StoreConformance, RequestsAreReplacedAndForgotten) {

@@ -49,6 +49,63 @@ std::vector<std::string> NamesByPage(int size, List list) {
   }
 }
 
+// The names of a whole list, read in pages that a single row fills.
+template <typename List>
+std::vector<std::string> NamesByFullPage(List list) {
+  std::vector<std::string> names;
+  PageRequest request;
+  request.max_bytes = 1;
+  while (true) {
+    const auto page = Value(list(request));
+    for (const std::string& name : Names(page.rows)) names.push_back(name);
+    EXPECT_EQ(page.rows.size(), 1u);
+    if (page.next.empty()) return names;
+    request.after = page.next;
+  }
+}
+
+TEST_P(StoreConformance, APageEndsAtItsBytesWithAtLeastOneRow) {
+  std::vector<std::string> tickets;
+  std::vector<std::string> jobs;
+  std::vector<std::string> questions;
+  auto transaction = Begin();
+  for (const char* name : {"one", "two", "three"}) {
+    TicketRecord ticket = NewTicket(*ids_, name);
+    const JobRecord job = NewJob(*ids_, ticket);
+    PutNew(*transaction, ticket, job);
+    EXPECT_THAT(transaction->PutQuestion(NewQuestion(*ids_, ticket, name, transaction->head())),
+                IsOk());
+    tickets.insert(tickets.begin(), Name(ticket));
+    jobs.insert(jobs.begin(), Name(job));
+    questions.push_back(name);
+  }
+  Commit(std::move(transaction));
+  auto view = OpenView();
+  EXPECT_THAT(NamesByFullPage([&](const PageRequest& page) {
+                return view->ListTickets(v1::JOB_STATUS_UNSPECIFIED, page);
+              }),
+              ElementsAreArray(tickets));
+  EXPECT_THAT(NamesByFullPage([&](const PageRequest& page) {
+                return view->ListSessions(v1::SESSION_STATE_OPEN, page);
+              }),
+              ElementsAreArray(tickets));
+  EXPECT_THAT(NamesByFullPage([&](const PageRequest& page) {
+                return view->ListJobs("", v1::JOB_STATUS_UNSPECIFIED, page);
+              }),
+              ElementsAreArray(jobs));
+  EXPECT_THAT(NamesByFullPage([&](const PageRequest& page) {
+                return view->ListQuestions(v1::QUESTION_STATE_UNSPECIFIED, "", page);
+              }),
+              ElementsAreArray(questions));
+  // A page that its rows fill to the last byte is not cut.
+  PageRequest exact;
+  exact.max_bytes = 0;
+  for (const TicketRecord& row : Value(view->ListTickets(v1::JOB_STATUS_UNSPECIFIED, {})).rows) {
+    exact.max_bytes += row.ByteSizeLong();
+  }
+  EXPECT_EQ(Value(view->ListTickets(v1::JOB_STATUS_UNSPECIFIED, exact)).next, "");
+}
+
 TEST_P(StoreConformance, TicketsAreListedNewestFirst) {
   constexpr int kTickets = 30;
   std::vector<std::string> all;
