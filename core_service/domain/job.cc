@@ -65,6 +65,11 @@ const std::string& KeyOf(const v1::Activity& activity) {
   return activity.has_message() ? activity.message().key() : activity.tool_call().key();
 }
 
+// How long a job waits before it is offered again: the longer, the more attempts went wrong.
+absl::Duration WaitOf(const JobRecord& record, const Context& context) {
+  return Backoff(record.job().failed_attempts() + record.lost_attempts(), context.ids->Fraction());
+}
+
 // Counts the attempt as failed: the job is offered again after a while, or fails for good when it
 // may not be retried or no attempt is left.
 void CountFailure(v1::RequeueReason reason, absl::string_view error, bool retryable,
@@ -72,8 +77,7 @@ void CountFailure(v1::RequeueReason reason, absl::string_view error, bool retrya
   v1::Job& job = *transition.MutableJob().mutable_job();
   job.set_failed_attempts(job.failed_attempts() + 1);
   if (retryable && job.failed_attempts() < transition.ticket().ticket().max_attempts()) {
-    const absl::Duration wait = Backoff(job.failed_attempts(), context.ids->Fraction());
-    transition.Requeue(reason, error, context.now + wait);
+    transition.Requeue(reason, error, context.now + WaitOf(transition.job(), context));
   } else {
     transition.FailForGood(error);
   }
@@ -317,7 +321,10 @@ Change LoseLease(const TicketState& state, const Context& context) {
     CountFailure(v1::REQUEUE_REASON_LEASE_LOST, kLostLease, /*retryable=*/true, context,
                  transition);
   } else {
-    transition.Requeue(v1::REQUEUE_REASON_LEASE_LOST, kLostLease, absl::InfinitePast());
+    JobRecord& record = transition.MutableJob();
+    record.set_lost_attempts(record.lost_attempts() + 1);
+    transition.Requeue(v1::REQUEUE_REASON_LEASE_LOST, kLostLease,
+                       context.now + WaitOf(record, context));
   }
   return transition.Take();
 }

@@ -62,7 +62,7 @@ absl::StatusOr<Decision<v1::FailJobResponse>> FailJob(const v1::FailJobRequest& 
                                                       const Context& context);
 
 // The lease ran out: the attempt is over, and counts as failed unless a question of the session is
-// open. The job must have a lease.
+// open. It is offered again after a while in either case. The job must have a lease.
 Change LoseLease(const TicketState& state, const Context& context);
 
 // The time of a delayed job has come: it becomes claimable. Appends no event: it was `queued`

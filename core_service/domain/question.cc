@@ -218,6 +218,14 @@ bool ShowsTheSame(const v1::Question& question, const v1::AskQuestionRequest& re
          question.details_json() == request.details_json();
 }
 
+// Whether `key`'s question is another one when this job asks: what was withdrawn in an earlier run
+// of the ticket, as happens when that run ends, needs no answer any more, so the run that asks
+// again has a question of its own.
+bool IsOfAnEndedRun(const v1::Question& question, const TicketState& state) {
+  return question.state() == v1::QUESTION_STATE_WITHDRAWN &&
+         question.job_id() != state.job.job().job_id();
+}
+
 // The question as its agent may see it: with the response, also where it is sensitive.
 v1::Question ForAgent(const QuestionRecord& record) {
   v1::Question question = record.question();
@@ -434,7 +442,7 @@ absl::StatusOr<Decision<v1::AskQuestionResponse>> AskQuestion(
   if (!status.ok()) return status;
 
   Decision<v1::AskQuestionResponse> decision;
-  if (same_key) {
+  if (same_key && !IsOfAnEndedRun(same_key->question(), state)) {
     if (!ShowsTheSame(same_key->question(), request)) {
       return ErrorWithReason(
           absl::StatusCode::kInvalidArgument, "question_key_reused",

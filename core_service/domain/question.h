@@ -20,9 +20,9 @@ absl::Status Validate(const v1::AskQuestionRequest& request);
 absl::Status Validate(const v1::WithdrawQuestionRequest& request);
 absl::Status Validate(const v1::SubmitResponseRequest& request);
 
-// Asks. `same_key` is the session's question under the request's key, if there is one: then the
-// response shows that one and nothing changes (InvalidArgument `question_key_reused` where its
-// content, choices or details differ).
+// Asks. `same_key` is the session's last question under the request's key, if there is one: then
+// the response shows that one and nothing changes (InvalidArgument `question_key_reused` where its
+// content, choices or details differ), unless it was withdrawn in an earlier job.
 //
 // FailedPrecondition: `lease_lost`; `cancelling`; `authentication_off` (`may_answer` could not be
 // kept). ResourceExhausted: `too_many_open_questions`.

@@ -508,8 +508,13 @@ TEST_F(HeldJobTest, ALostLeaseCountsNothingWhileAQuestionIsOpen) {
     desk_.Lose();
     EXPECT_EQ(desk_.NewEvents(), "job_requeued");
     EXPECT_EQ(LastEvent().job_requeued().failed_attempts(), 0);
-    EXPECT_FALSE(LastEvent().job_requeued().has_next_attempt_at());
-    ASSERT_TRUE(desk_.job().claimable());
+    EXPECT_FALSE(desk_.job().claimable());
+    // It waits like any other that went wrong: 1 s, doubled each time, less a chance.
+    const absl::Duration wait =
+        FromProto(LastEvent().job_requeued().next_attempt_at()) - desk_.log().now;
+    EXPECT_GE(wait, Backoff(i + 1, 0) / 2);
+    EXPECT_LE(wait, Backoff(i + 1, 0));
+    desk_.BecomeDue();
     desk_.Claim();
   }
   EXPECT_EQ(desk_.Answer("a", "yes").outcome(), v1::RESPONSE_OUTCOME_RECEIVED);

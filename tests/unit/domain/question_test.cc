@@ -309,6 +309,7 @@ TEST_F(AskQuestionTest, RefusesAnotherQuestionUnderTheSameKey) {
 TEST_F(AskQuestionTest, TheNextAttemptFindsTheAnswerUnderItsKey) {
   ASSERT_THAT(Ask("key: 'k' content: 'c'"), IsOk());
   desk_.Lose();
+  desk_.BecomeDue();
   EXPECT_EQ(desk_.Answer("k", "forty-two").outcome(), v1::RESPONSE_OUTCOME_RECEIVED);
   desk_.Claim("worker-2");
   const v1::AskQuestionResponse response = Value(Ask("key: 'k' content: 'c'"));
@@ -316,6 +317,28 @@ TEST_F(AskQuestionTest, TheNextAttemptFindsTheAnswerUnderItsKey) {
   EXPECT_EQ(response.question().state(), v1::QUESTION_STATE_ANSWERED);
   EXPECT_EQ(response.question().response(), "forty-two");
   EXPECT_EQ(response.question().attempt(), 1);
+}
+
+TEST_F(AskQuestionTest, ARetryAsksAnewWhatWasWithdrawnWhenTheLastRunEnded) {
+  ASSERT_THAT(Ask("key: 'open' content: 'c'"), IsOk());
+  ASSERT_THAT(Ask("key: 'answered' content: 'c'"), IsOk());
+  EXPECT_EQ(desk_.Answer("answered", "yes").outcome(), v1::RESPONSE_OUTCOME_RECEIVED);
+  ASSERT_THAT(desk_.FailWith("broken", false), IsOk());
+  ASSERT_EQ(desk_.Question("open")->question().state(), v1::QUESTION_STATE_WITHDRAWN);
+  const std::string first = desk_.Question("open")->question().question_id();
+  ASSERT_THAT(desk_.Retry(), IsOk());
+  desk_.Claim();
+
+  // Nobody is waiting for an answer to the old one, so it may also say something else.
+  const v1::AskQuestionResponse asked = Value(Ask("key: 'open' content: 'changed'"));
+  EXPECT_FALSE(asked.replayed());
+  EXPECT_EQ(asked.question().state(), v1::QUESTION_STATE_OPEN);
+  EXPECT_NE(asked.question().question_id(), first);
+  const v1::AskQuestionResponse again = Value(Ask("key: 'open' content: 'changed'"));
+  EXPECT_TRUE(again.replayed());
+  EXPECT_EQ(again.question().question_id(), asked.question().question_id());
+  // An answer holds for every run.
+  EXPECT_EQ(Value(Ask("key: 'answered' content: 'c'")).question().response(), "yes");
 }
 
 TEST_F(AskQuestionTest, AKeyWhoseQuestionIsOverShowsItsOutcome) {
@@ -482,6 +505,7 @@ TEST_F(AskQuestionTest, ExpiresWithoutADefaultAsAnError) {
 TEST_F(AskQuestionTest, EventsOfAQuestionNameTheAttemptThatAsked) {
   desk_.AskKey("k");
   desk_.Lose();
+  desk_.BecomeDue();
   desk_.Claim();
   desk_.Answer("k", "yes");
   EXPECT_EQ(desk_.job().job().attempt(), 2);

@@ -58,10 +58,14 @@ TicketState TicketInMemory::state() const {
 }
 
 std::optional<QuestionRecord> TicketInMemory::Question(absl::string_view id_or_key) const {
+  std::optional<QuestionRecord> last;
   for (const auto& [id, question] : questions_) {
-    if (id == id_or_key || question.question().key() == id_or_key) return question;
+    if (id == id_or_key) return question;
+    const bool later =
+        !last || last->question().asked_sequence() < question.question().asked_sequence();
+    if (question.question().key() == id_or_key && later) last = question;
   }
-  return std::nullopt;
+  return last;
 }
 
 ResponseTarget TicketInMemory::Target(const v1::SubmitResponseRequest& request) const {

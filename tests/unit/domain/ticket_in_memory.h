@@ -60,7 +60,7 @@ class TicketInMemory {
   Log& log() { return *log_; }
   Context context() const;
   TicketState state() const;
-  // The question as it stands; by its key where it is none's id.
+  // The question as it stands; where it is none's id, the one that was asked last under this key.
   std::optional<QuestionRecord> Question(absl::string_view id_or_key) const;
   // What a response as of a position may be for.
   ResponseTarget Target(const v1::SubmitResponseRequest& request) const;
