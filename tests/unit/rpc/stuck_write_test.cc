@@ -1,0 +1,74 @@
+#include <gtest/gtest.h>
+
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agentdesk/v1/event.grpc.pb.h"
+#include "core_service/rpc/server.h"
+#include "core_service/rpc/stream_call.h"
+#include "grpcpp/create_channel.h"
+#include "tests/support/desk_fixture.h"
+
+namespace agentdesk::rpc {
+namespace {
+
+class StuckWriteTest : public testing::DeskFixture {
+ protected:
+  // More than the buffers on the way to a client hold.
+  void Fill() {
+    v1::CreateTicketRequest request;
+    request.set_ticket_name("Large");
+    request.set_description(std::string(32 * 1024, 'd'));
+    std::vector<std::promise<bool>> created(500);
+    for (std::promise<bool>& answer : created) {
+      desk_->Execute({}, request, [&answer](absl::StatusOr<v1::CreateTicketResponse> r) {
+        answer.set_value(r.ok());
+      });
+    }
+    for (std::promise<bool>& answer : created) ASSERT_TRUE(answer.get_future().get());
+  }
+  std::shared_ptr<const desk::SnapshotParts> Snapshot() {
+    std::promise<std::shared_ptr<const desk::SnapshotParts>> taken;
+    desk_->TakeSnapshot({}, [&](auto parts) { taken.set_value(parts.value_or(nullptr)); });
+    return taken.get_future().get();
+  }
+};
+
+TEST_F(StuckWriteTest, AClientThatDoesNotReadIsLetGoAfterAMinuteWithUnavailable) {
+  Fill();
+  ServerOptions options;
+  options.listen = *Address::Parse("127.0.0.1:0");
+  auto server = Server::Start(options, *desk_);
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto stub = v1::EventService::NewStub(
+      grpc::CreateChannel((*server)->address(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  v1::SubscribeRequest request;
+  request.set_snapshot(true);
+  const auto reader = stub->Subscribe(&context, request);
+  v1::SubscribeResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  ASSERT_TRUE(response.snapshot().more());
+
+  // The stream holds the snapshot until it has written all of it, or has ended; besides it the desk
+  // does, and this.
+  const auto parts = Snapshot();
+  ASSERT_EQ(parts.use_count(), 3);
+  while (parts.use_count() > 2) {
+    clock_.Advance(StreamCall::kMaxWrite / 10);
+    std::this_thread::yield();
+  }
+  size_t read = 1;
+  while (reader->Read(&response)) ++read;
+  EXPECT_LT(read, parts->parts.size());
+  const grpc::Status status = reader->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE) << status.error_message();
+  EXPECT_NE(status.error_message().find("has not read for 60 s"), std::string::npos)
+      << status.error_message();
+}
+
+}  // namespace
+}  // namespace agentdesk::rpc
