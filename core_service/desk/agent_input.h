@@ -18,7 +18,7 @@ class Desk;
 
 // What humans and the desk have for the agent of one attempt, read from the log: a subscription to
 // its session's events, turned into input. Not thread-safe. Open and Next may block: call them on a
-// thread that reads (Desk::PostRead).
+// thread that may (Desk::PostInput).
 class AgentInput {
  public:
   // FailedPrecondition (`lease_lost`) unless the request's token is that of the live lease;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -69,7 +70,8 @@ absl::StatusOr<std::optional<Response>> Recall(Turn& turn, const Caller& caller,
   const absl::StatusOr<std::optional<store::RequestRecord>> record =
       turn.Optional(turn.transaction().FindRequest(caller.identity, request_id));
   if (!record.ok()) return record.status();
-  if (!record->has_value()) return std::nullopt;
+  // What was refused is judged anew.
+  if (!record->has_value() || (*record)->has_judged_as_of()) return std::nullopt;
   if ((*record)->fingerprint() != fingerprint) return RequestIdReused();
   Response response;
   if (!response.ParseFromString((*record)->response())) {
@@ -79,17 +81,37 @@ absl::StatusOr<std::optional<Response>> Recall(Turn& turn, const Caller& caller,
   return response;
 }
 
-absl::Status Remember(Turn& turn, const Caller& caller, const std::string& request_id,
-                      const std::string& fingerprint, const google::protobuf::Message& response,
-                      absl::Time now) {
-  if (request_id.empty()) return absl::OkStatus();
+store::RequestRecord RecordOf(const Caller& caller, const std::string& request_id,
+                              const std::string& fingerprint, absl::Time now) {
   store::RequestRecord record;
   record.set_caller(caller.identity);
   record.set_request_id(request_id);
   record.set_fingerprint(fingerprint);
-  record.set_response(response.SerializeAsString());
   record.set_time_us(absl::ToUnixMicros(now));
+  return record;
+}
+
+absl::Status Remember(Turn& turn, const Caller& caller, const std::string& request_id,
+                      const std::string& fingerprint, const google::protobuf::Message& response,
+                      absl::Time now) {
+  if (request_id.empty()) return absl::OkStatus();
+  store::RequestRecord record = RecordOf(caller, request_id, fingerprint, now);
+  record.set_response(response.SerializeAsString());
   return turn.Remember(record);
+}
+
+// The position as of which this very response was judged before and refused. Its giver may have
+// been shown another question since then, which the response is not for.
+absl::StatusOr<std::optional<int64_t>> RecallPosition(Turn& turn, const Caller& caller,
+                                                      const v1::SubmitResponseRequest& request,
+                                                      const std::string& fingerprint) {
+  if (request.request_id().empty() || !request.question_id().empty()) return std::nullopt;
+  const absl::StatusOr<std::optional<store::RequestRecord>> record =
+      turn.Optional(turn.transaction().FindRequest(caller.identity, request.request_id()));
+  if (!record.ok()) return record.status();
+  if (!record->has_value() || !(*record)->has_judged_as_of()) return std::nullopt;
+  if ((*record)->fingerprint() != fingerprint) return std::nullopt;
+  return (*record)->judged_as_of();
 }
 
 // What each command loads, and the rule that decides it.
@@ -133,7 +155,10 @@ template <typename Request>
 absl::StatusOr<TicketState> LoadLeased(Turn& turn, const Request& request) {
   absl::StatusOr<TicketState> state = turn.LoadTicketOfJob(request.job_id());
   if (!state.ok()) return state;
-  if (absl::Status s = domain::CheckLease(state->job, request.lease_token()); !s.ok()) return s;
+  // Every lease that is over is not in the log yet when very many end at once.
+  const bool over = turn.LeaseIsOver(state->job.job().job_id());
+  absl::Status held = domain::CheckLease(state->job, over ? 0 : request.lease_token());
+  if (!held.ok()) return held;
   return state;
 }
 
@@ -143,8 +168,7 @@ absl::StatusOr<Decision<v1::RenewLeaseResponse>> Decide(Turn& turn, const domain
   if (!state.ok()) return state.status();
   // Not stored: after a restart every live lease gets a full term anyway.
   const absl::Duration term = absl::Milliseconds(state->job.lease_ms());
-  turn.around().timers.Set(Timers::Kind::kLease, state->job.job().job_id(),
-                           turn.around().clock.Monotonic() + term);
+  turn.StartTerm(state->job.job().job_id(), term);
   Decision<v1::RenewLeaseResponse> decision;
   *decision.response.mutable_lease_expires_at() = ToProto(context.now + term);
   *decision.response.mutable_lease_duration() = ToProto(term);
@@ -282,7 +306,10 @@ template <typename Request, typename Response>
 class RequestCommand final : public Command {
  public:
   RequestCommand(Caller caller, Request request, Done<Response> done)
-      : caller_(std::move(caller)), request_(std::move(request)), done_(std::move(done)) {
+      : caller_(std::move(caller)),
+        request_(std::move(request)),
+        bytes_(request_.ByteSizeLong()),
+        done_(std::move(done)) {
     // On the caller's thread: the writer's time is everybody's.
     if constexpr (kIdempotent) {
       if (!request_.request_id().empty()) fingerprint_ = Fingerprint(request_);
@@ -300,9 +327,11 @@ class RequestCommand final : public Command {
       done_(committed);
     }
   }
+  size_t bytes() const override { return bytes_; }
 
  private:
   static constexpr bool kIdempotent = requires(const Request& request) { request.request_id(); };
+  static constexpr bool kIsResponse = std::is_same_v<Request, v1::SubmitResponseRequest>;
 
   absl::StatusOr<Response> Execute(Turn& turn) {
     if constexpr (kIdempotent) {
@@ -312,6 +341,14 @@ class RequestCommand final : public Command {
       if (earlier->has_value()) return **std::move(earlier);
     }
     const domain::Context context = turn.ContextFor(caller_);
+    std::optional<int64_t> judged_as_of;
+    if constexpr (kIsResponse) {
+      const absl::StatusOr<std::optional<int64_t>> position =
+          RecallPosition(turn, caller_, request_, fingerprint_);
+      if (!position.ok()) return position.status();
+      judged_as_of = *position;
+      if (judged_as_of.has_value()) request_.set_as_of_sequence(*judged_as_of);
+    }
     absl::StatusOr<Decision<Response>> decision = Decide(turn, context, request_);
     if (!decision.ok()) return decision.status();
     if (absl::Status status = turn.Apply(decision->change); !status.ok()) return status;
@@ -321,13 +358,29 @@ class RequestCommand final : public Command {
         absl::Status status = Remember(turn, caller_, request_.request_id(), fingerprint_,
                                        decision->response, context.now);
         if (!status.ok()) return status;
+      } else if constexpr (kIsResponse) {
+        const bool of_session =
+            decision->response.outcome() != v1::RESPONSE_OUTCOME_UNKNOWN_SESSION;
+        if (!judged_as_of.has_value() && of_session) {
+          absl::Status status = RememberPosition(turn, context.now);
+          if (!status.ok()) return status;
+        }
       }
     }
     return std::move(decision->response);
   }
 
+  // Keeps as of which position a response that names no question was refused.
+  absl::Status RememberPosition(Turn& turn, absl::Time now) {
+    if (request_.request_id().empty() || !request_.question_id().empty()) return absl::OkStatus();
+    store::RequestRecord record = RecordOf(caller_, request_.request_id(), fingerprint_, now);
+    record.set_judged_as_of(request_.as_of_sequence());
+    return turn.Remember(record);
+  }
+
   const Caller caller_;
-  const Request request_;
+  Request request_;
+  const size_t bytes_;
   Done<Response> done_;
   std::string fingerprint_;
   absl::StatusOr<Response> result_;
@@ -339,6 +392,7 @@ class ClaimCommand final : public Command {
                std::shared_ptr<const std::atomic<bool>> called_off, Done<v1::ClaimJobResponse> done)
       : caller_(std::move(caller)),
         request_(std::move(request)),
+        bytes_(request_.ByteSizeLong()),
         queues_(request_.queues().begin(), request_.queues().end()),
         waits_until_(waits_until),
         called_off_(std::move(called_off)),
@@ -369,12 +423,14 @@ class ClaimCommand final : public Command {
       done_(committed);
     }
   }
+  size_t bytes() const override { return bytes_; }
   bool called_off() const override { return called_off_->load(std::memory_order_relaxed); }
   absl::Duration waits_until() const override { return waits_until_; }
   bool WaitsFor(absl::string_view queue) const override {
     return std::find(queues_.begin(), queues_.end(), queue) != queues_.end();
   }
   void GiveUp() override { result_ = v1::ClaimJobResponse(); }
+  void Refuse(absl::Status status) override { result_ = std::move(status); }
 
  private:
   // The lease that an earlier claim under this request id got, while it is live.
@@ -386,12 +442,14 @@ class ClaimCommand final : public Command {
     const absl::StatusOr<std::optional<store::JobRecord>> job =
         turn.Optional(turn.transaction().FindJob(response.job().job_id()));
     if (!job.ok()) return job.status();
-    if (!job->has_value() || (*job)->lease_token() != response.lease_token()) return std::nullopt;
-    const absl::Duration left = turn.around()
-                                    .timers.Find(Timers::Kind::kLease, response.job().job_id())
-                                    .value_or(turn.around().clock.Monotonic()) -
-                                turn.around().clock.Monotonic();
-    const auto expires_at = ToProto(turn.around().clock.Now() + left);
+    const bool live = job->has_value() && (*job)->lease_token() == response.lease_token() &&
+                      !turn.LeaseIsOver(response.job().job_id());
+    if (!live) return std::nullopt;
+    Clock& clock = turn.around().clock;
+    const absl::Duration end = turn.around()
+                                   .timers.Find(Timers::Kind::kLease, response.job().job_id())
+                                   .value_or(clock.Monotonic());
+    const auto expires_at = ToProto(clock.Now() + (end - clock.Monotonic()));
     *response.mutable_lease_expires_at() = expires_at;
     *response.mutable_job()->mutable_lease_expires_at() = expires_at;
     return earlier;
@@ -418,6 +476,7 @@ class ClaimCommand final : public Command {
 
   const Caller caller_;
   const v1::ClaimJobRequest request_;
+  const size_t bytes_;
   const std::vector<std::string> queues_;
   const absl::Duration waits_until_;
   const std::shared_ptr<const std::atomic<bool>> called_off_;

@@ -1,6 +1,7 @@
 #include "core_service/desk/committer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "core_service/base/error.h"
@@ -13,6 +14,9 @@ namespace {
 
 constexpr absl::Duration kForgetInterval = absl::Minutes(1);
 constexpr int kForgetAtOnce = 1000;
+// A command of this size or less is not refused for the bytes of others: so many of them are
+// little, and a renewal that is refused costs a lease.
+constexpr size_t kSmallCommandBytes = 1024;
 
 absl::Status StoreFailed() {
   return ErrorWithReason(absl::StatusCode::kUnavailable, "unavailable",
@@ -28,9 +32,10 @@ Committer::Committer(Limits limits, store::Store& store, events::EventLog& log, 
       store_(store),
       log_(log),
       timers_(timers),
+      clock_(around.clock),
       around_(std::move(around)),
       on_fatal_(std::move(on_fatal)),
-      forget_at_(around_.clock.Monotonic() + kForgetInterval) {
+      forget_at_(clock_.Monotonic() + kForgetInterval) {
   writer_ = std::thread([this] { Write(); });
   publisher_ = std::thread([this] { Publish(); });
 }
@@ -45,12 +50,24 @@ Committer::~Committer() {
   publisher_.join();
 }
 
+void Committer::Load::Add(const Command& command) {
+  ++commands;
+  bytes += command.bytes();
+}
+
+void Committer::Load::Remove(const Command& command) {
+  --commands;
+  bytes -= command.bytes();
+}
+
 void Committer::Submit(std::unique_ptr<Command> command) {
   {
     MutexLock lock(mutex_);
-    if (under_way_ < limits_.max_commands) {
-      ++under_way_;
-      queue_.emplace_back().swap(command);
+    const bool fits =
+        under_way_.bytes < limits_.max_command_bytes || command->bytes() <= kSmallCommandBytes;
+    if (fits && under_way_.commands < limits_.max_commands) {
+      under_way_.Add(*command);
+      queue_.push_back({std::move(command), clock_.Monotonic()});
     }
   }
   if (command != nullptr) {
@@ -76,33 +93,33 @@ absl::Duration Committer::NextDue() const {
   return due;
 }
 
-bool Committer::TakeBatch(Commands& batch) {
+bool Committer::TakeBatch(Batch& batch) {
   const absl::Duration due = NextDue();
   MutexLock lock(mutex_);
-  while (queue_.empty() && !stopping_ && !nudged_ && around_.clock.Monotonic() < due) {
-    around_.clock.WaitUntil(submitted_, mutex_, due);
+  while (queue_.empty() && !stopping_ && !nudged_ && clock_.Monotonic() < due) {
+    clock_.WaitUntil(submitted_, mutex_, due);
   }
   if (stopping_ && queue_.empty()) return false;
   nudged_ = false;
-  while (!queue_.empty() && batch.size() < static_cast<size_t>(limits_.max_batch)) {
-    batch.push_back(std::move(queue_.front()));
+  size_t bytes = 0;
+  while (!queue_.empty() && batch.commands.size() < static_cast<size_t>(limits_.max_batch)) {
+    bytes += queue_.front().command->bytes();
+    if (bytes > limits_.max_batch_bytes && !batch.commands.empty()) break;
+    batch.commands.push_back(std::move(queue_.front()));
     queue_.pop_front();
   }
+  batch.complete_until = queue_.empty() ? clock_.Monotonic() : queue_.front().arrived;
   return true;
 }
 
 void Committer::Write() {
   while (true) {
-    Commands batch;
+    Batch batch;
     if (!TakeBatch(batch)) break;
     RunBatch(std::move(batch));
   }
   for (std::unique_ptr<Command>& command : waiting_) command->GiveUp();
-  {
-    // Commands that wait are not counted as under way; they are now that they are handed over.
-    MutexLock lock(mutex_);
-    under_way_ += waiting_.size();
-  }
+  Unpark(waiting_);
   Published last;
   last.finished = std::move(waiting_);
   HandOver(std::move(last));
@@ -113,54 +130,69 @@ void Committer::Write() {
   handed_over_.NotifyOne();
 }
 
-void Committer::RunBatch(Commands batch) {
+void Committer::Park(const Command& command) {
+  MutexLock lock(mutex_);
+  under_way_.Remove(command);
+}
+
+void Committer::Unpark(const Commands& commands) {
+  MutexLock lock(mutex_);
+  for (const std::unique_ptr<Command>& command : commands) under_way_.Add(*command);
+}
+
+void Committer::RunBatch(Batch batch) {
   Published published;
-  if (!failed_.ok()) {
-    published.finished = std::move(batch);
-    published.status = StoreFailed();
-    HandOver(std::move(published));
-    return;
-  }
-  absl::StatusOr<std::unique_ptr<store::Transaction>> transaction = store_.Begin();
-  absl::Status committed = transaction.status();
-  size_t now_waiting = 0;
+  absl::Status committed = failed_;
   if (committed.ok()) {
-    Turn turn(**transaction, around_);
-    RunTimers(turn);
-    for (std::unique_ptr<Command>& command : batch) {
-      if (turn.failure().ok() && command->Run(turn) == Command::Progress::kWaits) {
-        if (waiting_.size() < limits_.max_waiting) {
-          waiting_.push_back(std::move(command));
-          ++now_waiting;
-          continue;
-        }
-        command->GiveUp();
-      }
-      published.finished.push_back(std::move(command));
+    absl::StatusOr<std::unique_ptr<store::Transaction>> transaction = store_.Begin();
+    committed = transaction.status();
+    if (committed.ok()) {
+      Turn turn(**transaction, around_);
+      RunCommands(turn, batch, published.finished);
+      RunWaiting(turn, published.finished);
+      Forget(turn);
+      committed = Commit(**transaction, turn, published);
+      // Whoever got a term learns of it only now, and the disk may have taken longer than the term.
+      if (committed.ok()) turn.StartTermsAgain();
     }
-    {
-      MutexLock lock(mutex_);
-      under_way_ -= now_waiting;
-    }
-    RunWaiting(turn, published.finished);
-    Forget(turn);
-    committed = Commit(**transaction, turn, published);
-  } else {
-    published.finished = std::move(batch);
   }
-  if (!committed.ok()) {
+  for (Submitted& left : batch.commands) {
+    if (left.command != nullptr) published.finished.push_back(std::move(left.command));
+  }
+  const bool fails_now = !committed.ok() && failed_.ok();
+  if (fails_now) {
     failed_ = committed;
     LogError("the store has failed", {{"error", committed}});
-    published.status = StoreFailed();
+    Unpark(waiting_);
     for (std::unique_ptr<Command>& command : waiting_) {
       published.finished.push_back(std::move(command));
     }
-    MutexLock lock(mutex_);
-    under_way_ += waiting_.size();
     waiting_.clear();
   }
+  if (!committed.ok()) published.status = StoreFailed();
   HandOver(std::move(published));
-  if (!failed_.ok() && on_fatal_) on_fatal_(failed_);
+  if (fails_now && on_fatal_) on_fatal_(failed_);
+}
+
+void Committer::RunCommands(Turn& turn, Batch& batch, Commands& finished) {
+  int timers_left = limits_.max_batch;
+  for (Submitted& submitted : batch.commands) {
+    RunTimers(turn, submitted.arrived, timers_left);
+    if (!turn.failure().ok()) return;
+    turn.set_as_of(submitted.arrived);
+    std::unique_ptr<Command> command = std::move(submitted.command);
+    if (command->Run(turn) == Command::Progress::kWaits) {
+      if (waiting_.size() < limits_.max_waiting) {
+        Park(*command);
+        waiting_.push_back(std::move(command));
+        continue;
+      }
+      command->Refuse(Overloaded("too many claims wait for a job; repeat in a moment"));
+    }
+    finished.push_back(std::move(command));
+  }
+  RunTimers(turn, batch.complete_until, timers_left);
+  turn.set_as_of(batch.complete_until);
 }
 
 absl::Status Committer::Commit(store::Transaction& transaction, Turn& turn, Published& published) {
@@ -184,54 +216,52 @@ absl::Status Committer::Retain(Turn& turn) {
 }
 
 void Committer::Forget(Turn& turn) {
-  const absl::Duration now = around_.clock.Monotonic();
+  const absl::Duration now = clock_.Monotonic();
   if (now < forget_at_ || !turn.failure().ok()) return;
-  const absl::StatusOr<int> forgotten = turn.transaction().ForgetRequests(
-      around_.clock.Now() - limits_.remember_requests, kForgetAtOnce);
-  if (!forgotten.ok()) {
-    (void)turn.Spoil(forgotten.status());
-    return;
-  }
-  // A transaction that only forgets is not worth an fsync of its own: what it did not get to do is
-  // done again, and while there is a backlog each batch takes a share of it.
-  if (*forgotten < kForgetAtOnce) forget_at_ = now + kForgetInterval;
+  const absl::StatusOr<int> forgotten =
+      turn.Forget(clock_.Now() - limits_.remember_requests, kForgetAtOnce);
+  // While there is a backlog each batch takes a share of it.
+  if (forgotten.ok() && *forgotten < kForgetAtOnce) forget_at_ = now + kForgetInterval;
 }
 
-void Committer::RunTimers(Turn& turn) {
-  const absl::Duration now = around_.clock.Monotonic();
-  for (int i = 0; i < limits_.max_batch && turn.failure().ok(); ++i) {
-    const std::optional<Timers::Due> due = timers_.TakeDue(now);
+void Committer::RunTimers(Turn& turn, absl::Duration until, int& left) {
+  for (; left > 0 && turn.failure().ok(); --left) {
+    const std::optional<Timers::Due> due = timers_.TakeDue(until);
     if (!due.has_value()) return;
-    store::Transaction& transaction = turn.transaction();
-    if (due->kind == Timers::Kind::kDeadline) {
-      absl::StatusOr<store::QuestionRecord> question = transaction.FindQuestion(due->id);
-      if (!question.ok()) {
-        (void)turn.Spoil(question.status());
-        return;
-      }
-      if (question->question().state() != v1::QUESTION_STATE_OPEN) continue;
-      absl::StatusOr<domain::TicketState> state = turn.LoadTicket(question->question().ticket_id());
-      if (!state.ok()) return;
-      (void)turn.Apply(domain::ExpireQuestion(*question, *state, turn.ContextForTimer()));
-      continue;
+    RunTimer(turn, *due);
+  }
+}
+
+void Committer::RunTimer(Turn& turn, const Timers::Due& due) {
+  if (due.kind == Timers::Kind::kDeadline) {
+    const absl::StatusOr<store::QuestionRecord> question = turn.transaction().FindQuestion(due.id);
+    if (!question.ok()) {
+      (void)turn.Spoil(question.status());
+      return;
     }
-    absl::StatusOr<domain::TicketState> state = turn.LoadTicketOfJob(due->id);
-    if (!state.ok()) continue;
-    if (due->kind == Timers::Kind::kLease && state->job.lease_token() != 0) {
-      LogInfo("a lease ran out", {{"job_id", due->id}, {"worker", state->job.job().worker()}});
-      (void)turn.Apply(domain::LoseLease(*state, turn.ContextForTimer()));
-    } else if (due->kind == Timers::Kind::kClaimable &&
-               state->job.job().status() == v1::JOB_STATUS_QUEUED) {
-      (void)turn.Apply(domain::BecomeClaimable(state->job));
-    }
+    if (question->question().state() != v1::QUESTION_STATE_OPEN) return;
+    const absl::StatusOr<domain::TicketState> state =
+        turn.LoadTicket(question->question().ticket_id());
+    if (!state.ok()) return;
+    (void)turn.Apply(domain::ExpireQuestion(*question, *state, turn.ContextForTimer()));
+    return;
+  }
+  const absl::StatusOr<domain::TicketState> state = turn.LoadTicketOfJob(due.id);
+  if (!state.ok()) return;
+  if (due.kind == Timers::Kind::kLease && state->job.lease_token() != 0) {
+    LogInfo("a lease ran out", {{"job_id", due.id}, {"worker", state->job.job().worker()}});
+    (void)turn.Apply(domain::LoseLease(*state, turn.ContextForTimer()));
+  } else if (due.kind == Timers::Kind::kClaimable &&
+             state->job.job().status() == v1::JOB_STATUS_QUEUED) {
+    (void)turn.Apply(domain::BecomeClaimable(state->job));
   }
 }
 
 void Committer::RunWaiting(Turn& turn, Commands& finished) {
-  const absl::Duration now = around_.clock.Monotonic();
+  const absl::Duration now = clock_.Monotonic();
   absl::flat_hash_set<std::string>& queues = turn.claimable_queues();
   Commands still_waiting;
-  size_t done = 0;
+  Commands done;
   for (std::unique_ptr<Command>& command : waiting_) {
     bool decided = false;
     if (command->called_off() || command->waits_until() <= now) {
@@ -250,16 +280,11 @@ void Committer::RunWaiting(Turn& turn, Commands& finished) {
         }
       }
     }
-    if (decided) {
-      ++done;
-      finished.push_back(std::move(command));
-    } else {
-      still_waiting.push_back(std::move(command));
-    }
+    (decided ? done : still_waiting).push_back(std::move(command));
   }
   waiting_ = std::move(still_waiting);
-  MutexLock lock(mutex_);
-  under_way_ += done;
+  Unpark(done);
+  std::move(done.begin(), done.end(), std::back_inserter(finished));
 }
 
 void Committer::HandOver(Published published) {
@@ -285,7 +310,9 @@ void Committer::Publish() {
       command->Finish(published.status);
     }
     MutexLock lock(mutex_);
-    under_way_ -= published.finished.size();
+    for (const std::unique_ptr<Command>& command : published.finished) {
+      under_way_.Remove(*command);
+    }
   }
 }
 

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -32,14 +31,17 @@ class Command {
   virtual Progress Run(Turn& turn) = 0;
   // Hands the result to who asked, or `committed` when that is an error. The last call.
   virtual void Finish(const absl::Status& committed) = 0;
+  // The size of its request.
+  virtual size_t bytes() const = 0;
 
   // For a command that may wait: whether it has been called off, until when it waits on the
-  // monotonic clock, whether a job in this queue is of use to it, and what it says when it has
-  // waited in vain.
+  // monotonic clock, whether a job in this queue is of use to it, and its end when it has waited in
+  // vain (GiveUp) or there is no room for it to wait (Refuse).
   virtual bool called_off() const { return false; }
   virtual absl::Duration waits_until() const { return absl::ZeroDuration(); }
   virtual bool WaitsFor(absl::string_view /*queue*/) const { return false; }
   virtual void GiveUp() {}
+  virtual void Refuse(absl::Status /*status*/) {}
 };
 
 // The one writer. A thread takes all commands that wait, up to a batch, lets each decide on the
@@ -47,13 +49,16 @@ class Command {
 // publisher, then wakes the subscriptions and hands out the results while the writer is at the next
 // batch.
 //
-// It also drives the timers: what is due is decided before the commands of a batch, so that a
-// command never slips in after the end of its lease.
+// It also drives the timers, in the order of time: before a command is looked at, what was due when
+// it arrived is decided, and nothing that was not. So a command that came in time is in time
+// however long it had to wait for the writer, and a lease does not end while a renewal waits.
 class Committer {
  public:
   struct Limits {
     size_t max_commands = 4096;
-    int max_batch = 256;
+    size_t max_command_bytes = 64 * 1024 * 1024;
+    int max_batch = 256;                       // commands, and as many timers
+    size_t max_batch_bytes = 4 * 1024 * 1024;  // of requests, at least one command
     size_t max_waiting = 10000;
     int64_t retain_events = 0;
     absl::Duration remember_requests;
@@ -74,6 +79,22 @@ class Committer {
 
  private:
   using Commands = std::vector<std::unique_ptr<Command>>;
+  struct Submitted {
+    std::unique_ptr<Command> command;
+    absl::Duration arrived;  // on the monotonic clock
+  };
+  struct Batch {
+    std::vector<Submitted> commands;
+    // Every command that arrived before this is in the batch or in one before it.
+    absl::Duration complete_until;
+  };
+  // Submitted, neither finished nor waiting.
+  struct Load {
+    void Add(const Command& command);
+    void Remove(const Command& command);
+    size_t commands = 0;
+    size_t bytes = 0;
+  };
   struct Published {
     std::vector<std::shared_ptr<events::Waiter>> waiters;
     Commands finished;
@@ -83,10 +104,16 @@ class Committer {
   void Write() ABSL_LOCKS_EXCLUDED(mutex_);
   void Publish() ABSL_LOCKS_EXCLUDED(mutex_);
   // False: the committer is stopping and nothing is left.
-  bool TakeBatch(Commands& batch) ABSL_LOCKS_EXCLUDED(mutex_);
-  void RunBatch(Commands batch);
-  void RunTimers(Turn& turn);
+  bool TakeBatch(Batch& batch) ABSL_LOCKS_EXCLUDED(mutex_);
+  void RunBatch(Batch batch);
+  void RunCommands(Turn& turn, Batch& batch, Commands& finished);
+  // Decides what is due at `until`, `left` at most; what is left over comes in the next batch.
+  void RunTimers(Turn& turn, absl::Duration until, int& left);
+  void RunTimer(Turn& turn, const Timers::Due& due);
   void RunWaiting(Turn& turn, Commands& finished);
+  // Stops counting, or counts again, commands that wait.
+  void Park(const Command& command) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Unpark(const Commands& commands) ABSL_LOCKS_EXCLUDED(mutex_);
   void Forget(Turn& turn);
   absl::Status Retain(Turn& turn);
   absl::Status Commit(store::Transaction& transaction, Turn& turn, Published& published);
@@ -98,6 +125,7 @@ class Committer {
   store::Store& store_;
   events::EventLog& log_;
   Timers& timers_;
+  Clock& clock_;
 
   // The writer's alone.
   Surroundings around_;
@@ -107,11 +135,11 @@ class Committer {
   absl::Status failed_;
 
   Mutex mutex_;
-  Condition submitted_;    // the writer waits on it
-  Condition handed_over_;  // the publisher waits on it
-  std::deque<std::unique_ptr<Command>> queue_ ABSL_GUARDED_BY(mutex_);
+  Condition submitted_;                                  // the writer waits on it
+  Condition handed_over_;                                // the publisher waits on it
+  std::deque<Submitted> queue_ ABSL_GUARDED_BY(mutex_);  // in the order of arrival
   std::deque<Published> published_ ABSL_GUARDED_BY(mutex_);
-  size_t under_way_ ABSL_GUARDED_BY(mutex_) = 0;  // submitted, neither finished nor waiting
+  Load under_way_ ABSL_GUARDED_BY(mutex_);
   bool nudged_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool writer_done_ ABSL_GUARDED_BY(mutex_) = false;

@@ -1,5 +1,6 @@
 #include "core_service/desk/desk.h"
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -41,7 +42,9 @@ Desk::Desk(const DeskOptions& options, store::Store& store, Clock& clock, IdSour
       ids_(ids),
       log_(options.tail, head, oldest),
       timers_(std::make_unique<Timers>()),
-      readers_(std::make_unique<ThreadPool>(options.read_threads, options.max_reads)) {}
+      readers_(std::make_unique<ThreadPool>(options.read_threads, options.max_reads)),
+      inputs_(std::make_unique<ThreadPool>(1, options.max_reads)),
+      snapshots_(std::make_unique<ThreadPool>(1, options.max_reads)) {}
 
 absl::StatusOr<std::unique_ptr<Desk>> Desk::Start(DeskOptions options, store::Store& store,
                                                   Clock& clock, IdSource& ids) {
@@ -49,19 +52,21 @@ absl::StatusOr<std::unique_ptr<Desk>> Desk::Start(DeskOptions options, store::St
   if (!view.ok()) return view.status();
   auto desk = std::unique_ptr<Desk>(
       new Desk(options, store, clock, ids, (*view)->head(), (*view)->oldest()));
-  const absl::Duration no_expiry_before = clock.Monotonic() + options.expiry_hold;
-  if (absl::Status status = desk->LoadTimers(**view, no_expiry_before); !status.ok()) {
-    return status;
-  }
+  const absl::StatusOr<absl::Duration> no_expiry_before =
+      desk->LoadTimers(**view, options.expiry_hold);
+  if (!no_expiry_before.ok()) return no_expiry_before.status();
   view->reset();
   Committer::Limits limits;
   limits.max_commands = options.max_commands;
+  limits.max_command_bytes = options.max_command_bytes;
   limits.max_batch = options.max_batch;
+  limits.max_batch_bytes = options.max_batch_bytes;
+  limits.max_waiting = options.max_waiting_claims;
   limits.retain_events = options.retain_events;
   limits.remember_requests = options.remember_requests;
   desk->committer_ = std::make_unique<Committer>(
       limits, store, desk->log_, *desk->timers_,
-      Surroundings{clock, ids, *desk->timers_, store.desk_id(), no_expiry_before},
+      Surroundings{clock, ids, *desk->timers_, store.desk_id(), *no_expiry_before},
       std::move(options.on_fatal));
   return desk;
 }
@@ -69,32 +74,39 @@ absl::StatusOr<std::unique_ptr<Desk>> Desk::Start(DeskOptions options, store::St
 Desk::~Desk() {
   committer_.reset();
   readers_.reset();
+  inputs_.reset();
+  snapshots_.reset();
 }
 
-absl::Status Desk::LoadTimers(store::View& view, absl::Duration no_expiry_before) {
-  const absl::Time now = clock_.Now();
-  const absl::Duration start = clock_.Monotonic();
+absl::StatusOr<absl::Duration> Desk::LoadTimers(store::View& view, absl::Duration expiry_hold) {
   const absl::StatusOr<std::vector<store::JobRecord>> leased = view.LeasedJobs();
   if (!leased.ok()) return leased.status();
+  const absl::StatusOr<std::vector<store::JobRecord>> delayed = view.DelayedJobs();
+  if (!delayed.ok()) return delayed.status();
+  const absl::StatusOr<std::vector<store::QuestionRecord>> questions = view.QuestionsWithDeadline();
+  if (!questions.ok()) return questions.status();
+
+  // Times were stored by a clock that never went back; one that was set back since must not make
+  // what remains of them longer.
+  const absl::Time now = std::max(clock_.Now(), view.last_time());
+  // Only here: what was read above took its time, and during that nobody could answer.
+  const absl::Duration ready = clock_.Monotonic();
+  const absl::Duration no_expiry_before = ready + expiry_hold;
   for (const store::JobRecord& job : *leased) {
     // The time that the core was down counts against nobody.
     timers_->Set(Timers::Kind::kLease, job.job().job_id(),
-                 start + absl::Milliseconds(job.lease_ms()));
+                 ready + absl::Milliseconds(job.lease_ms()));
   }
-  const absl::StatusOr<std::vector<store::JobRecord>> delayed = view.DelayedJobs();
-  if (!delayed.ok()) return delayed.status();
   for (const store::JobRecord& job : *delayed) {
     timers_->Set(Timers::Kind::kClaimable, job.job().job_id(),
-                 start + (FromProto(job.job().next_attempt_at()) - now));
+                 ready + (FromProto(job.job().next_attempt_at()) - now));
   }
-  const absl::StatusOr<std::vector<store::QuestionRecord>> questions = view.QuestionsWithDeadline();
-  if (!questions.ok()) return questions.status();
   for (const store::QuestionRecord& question : *questions) {
     timers_->Set(
         Timers::Kind::kDeadline, question.question().question_id(),
-        std::max(start + (FromProto(question.question().expires_at()) - now), no_expiry_before));
+        std::max(ready + (FromProto(question.question().expires_at()) - now), no_expiry_before));
   }
-  return absl::OkStatus();
+  return no_expiry_before;
 }
 
 template <typename Request, typename Response>

@@ -58,12 +58,17 @@ struct SnapshotParts {
 };
 
 struct DeskOptions {
-  size_t max_commands = 4096;  // given and not yet answered; past it: ResourceExhausted
-  int max_batch = 256;         // commands in one transaction
+  // Given and not yet answered, without claims that wait; past either: ResourceExhausted.
+  size_t max_commands = 4096;
+  size_t max_command_bytes = 64 * 1024 * 1024;  // those of 1 KiB or less are taken beyond it
+  // In one transaction.
+  int max_batch = 256;
+  size_t max_batch_bytes = 4 * 1024 * 1024;
+  size_t max_waiting_claims = 10000;  // past it: ResourceExhausted
   int read_threads = 2;
   size_t max_reads = 4096;
   int64_t retain_events = 0;  // how many Subscribe serves; 0: all
-  // No question expires before the desk has been up for so long.
+  // No question expires before the desk has been ready for so long.
   absl::Duration expiry_hold = absl::Seconds(30);
   absl::Duration remember_requests = absl::Hours(24 * 7);
   events::EventLog::Limits tail;
@@ -136,6 +141,9 @@ class Desk {
   void TakeSnapshot(const v1::EventFilter& filter, Done<std::shared_ptr<const SnapshotParts>> done);
   // Runs `task`, which may block, on a thread that reads. ResourceExhausted when too much waits.
   absl::Status PostRead(absl::AnyInvocable<void(store::Store&)> task);
+  // The same for the input of agents, which has a thread of its own: a cancel does not wait behind
+  // the reads of others.
+  absl::Status PostInput(absl::AnyInvocable<void(store::Store&)> task);
 
   const std::string& desk_id() const { return store_.desk_id(); }
   events::EventLog& log() { return log_; }
@@ -145,8 +153,9 @@ class Desk {
   Desk(const DeskOptions& options, store::Store& store, Clock& clock, IdSource& ids, int64_t head,
        int64_t oldest);
 
-  // Sets the timers of what was under way when the desk was last up.
-  absl::Status LoadTimers(store::View& view, absl::Duration no_expiry_before);
+  // Sets the timers of what was under way when the desk was last up. Says before when, on the
+  // monotonic clock, no question expires.
+  absl::StatusOr<absl::Duration> LoadTimers(store::View& view, absl::Duration expiry_hold);
   template <typename Request, typename Response>
   void Submit(Caller caller, Request request, Done<Response> done);
   // Runs `read` on a view of the store, on a thread that reads.
@@ -171,6 +180,9 @@ class Desk {
   std::unique_ptr<Timers> timers_;
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<ThreadPool> readers_;
+  std::unique_ptr<ThreadPool> inputs_;
+  // One thread: a snapshot may be long, and those that wait for it meanwhile share the next one.
+  std::unique_ptr<ThreadPool> snapshots_;
 
   Mutex snapshot_mutex_;
   // The last snapshot of everything; as good as a new one while nothing was committed since.

@@ -131,6 +131,11 @@ absl::Status Desk::PostRead(absl::AnyInvocable<void(store::Store&)> task) {
   return taken ? absl::OkStatus() : Overloaded(kTooManyReads);
 }
 
+absl::Status Desk::PostInput(absl::AnyInvocable<void(store::Store&)> task) {
+  const bool taken = inputs_->Post([this, task = std::move(task)]() mutable { task(store_); });
+  return taken ? absl::OkStatus() : Overloaded(kTooManyReads);
+}
+
 void Desk::ObserveLease(v1::Job& job) {
   const std::optional<absl::Duration> at = timers_->Find(Timers::Kind::kLease, job.job_id());
   if (!at.has_value()) {

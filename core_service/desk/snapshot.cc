@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "core_service/base/error.h"
 #include "core_service/desk/desk.h"
 #include "core_service/domain/limits.h"
 
@@ -105,34 +106,33 @@ void Desk::TakeSnapshot(const v1::EventFilter& filter,
   const bool everything =
       normal->proto().ticket_ids_size() == 0 && normal->proto().session_ids_size() == 0;
   auto callback = std::make_shared<Done<std::shared_ptr<const SnapshotParts>>>(std::move(done));
-  absl::Status posted =
-      PostRead([this, everything, names = normal->proto(), callback](store::Store& store) {
-        absl::StatusOr<std::unique_ptr<store::View>> view = store.OpenView();
-        if (!view.ok()) return (*callback)(view.status());
-        if (everything) {
-          std::shared_ptr<const SnapshotParts> last;
-          {
-            MutexLock lock(snapshot_mutex_);
-            last = snapshot_;
-          }
-          if (last != nullptr && last->sequence == (*view)->head()) {
-            view->reset();
-            return (*callback)(std::move(last));
-          }
-        }
-        PartBuilder builder((*view)->head());
-        const absl::Status status =
-            everything ? AddAll(**view, builder) : AddNamed(**view, names, builder);
+  const bool taken = snapshots_->Post([this, everything, names = normal->proto(), callback]() {
+    absl::StatusOr<std::unique_ptr<store::View>> view = store_.OpenView();
+    if (!view.ok()) return (*callback)(view.status());
+    if (everything) {
+      std::shared_ptr<const SnapshotParts> last;
+      {
+        MutexLock lock(snapshot_mutex_);
+        last = snapshot_;
+      }
+      if (last != nullptr && last->sequence == (*view)->head()) {
         view->reset();
-        if (!status.ok()) return (*callback)(status);
-        std::shared_ptr<const SnapshotParts> parts = builder.Finish();
-        if (everything) {
-          MutexLock lock(snapshot_mutex_);
-          snapshot_ = parts;
-        }
-        (*callback)(std::move(parts));
-      });
-  if (!posted.ok()) (*callback)(posted);
+        return (*callback)(std::move(last));
+      }
+    }
+    PartBuilder builder((*view)->head());
+    const absl::Status status =
+        everything ? AddAll(**view, builder) : AddNamed(**view, names, builder);
+    view->reset();
+    if (!status.ok()) return (*callback)(status);
+    std::shared_ptr<const SnapshotParts> parts = builder.Finish();
+    if (everything) {
+      MutexLock lock(snapshot_mutex_);
+      snapshot_ = parts;
+    }
+    (*callback)(std::move(parts));
+  });
+  if (!taken) (*callback)(Overloaded("too many snapshots wait for the desk; repeat in a moment"));
 }
 
 }  // namespace agentdesk::desk

@@ -151,13 +151,38 @@ absl::Status Turn::Remember(const store::RequestRecord& request) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<int> Turn::Forget(absl::Time before, int limit) {
+  const absl::StatusOr<int> forgotten = transaction_.ForgetRequests(before, limit);
+  if (!forgotten.ok()) return Spoil(forgotten.status());
+  if (*forgotten >= limit) changed_ = true;
+  return forgotten;
+}
+
+bool Turn::LeaseIsOver(absl::string_view job_id) const {
+  const std::optional<absl::Duration> end = around_.timers.Find(Timers::Kind::kLease, job_id);
+  return !end.has_value() || *end <= as_of_;
+}
+
+void Turn::StartTerm(absl::string_view job_id, absl::Duration term) {
+  around_.timers.Set(Timers::Kind::kLease, job_id, around_.clock.Monotonic() + term);
+  terms_.emplace_back(job_id, term);
+}
+
+void Turn::StartTermsAgain() {
+  const absl::Duration now = around_.clock.Monotonic();
+  for (const auto& [job_id, term] : terms_) {
+    if (!around_.timers.Find(Timers::Kind::kLease, job_id).has_value()) continue;
+    around_.timers.Set(Timers::Kind::kLease, job_id, now + term);
+  }
+}
+
 void Turn::SetJobTimers(const domain::JobRecord& job) {
   const std::string& id = job.job().job_id();
   const absl::Duration now = around_.clock.Monotonic();
   if (job.lease_token() != 0) {
     // A lease keeps the time it has, unless the row is that of a new claim.
     if (!around_.timers.Find(Timers::Kind::kLease, id).has_value()) {
-      around_.timers.Set(Timers::Kind::kLease, id, now + absl::Milliseconds(job.lease_ms()));
+      StartTerm(id, absl::Milliseconds(job.lease_ms()));
     }
   } else {
     around_.timers.Clear(Timers::Kind::kLease, id);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
@@ -63,6 +64,20 @@ class Turn {
   // Stores the rows, appends the events, and sets the timers that follow from them.
   absl::Status Apply(const domain::Change& change);
   absl::Status Remember(const store::RequestRecord& request);
+  // Forgets requests older than `before`, `limit` at most; says how many. Only the full number is
+  // worth a commit when nothing else has changed.
+  absl::StatusOr<int> Forget(absl::Time before, int limit);
+
+  // When what is being decided arrived, on the monotonic clock: what was not over by then is not
+  // over for it.
+  void set_as_of(absl::Duration as_of) { as_of_ = as_of; }
+  // Whether the lease of a job that has one has come to its end by then; that may not be in the log
+  // yet.
+  bool LeaseIsOver(absl::string_view job_id) const;
+  // Gives the lease of a job a full term.
+  void StartTerm(absl::string_view job_id, absl::Duration term);
+  // Begins the terms that were given since the turn began once more, now.
+  void StartTermsAgain();
 
   store::Transaction& transaction() { return transaction_; }
   Surroundings& around() { return around_; }
@@ -85,6 +100,8 @@ class Turn {
   absl::Time last_time_;
   absl::Status failure_;
   bool changed_ = false;
+  absl::Duration as_of_;
+  std::vector<std::pair<std::string, absl::Duration>> terms_;  // by job
   absl::flat_hash_set<std::string> claimable_queues_;
 };
 

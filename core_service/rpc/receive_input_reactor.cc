@@ -26,7 +26,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* ReceiveInputReactor::Start(
 absl::Status ReceiveInputReactor::Begin(const grpc::ByteBuffer& bytes) {
   v1::ReceiveInputRequest request;
   if (absl::Status status = Parse(bytes, request); !status.ok()) return status;
-  return desk_.PostRead([self = Self(), request = std::move(request)](store::Store& store) {
+  return desk_.PostInput([self = Self(), request = std::move(request)](store::Store& store) {
     self->Open(request, store);
   });
 }
@@ -91,7 +91,7 @@ void ReceiveInputReactor::PumpLocked() {
     return;
   }
   reading_ = true;
-  const absl::Status posted = desk_.PostRead(
+  const absl::Status posted = desk_.PostInput(
       [self = Self(), input = input_](store::Store& store) { self->Read(*input, store); });
   if (posted.ok()) return;
   // Too much waits: the next tick tries again.

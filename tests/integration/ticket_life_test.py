@@ -6,7 +6,7 @@ import unittest
 import grpc
 import oracle
 from agentdesk_test import DeskTestCase, wait_until
-from desk_client import (Subscriber, agent_pb2, event_pb2, new_id, seconds, session_pb2,
+from desk_client import (DeskClient, Subscriber, agent_pb2, event_pb2, new_id, seconds, session_pb2,
                          ticket_pb2)
 
 
@@ -15,6 +15,18 @@ class TicketLifeTest(DeskTestCase):
 
     def kinds(self, session_id: str) -> list[str]:
         return [event.WhichOneof("payload") for event in self.desk.log(session_ids=[session_id])]
+
+    def test_a_read_sees_what_was_acknowledged_on_another_connection(self) -> None:
+        reader = DeskClient(self.core.address)
+        self.addCleanup(reader.close)
+        request = ticket_pb2.CreateTicketRequest(ticket_name="Load", queue="load")
+        for _ in range(20):
+            load = [self.desk.tickets.CreateTicket.future(request, timeout=60) for _ in range(50)]
+            created = self.desk.create("Mine", queue="load")
+            self.assertEqual(reader.ticket(created.ticket_id).ticket_name, "Mine")
+            self.assertGreaterEqual(reader.head().head_sequence, created.sequence)
+            for call in load:
+                call.result()
 
     def test_from_creation_to_completion(self) -> None:
         desk = self.desk

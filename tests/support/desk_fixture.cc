@@ -18,16 +18,29 @@ class Grown final : public events::Waiter {
 }  // namespace
 
 void DeskFixture::Open() {
+  OpenStore();
+  StartDesk(clock_);
+}
+
+void DeskFixture::OpenStore() {
   store::SqliteOptions options;
   options.data_dir = dir_.path();
+  options.vfs = vfs_;
   auto store = store::OpenSqliteStore(options, clock_, ids_);
   ASSERT_TRUE(store.ok()) << store.status();
   store_ = *std::move(store);
+}
+
+void DeskFixture::StartDesk(Clock& clock) {
   desk::DeskOptions desk_options;
   desk_options.retain_events = options_.retain_events;
   desk_options.expiry_hold = options_.expiry_hold;
   desk_options.max_commands = options_.max_commands;
-  auto desk = desk::Desk::Start(std::move(desk_options), *store_, clock_, ids_);
+  desk_options.max_command_bytes = options_.max_command_bytes;
+  desk_options.max_batch = options_.max_batch;
+  desk_options.max_batch_bytes = options_.max_batch_bytes;
+  desk_options.max_waiting_claims = options_.max_waiting_claims;
+  auto desk = desk::Desk::Start(std::move(desk_options), *store_, clock, ids_);
   ASSERT_TRUE(desk.ok()) << desk.status();
   desk_ = *std::move(desk);
 }

@@ -25,6 +25,9 @@ class DeskFixture : public ::testing::Test {
   void SetUp() override { Open(); }
 
   void Open();
+  // The same in two steps.
+  void OpenStore();
+  void StartDesk(Clock& clock);
   // What the next start finds is what was committed.
   void Close();
   void Restart() {
@@ -66,6 +69,7 @@ class DeskFixture : public ::testing::Test {
   v1::Event WaitFor(v1::EventType type, int64_t after = 0);
 
   TempDir dir_;
+  std::string vfs_;  // SQLite's file layer; empty: the system's
   FakeClock clock_;
   SeededIds ids_{7};
   desk::DeskOptions options_;

@@ -110,6 +110,7 @@ struct FaultFileMethods {
   // The real file is not synced: that it outlives the process is all that tests need of it.
   static int Sync(sqlite3_file* file, int) {
     FaultVfs& layer = *Of(file).vfs;
+    layer.Stall();
     if (int code = layer.Before(FaultVfs::Operation::kSync, SQLITE_IOERR_FSYNC);
         code != SQLITE_OK) {
       return code;
@@ -208,6 +209,20 @@ void FaultVfs::CutPowerAt(int64_t n) {
 bool FaultVfs::power_is_cut() const {
   MutexLock lock(mutex_);
   return power_is_cut_;
+}
+
+void FaultVfs::StallNextSync(std::function<void()> stall) {
+  MutexLock lock(mutex_);
+  stall_ = std::move(stall);
+}
+
+void FaultVfs::Stall() {
+  std::function<void()> stall;
+  {
+    MutexLock lock(mutex_);
+    stall = std::exchange(stall_, nullptr);
+  }
+  if (stall) stall();
 }
 
 int FaultVfs::Before(Operation operation, int io_error_code) {

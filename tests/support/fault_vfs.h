@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -40,6 +41,9 @@ class FaultVfs {
   void FailAt(Operation operation, int64_t n, Failure failure, bool sticky);
   // How many operations of this kind there were.
   int64_t Count(Operation operation) const;
+  // Calls `stall` in place of the next sync, which goes on when it returns: a disk that is slow for
+  // as long as the test wants.
+  void StallNextSync(std::function<void()> stall);
   // Whether an operation was made to fail.
   bool failed() const;
 
@@ -68,6 +72,7 @@ class FaultVfs {
     bool sticky = false;
   };
 
+  void Stall();
   // Counts an operation. SQLITE_OK: go on.
   int Before(Operation operation, int io_error_code);
   void Record(const std::string& path, Change change);
@@ -86,6 +91,7 @@ class FaultVfs {
   std::array<int64_t, kOperations> counts_ ABSL_GUARDED_BY(mutex_) = {};
   std::array<Fault, kOperations> faults_ ABSL_GUARDED_BY(mutex_) = {};
   bool failed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::function<void()> stall_ ABSL_GUARDED_BY(mutex_);
   int64_t power_lasts_ ABSL_GUARDED_BY(mutex_) = INT64_MAX;  // in writes and syncs
   bool power_is_cut_ ABSL_GUARDED_BY(mutex_) = false;
 };

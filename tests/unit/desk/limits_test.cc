@@ -1,0 +1,198 @@
+#include <gtest/gtest.h>
+
+#include <future>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core_service/base/error.h"
+#include "core_service/desk/agent_input.h"
+#include "tests/support/desk_fixture.h"
+#include "tests/support/fault_vfs.h"
+
+// What the desk does when there is much of something.
+namespace agentdesk::desk {
+namespace {
+
+using testing::DeskFixture;
+using testing::FaultVfs;
+
+class LimitsTest : public DeskFixture {
+ protected:
+  std::future<absl::StatusOr<v1::CreateTicketResponse>> BeginCreate(
+      const v1::CreateTicketRequest& request) {
+    auto answer = std::make_shared<std::promise<absl::StatusOr<v1::CreateTicketResponse>>>();
+    desk_->Execute({}, request, [answer](absl::StatusOr<v1::CreateTicketResponse> r) {
+      answer->set_value(std::move(r));
+    });
+    return answer->get_future();
+  }
+  v1::CreateTicketRequest Large(int bytes) {
+    v1::CreateTicketRequest request;
+    request.set_ticket_name("Large");
+    request.set_description(std::string(static_cast<size_t>(bytes), 'd'));
+    return request;
+  }
+};
+
+TEST_F(LimitsTest, TooManyBytesOfCommandsAreRefusedUntilTheyAreAnswered) {
+  FaultVfs disk;
+  Close();
+  vfs_ = disk.name();
+  options_.max_command_bytes = 2000;
+  options_.max_batch_bytes = 1500;
+  Open();
+  std::promise<void> stalled;
+  std::promise<void> resumed;
+  disk.StallNextSync([&] {
+    stalled.set_value();
+    resumed.get_future().wait();
+  });
+  std::vector<std::future<absl::StatusOr<v1::CreateTicketResponse>>> taken;
+  taken.push_back(BeginCreate(Large(10)));
+  stalled.get_future().wait();
+  taken.push_back(BeginCreate(Large(1400)));
+  taken.push_back(BeginCreate(Large(1400)));
+  const absl::Status refused = BeginCreate(Large(1400)).get().status();
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_EQ(DetailOf(refused).reason, "overloaded");
+  EXPECT_TRUE(DetailOf(refused).retry_after.has_value());
+  // The small ones that keep leases alive are not refused for the large ones.
+  taken.push_back(BeginCreate(Large(10)));
+  const int64_t commits = disk.Count(FaultVfs::Operation::kSync);
+  resumed.set_value();
+  for (auto& answer : taken) EXPECT_TRUE(answer.get().ok());
+  // The two large ones did not fit into one transaction.
+  EXPECT_GE(disk.Count(FaultVfs::Operation::kSync) - commits, 3);
+  // One that is larger than any batch is a batch of its own.
+  EXPECT_TRUE(BeginCreate(Large(5000)).get().ok());
+  EXPECT_TRUE(BeginCreate(Large(10)).get().ok());
+  EXPECT_EQ(Log().size(), 6u);
+  Close();
+}
+
+TEST_F(LimitsTest, AClaimThatFindsNoRoomToWaitIsToldWhenToRepeat) {
+  options_.max_waiting_claims = 1;
+  Restart();
+  v1::ClaimJobRequest request;
+  request.set_worker("w");
+  request.mutable_wait()->set_seconds(60);
+  std::promise<absl::StatusOr<v1::ClaimJobResponse>> first;
+  auto waiting = desk_->Claim({}, request, [&](auto r) { first.set_value(std::move(r)); });
+  std::promise<absl::StatusOr<v1::ClaimJobResponse>> second;
+  auto refused = desk_->Claim({}, request, [&](auto r) { second.set_value(std::move(r)); });
+  const absl::Status status = second.get_future().get().status();
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_EQ(DetailOf(status).reason, "overloaded");
+  EXPECT_TRUE(DetailOf(status).retry_after.has_value());
+  // One that need not wait needs no room, and the first still has its place.
+  EXPECT_TRUE(Claim().ok());
+  Create("For the first");
+  EXPECT_TRUE(first.get_future().get()->has_job());
+}
+
+TEST_F(LimitsTest, ABacklogOfOldRequestsIsForgottenAlsoWhileNobodyCalls) {
+  std::vector<std::future<absl::StatusOr<v1::CreateTicketResponse>>> created;
+  for (int i = 0; i < 2100; ++i) {
+    v1::CreateTicketRequest request;
+    request.set_ticket_name("Old");
+    request.set_request_id("id-" + std::to_string(i));
+    created.push_back(BeginCreate(request));
+  }
+  for (auto& answer : created) ASSERT_TRUE(answer.get().ok());
+  clock_.Advance(absl::Hours(24 * 8));
+  // Each commit takes away a share of those that came first.
+  const auto is_remembered = [&](const std::string& id) {
+    auto view = store_->OpenView();
+    return view.ok() && (*view)->FindRequest("", id).ok();
+  };
+  while (is_remembered("id-1999")) std::this_thread::yield();
+  EXPECT_FALSE(is_remembered("id-0"));
+  EXPECT_FALSE(is_remembered("id-1000"));
+}
+
+TEST_F(LimitsTest, APageEndsAtItsSizeAndTheNextGoesOnThere) {
+  std::vector<std::string> created;
+  for (int i = 0; i < 100; ++i) created.push_back(Create("Ticket").ticket_id());
+  std::vector<std::string> large;
+  for (int i = 0; i < 100; ++i) {
+    large.push_back(Call<v1::CreateTicketResponse>(Large(32 * 1024))->ticket_id());
+  }
+  created.insert(created.end(), large.begin(), large.end());
+  v1::ListTicketsRequest list;
+  list.set_page_size(1000);
+  std::vector<std::string> listed;
+  int pages = 0;
+  do {
+    const auto page = Ask<v1::ListTicketsResponse>(list);
+    ASSERT_TRUE(page.ok()) << page.status();
+    ASSERT_GT(page->tickets_size(), 0);
+    EXPECT_LE(page->ByteSizeLong(), 1100u * 1024);
+    for (const v1::Ticket& ticket : page->tickets()) listed.push_back(ticket.ticket_id());
+    list.set_page_token(page->next_page_token());
+    ++pages;
+  } while (!list.page_token().empty());
+  EXPECT_EQ(listed, std::vector<std::string>(created.rbegin(), created.rend()));
+  EXPECT_GT(pages, 3);
+}
+
+TEST_F(LimitsTest, AgentsGetTheirInputWhileEveryReaderIsBusy) {
+  Create("Cancelled");
+  const auto claim = Claim();
+  std::promise<void> free;
+  const std::shared_future<void> freed = free.get_future().share();
+  std::vector<std::promise<void>> busy(static_cast<size_t>(options_.read_threads));
+  for (std::promise<void>& thread : busy) {
+    ASSERT_TRUE(desk_
+                    ->PostRead([&thread, freed](store::Store&) {
+                      thread.set_value();
+                      freed.wait();
+                    })
+                    .ok());
+  }
+  for (std::promise<void>& thread : busy) thread.get_future().wait();
+
+  v1::CancelTicketRequest cancel;
+  cancel.set_ticket_id(claim->ticket().ticket_id());
+  ASSERT_TRUE(Call<v1::CancelTicketResponse>(cancel).ok());
+  std::promise<AgentInput::Batch> read;
+  ASSERT_TRUE(desk_
+                  ->PostInput([&](store::Store& store) {
+                    v1::ReceiveInputRequest request;
+                    request.set_job_id(claim->job().job_id());
+                    request.set_lease_token(claim->lease_token());
+                    auto input = AgentInput::Open(*desk_, request, store);
+                    read.set_value((*input)->Next(nullptr, store).value());
+                  })
+                  .ok());
+  const AgentInput::Batch batch = read.get_future().get();
+  ASSERT_EQ(batch.inputs.size(), 1u);
+  EXPECT_TRUE(batch.inputs[0].has_cancel());
+  // Nor does a snapshot need them, so it does not keep them either.
+  std::promise<bool> taken;
+  desk_->TakeSnapshot({}, [&](auto parts) { taken.set_value(parts.ok()); });
+  EXPECT_TRUE(taken.get_future().get());
+  free.set_value();
+}
+
+TEST_F(LimitsTest, AReadSeesAllThatWasAcknowledgedBeforeItBegan) {
+  std::vector<std::thread> clients;
+  for (int client = 0; client < 8; ++client) {
+    clients.emplace_back([this] {
+      for (int i = 0; i < 50; ++i) {
+        const auto created = Create("Mine");
+        v1::GetTicketRequest get;
+        get.set_ticket_id(created.ticket_id());
+        const auto read = Ask<v1::GetTicketResponse>(get);
+        ASSERT_TRUE(read.ok()) << read.status();
+        ASSERT_GE(read->sequence(), created.sequence());
+        ASSERT_GE(desk_->GetDesk().head_sequence(), created.sequence());
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+}
+
+}  // namespace
+}  // namespace agentdesk::desk
