@@ -5,12 +5,13 @@
 #   tools/run.sh               install what is missing, build, run
 #   tools/run.sh --build-only  install and build, and stop
 #
-# The data is kept in $AGENTDESK_DATA_DIR (default ~/.local/state/agentdesk), logs beside it.
+# The data is kept in $AGENTDESK_DATA_DIR (default ~/.local/state/agentdesk), logs beside it. The ports
+# are 50051 and 8000, or $AGENTDESK_CORE_PORT and $AGENTDESK_GATEWAY_PORT.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-core_port=50051
-gateway_port=8000
+core_port=${AGENTDESK_CORE_PORT:-50051}
+gateway_port=${AGENTDESK_GATEWAY_PORT:-8000}
 state=${XDG_STATE_HOME:-$HOME/.local/state}/agentdesk
 data=${AGENTDESK_DATA_DIR:-$state/data}
 logs=$state/log
