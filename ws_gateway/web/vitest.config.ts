@@ -5,8 +5,8 @@ export default defineConfig({
     include: ["client/test/**/*.test.ts", "console/test/**/*.test.ts"],
     // The tests that start the two programs share the machine's two cores.
     fileParallelism: false,
-    testTimeout: 180_000,
-    hookTimeout: 60_000,
-    expect: { poll: { timeout: 30_000 } },
+    testTimeout: 300_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
   },
 });

@@ -37,6 +37,7 @@ export class Program {
       stdio: ["ignore", "ignore", "pipe"],
     });
     this.#process = child;
+    await once(child, "spawn"); // or its error: there is no such program
     const lines = createInterface({ input: child.stderr! });
     if (!this.listens) {
       lines.on("line", () => {});

@@ -64,7 +64,7 @@ let desk: Desk;
 beforeAll(async () => {
   browser = await startBrowser();
   desk = await startDesk({ parts: kParts, core: ["--expiry_hold=0s"] });
-}, 60_000);
+});
 
 afterAll(async () => {
   await browser?.close();

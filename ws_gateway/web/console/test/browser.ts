@@ -81,7 +81,7 @@ export async function open(
 ): Promise<Page> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(60_000);
   page.on("pageerror", (error) => trouble.push(String(error.stack ?? error)));
   page.on("console", (message) => {
     // What cannot be had is told on the console by the browser itself.

@@ -13,7 +13,7 @@ let desk: Desk;
 
 beforeAll(async () => {
   browser = await startBrowser();
-}, 60_000);
+});
 afterAll(() => browser?.close());
 afterEach(() => desk.end());
 

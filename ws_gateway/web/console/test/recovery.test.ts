@@ -31,7 +31,7 @@ let desk: Desk;
 
 beforeAll(async () => {
   browser = await startBrowser();
-}, 60_000);
+});
 afterAll(() => browser?.close());
 beforeEach(async () => {
   desk = await startDesk({ parts: kParts });

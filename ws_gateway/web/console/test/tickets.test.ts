@@ -56,7 +56,7 @@ let desk: Desk;
 beforeAll(async () => {
   browser = await startBrowser();
   desk = await startDesk({ parts: kParts });
-}, 60_000);
+});
 
 afterAll(async () => {
   await browser?.close();

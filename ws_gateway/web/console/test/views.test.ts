@@ -112,7 +112,7 @@ beforeAll(async () => {
   );
   await hasStatus(desk, ids.get("Measure the cold start")!, "completed");
   await hasStatus(desk, ids.get("Reindex the search")!, "failed");
-}, 60_000);
+});
 
 afterAll(async () => {
   await browser?.close();
