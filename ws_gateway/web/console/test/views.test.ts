@@ -40,7 +40,7 @@ const kParts: Parts = {
         { value: "no", label: "Do not deploy" },
       ],
       details: { image: "billing:4.0.2", replicas: 6, budget: 0, build: 1234567 },
-      expires_in_s: 340,
+      expires_in_s: 1740,
       default: "no",
     },
     { await: "answer" },
