@@ -341,7 +341,7 @@ test("a full gateway says 1013 and when to come back, and is come back to", asyn
   await until(() => second.state.kind === "live", "its turn");
 });
 
-test("one that reads too slowly is closed with 4430, and has every event once all the same", async () => {
+test("one that reads too slowly is let go, and has every event once all the same", async () => {
   desk = await new Desk().start();
   const client = follow(bare);
   const codes: number[] = [];
@@ -365,7 +365,9 @@ test("one that reads too slowly is closed with 4430, and has every event once al
   Bare.last.resume();
   await until(() => seen.length === 1500, "all events");
   expect(seen).toEqual(Array.from(seen, (_, index) => seen[0]! + index));
-  expect(codes).toEqual([4430]);
+  // Who reads on within 5 s meets the close, who does not is cut off.
+  expect(codes.length).toBeGreaterThan(0);
+  for (const code of codes) expect([4430, 1006]).toContain(code);
 });
 
 test("a gateway that has stopped in silence is given up, and gone on from", async () => {
