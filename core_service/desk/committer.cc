@@ -288,11 +288,26 @@ void Committer::RunWaiting(Turn& turn, Commands& finished) {
 }
 
 void Committer::HandOver(Published published) {
+  bool idle = false;
   {
     MutexLock lock(mutex_);
-    published_.push_back(std::move(published));
+    // With nothing else to do, it takes less time than to wake the publisher, which everybody who
+    // waits for this batch would wait for too.
+    idle = queue_.empty() && published_.empty() && !publishing_;
+    if (!idle) published_.push_back(std::move(published));
   }
-  handed_over_.NotifyOne();
+  idle ? Deliver(published) : handed_over_.NotifyOne();
+}
+
+void Committer::Deliver(const Published& published) {
+  events::EventLog::Wake(published.waiters);
+  for (const std::unique_ptr<Command>& command : published.finished) {
+    command->Finish(published.status);
+  }
+  MutexLock lock(mutex_);
+  for (const std::unique_ptr<Command>& command : published.finished) {
+    under_way_.Remove(*command);
+  }
 }
 
 void Committer::Publish() {
@@ -304,15 +319,11 @@ void Committer::Publish() {
       if (published_.empty()) return;
       published = std::move(published_.front());
       published_.pop_front();
+      publishing_ = true;
     }
-    events::EventLog::Wake(published.waiters);
-    for (const std::unique_ptr<Command>& command : published.finished) {
-      command->Finish(published.status);
-    }
+    Deliver(published);
     MutexLock lock(mutex_);
-    for (const std::unique_ptr<Command>& command : published.finished) {
-      under_way_.Remove(*command);
-    }
+    publishing_ = false;
   }
 }
 

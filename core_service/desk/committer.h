@@ -47,7 +47,7 @@ class Command {
 // The one writer. A thread takes all commands that wait, up to a batch, lets each decide on the
 // state that those before it left, and commits the lot in one transaction; a second thread, the
 // publisher, then wakes the subscriptions and hands out the results while the writer is at the next
-// batch.
+// batch. Where there is no next batch yet the writer does it itself.
 //
 // It also drives the timers, in the order of time: before a command is looked at, what was due when
 // it arrived is decided, and nothing that was not. So a command that came in time is in time
@@ -118,6 +118,7 @@ class Committer {
   absl::Status Retain(Turn& turn);
   absl::Status Commit(store::Transaction& transaction, Turn& turn, Published& published);
   void HandOver(Published published) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Deliver(const Published& published) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Duration NextDue() const;
 
   // Constant after construction.
@@ -140,6 +141,7 @@ class Committer {
   std::deque<Submitted> queue_ ABSL_GUARDED_BY(mutex_);  // in the order of arrival
   std::deque<Published> published_ ABSL_GUARDED_BY(mutex_);
   Load under_way_ ABSL_GUARDED_BY(mutex_);
+  bool publishing_ ABSL_GUARDED_BY(mutex_) = false;  // the publisher is at one that it has taken
   bool nudged_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool writer_done_ ABSL_GUARDED_BY(mutex_) = false;
