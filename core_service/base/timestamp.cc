@@ -1,5 +1,9 @@
 #include "core_service/base/timestamp.h"
 
+#include <cstdint>
+
+#include "absl/strings/str_cat.h"
+
 namespace agentdesk {
 
 google::protobuf::Timestamp ToProto(absl::Time time) {
@@ -33,7 +37,19 @@ absl::Duration FromProto(const google::protobuf::Duration& duration) {
 }
 
 std::string FormatTimestamp(const google::protobuf::Timestamp& timestamp) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E6S+00:00", FromProto(timestamp), absl::UTCTimeZone());
+  // Nearly all timestamps of a moment are of one second, and the calendar is what takes long.
+  struct Second {
+    int64_t seconds = INT64_MIN;
+    std::string text;
+  };
+  thread_local Second last;
+  if (last.seconds != timestamp.seconds()) {
+    last.text = absl::FormatTime("%Y-%m-%dT%H:%M:%S", absl::FromUnixSeconds(timestamp.seconds()),
+                                 absl::UTCTimeZone());
+    last.seconds = timestamp.seconds();
+  }
+  return absl::StrCat(last.text, ".", absl::Dec(timestamp.nanos() / 1000, absl::kZeroPad6),
+                      "+00:00");
 }
 
 }  // namespace agentdesk

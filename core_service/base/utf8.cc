@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace agentdesk {
 
@@ -37,11 +38,23 @@ std::optional<char32_t> TakeCharacter(absl::string_view& text) {
   return character;
 }
 
+size_t AsciiPrefix(absl::string_view text) {
+  constexpr uint64_t kHighBits = 0x8080808080808080;
+  size_t size = 0;
+  for (uint64_t bytes = 0; size + sizeof(bytes) <= text.size(); size += sizeof(bytes)) {
+    std::memcpy(&bytes, text.data() + size, sizeof(bytes));
+    if ((bytes & kHighBits) != 0) break;
+  }
+  while (size < text.size() && static_cast<uint8_t>(text[size]) < 0x80) ++size;
+  return size;
+}
+
 bool IsUtf8(absl::string_view text) {
-  while (!text.empty()) {
+  while (true) {
+    text.remove_prefix(AsciiPrefix(text));
+    if (text.empty()) return true;
     if (!TakeCharacter(text).has_value()) return false;
   }
-  return true;
 }
 
 }  // namespace agentdesk

@@ -1,15 +1,31 @@
 #include "core_service/base/uuid.h"
 
+#include <array>
+#include <cstdint>
+
 #include "absl/random/random.h"
 
 namespace agentdesk {
 namespace {
 
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
+constexpr uint8_t kNoDigit = 0xff;
+
+constexpr std::array<uint8_t, 256> HexDigits() {
+  std::array<uint8_t, 256> digits{};
+  for (uint8_t& digit : digits) digit = kNoDigit;
+  for (uint8_t i = 0; i < 10; ++i) digits['0' + i] = i;
+  for (uint8_t i = 10; i < 16; ++i) digits['a' + i - 10] = digits['A' + i - 10] = i;
+  return digits;
+}
+
+// Appends the hex digits of `text` to `value`; what is no digit turns bits 4 and up of `seen` on.
+void TakeHex(absl::string_view text, uint64_t& value, uint8_t& seen) {
+  static constexpr std::array<uint8_t, 256> kDigits = HexDigits();
+  for (const char c : text) {
+    const uint8_t digit = kDigits[static_cast<uint8_t>(c)];
+    seen |= digit;
+    value = (value << 4) | (digit & 0x0f);
+  }
 }
 
 class RealIdSource final : public IdSource {
@@ -28,32 +44,38 @@ class RealIdSource final : public IdSource {
 
 }  // namespace
 
+// Ids are read and written many times for each event, so neither has a branch for each digit.
 std::optional<Uuid> Uuid::Parse(absl::string_view text) {
-  const bool dashed = text.size() == 36;
-  if (!dashed && text.size() != 32) return std::nullopt;
   Uuid uuid;
-  int digits = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (dashed && (i == 8 || i == 13 || i == 18 || i == 23)) {
-      if (text[i] != '-') return std::nullopt;
-      continue;
+  uint8_t seen = 0;
+  if (text.size() == 32) {
+    TakeHex(text.substr(0, 16), uuid.high, seen);
+    TakeHex(text.substr(16), uuid.low, seen);
+  } else if (text.size() == 36) {
+    if (text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-') {
+      return std::nullopt;
     }
-    const int digit = HexDigit(text[i]);
-    if (digit < 0) return std::nullopt;
-    uint64_t& half = digits++ < 16 ? uuid.high : uuid.low;
-    half = (half << 4) | static_cast<uint64_t>(digit);
+    TakeHex(text.substr(0, 8), uuid.high, seen);
+    TakeHex(text.substr(9, 4), uuid.high, seen);
+    TakeHex(text.substr(14, 4), uuid.high, seen);
+    TakeHex(text.substr(19, 4), uuid.low, seen);
+    TakeHex(text.substr(24), uuid.low, seen);
+  } else {
+    return std::nullopt;
   }
+  if (seen > 0x0f) return std::nullopt;
   return uuid;
 }
 
 std::string Uuid::ToString() const {
   static constexpr char kHex[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(36);
-  for (int i = 0; i < 32; ++i) {
-    if (i == 8 || i == 12 || i == 16 || i == 20) text.push_back('-');
-    const uint64_t half = i < 16 ? high : low;
-    text.push_back(kHex[(half >> (60 - 4 * (i % 16))) & 15]);
+  std::string text(36, '-');
+  size_t at = 0;
+  for (const uint64_t half : {high, low}) {
+    for (int shift = 60; shift >= 0; shift -= 4) {
+      if (at == 8 || at == 13 || at == 18 || at == 23) ++at;
+      text[at++] = kHex[(half >> shift) & 15];
+    }
   }
   return text;
 }

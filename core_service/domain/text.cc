@@ -27,11 +27,14 @@ std::string RangeRule(size_t min, size_t max, absl::string_view unit, size_t act
 
 std::optional<size_t> CountCharacters(absl::string_view text) {
   size_t count = 0;
-  while (!text.empty()) {
+  while (true) {
+    const size_t ascii = AsciiPrefix(text);
+    count += ascii;
+    text.remove_prefix(ascii);
+    if (text.empty()) return count;
     if (!TakeCharacter(text)) return std::nullopt;
     ++count;
   }
-  return count;
 }
 
 absl::Status CheckCharacters(absl::string_view field, absl::string_view text, int min, int max) {

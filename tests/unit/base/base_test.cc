@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "core_service/base/error.h"
 #include "core_service/base/thread_pool.h"
 #include "core_service/base/timestamp.h"
@@ -16,7 +20,8 @@ TEST(UuidTest, ReadsEveryFormAndWritesOne) {
   EXPECT_EQ(Uuid::FromBytes(uuid->ToBytes()), *uuid);
   for (const char* bad :
        {"", "x", "2bbab082-7928-816f-88e2-f42f69157f7", "2bbab0827928-816f-88e2-f42f69157f7b-",
-        "2bbab082x7928x816fx88e2xf42f69157f7b", "gbbab0827928816f88e2f42f69157f7b"}) {
+        "2bbab082x7928x816fx88e2xf42f69157f7b", "2bbab082-7928-816f-88e2-f42f69157f7g",
+        "gbbab0827928816f88e2f42f69157f7b"}) {
     EXPECT_FALSE(Uuid::Parse(bad).has_value()) << bad;
   }
 }
@@ -28,6 +33,17 @@ TEST(UuidTest, NewOnesAreOfVersionSevenAndSortByTime) {
   EXPECT_LT(earlier, later);
   EXPECT_EQ(earlier[14], '7');
   EXPECT_NE(std::string("89ab").find(earlier[19]), std::string::npos);
+}
+
+TEST(TimestampTest, WritesEachSecondAsItIs) {
+  for (const auto& [us, text] : std::vector<std::pair<int64_t, std::string>>{
+           {1764466501000000, "2025-11-30T01:35:01.000000+00:00"},
+           {1764466501000007, "2025-11-30T01:35:01.000007+00:00"},
+           {1764466502999999, "2025-11-30T01:35:02.999999+00:00"},
+           {1764466501000007, "2025-11-30T01:35:01.000007+00:00"},
+           {-1, "1969-12-31T23:59:59.999999+00:00"}}) {
+    EXPECT_EQ(FormatTimestamp(ToProto(absl::FromUnixMicros(us))), text);
+  }
 }
 
 TEST(TimestampTest, KeepsMicroseconds) {

@@ -19,6 +19,12 @@ TEST(TextTest, CountsCodePoints) {
   EXPECT_EQ(CountCharacters("日本語"), 3u);
   EXPECT_EQ(CountCharacters("👍🏽"), 2u);
   EXPECT_EQ(CountCharacters(absl::string_view("a\0b", 3)), 3u);
+  // However the characters lie to the words that plain text is passed over by.
+  for (size_t before = 0; before < 20; ++before) {
+    EXPECT_EQ(CountCharacters(std::string(before, 'a') + "ä" + std::string(20, 'b')), before + 21);
+    EXPECT_EQ(CountCharacters(std::string(before, 'a') + "\x80" + std::string(20, 'b')),
+              std::nullopt);
+  }
 }
 
 TEST(TextTest, TakesTheEdgesOfEachLength) {
