@@ -81,8 +81,10 @@ absl::StatusOr<v1::CreateTicketRequest> Normalize(v1::CreateTicketRequest reques
 
 Decision<v1::CreateTicketResponse> CreateTicket(const v1::CreateTicketRequest& request,
                                                 const Context& context) {
-  TicketState state;
-  v1::Ticket& ticket = *state.ticket.mutable_ticket();
+  const TicketState none;
+  Transition transition(none, context);
+  TicketRecord& record = transition.MutableTicket();
+  v1::Ticket& ticket = *record.mutable_ticket();
   ticket.set_ticket_id(request.ticket_id().empty() ? context.ids->NewUuid(context.now).ToString()
                                                    : request.ticket_id());
   ticket.set_ticket_name(request.ticket_name());
@@ -100,10 +102,11 @@ Decision<v1::CreateTicketResponse> CreateTicket(const v1::CreateTicketRequest& r
   *ticket.mutable_created_by() = context.actor;
   ticket.set_tenant(context.tenant);
   ticket.set_trace_id(context.trace_id);
-  state.job = NewJob(ticket, v1::START_REASON_NEW, context);
-  ticket.set_job_id(state.job.job().job_id());
+  JobRecord& job = transition.MutableJob();
+  job = NewJob(ticket, v1::START_REASON_NEW, context);
+  ticket.set_job_id(job.job().job_id());
 
-  v1::Session& session = *state.ticket.mutable_session();
+  v1::Session& session = *record.mutable_session();
   session.set_session_id(ticket.session_id());
   session.set_ticket_id(ticket.ticket_id());
   session.set_state(v1::SESSION_STATE_OPEN);
@@ -112,9 +115,6 @@ Decision<v1::CreateTicketResponse> CreateTicket(const v1::CreateTicketRequest& r
   session.set_tenant(context.tenant);
   session.set_trace_id(context.trace_id);
 
-  Transition transition(state, context);
-  transition.MutableTicket();
-  transition.MutableJob();
   *transition.AppendOfJob().mutable_ticket_created()->mutable_ticket() = ticket;
 
   Decision<v1::CreateTicketResponse> decision;
