@@ -47,7 +47,7 @@ struct Piece {
 class Subscription {
  public:
   struct Limits {
-    int64_t max_events = 256;
+    int64_t max_events = 1024;
     size_t max_bytes = 256 * 1024;
     // Whether it also reads behind the oldest position that may be subscribed to, where rows are
     // kept.

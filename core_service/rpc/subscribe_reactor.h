@@ -52,6 +52,7 @@ class SubscribeReactor final : public StreamCall, public events::Waiter {
   void WritePartLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteBatchLocked(const Batch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteProgressLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ReadAheadLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StartReadLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FitBatchesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishUnservedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -67,7 +68,7 @@ class SubscribeReactor final : public StreamCall, public events::Waiter {
   // Not there until the start is settled. While reading_ it belongs to the thread that reads.
   std::shared_ptr<events::Subscription> cursor_ ABSL_GUARDED_BY(mutex_);
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
-  std::optional<Batch> read_ ABSL_GUARDED_BY(mutex_);  // from the store, to be written next
+  std::optional<Batch> read_ ABSL_GUARDED_BY(mutex_);  // to be written next
   size_t batch_bytes_ ABSL_GUARDED_BY(mutex_) = kMinBatchBytes;
   int64_t complete_up_to_ ABSL_GUARDED_BY(mutex_) = 0;  // all that passes has been written
   int64_t told_up_to_ ABSL_GUARDED_BY(mutex_) = 0;      // what the client knows of that
