@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "core_service/base/log.h"
 #include "core_service/base/mutex.h"
 #include "google/protobuf/stubs/logging.h"
@@ -34,6 +35,10 @@ constexpr int kKeepaliveTimeoutMs = 10000;
 // Clients that ping more often than this are cut off.
 constexpr int kMinPingMs = 15000;
 
+// Debian builds abseil without NDEBUG, and then each of its mutexes, which gRPC takes tens of times
+// for a call, also keeps a graph of who was locked before whom, under a lock of its own.
+void ForgetLockOrder() { absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore); }
+
 // The libraries' own lines go where ours go.
 void TakeLibraryLogs() {
   gpr_set_log_function([](gpr_log_func_args* line) {
@@ -53,6 +58,7 @@ void TakeLibraryLogs() {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       desk::Desk& desk) {
   TakeLibraryLogs();
+  ForgetLockOrder();
   absl::StatusOr<std::unique_ptr<Acceptor>> acceptor =
       Acceptor::Listen(options.listen, options.max_connections);
   if (!acceptor.ok()) return acceptor.status();
@@ -80,6 +86,8 @@ bool Server::Build() {
     builder.SetCompressionAlgorithmSupportStatus(algorithm, false);
   }
   builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
+  // Counts and traces of each call, which nobody here can ask for.
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);
   builder.SetResourceQuota(grpc::ResourceQuota("core").Resize(kMaxBufferBytes));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxCallsPerConnection);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
