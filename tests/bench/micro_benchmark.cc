@@ -47,7 +47,7 @@ void EncodeBatch(benchmark::State& state) {
   google::protobuf::RepeatedPtrField<v1::Event> events;
   for (int64_t i = 1; i <= state.range(0); ++i) *events.Add() = CreatedEvent(i);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(gateway::EncodeEvents(0, state.range(0), events));
+    benchmark::DoNotOptimize(gateway::EncodeEvents(gateway::kDesk, 0, state.range(0), events));
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
@@ -84,7 +84,7 @@ void HubPublish(benchmark::State& state) {
   testing::FakeClock clock;
   gateway::FakeCommands commands;
   gateway::Hub hub(commands, clock, IdSource::Real(), {});
-  hub.Publish(gateway::kDesk, gateway::Block(0, {}), clock.Now());
+  hub.Publish(gateway::Block(0, {}), clock.Now());
   std::vector<Sink> sinks(static_cast<size_t>(state.range(0)));
   std::vector<std::unique_ptr<gateway::SocketHandler>> browsers;
   for (Sink& sink : sinks) {
@@ -97,7 +97,7 @@ void HubPublish(benchmark::State& state) {
     const auto block = gateway::Block(sequence, {CreatedEvent(sequence + 1)});
     ++sequence;
     state.ResumeTiming();
-    hub.Publish(gateway::kDesk, block, clock.Now());
+    hub.Publish(block, clock.Now());
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
   for (const auto& browser : browsers) browser->OnClosed(1000);
