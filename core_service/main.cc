@@ -13,6 +13,7 @@
 #include "core_service/base/clock.h"
 #include "core_service/base/flags.h"
 #include "core_service/base/log.h"
+#include "core_service/base/out_of_memory.h"
 #include "core_service/base/uuid.h"
 #include "core_service/config.h"
 #include "core_service/desk/desk.h"
@@ -58,6 +59,7 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
                         {"data_dir", config.data_dir},
                         {"max_connections", config.max_connections}});
 
+
   int number = 0;
   sigwait(&signals, &number);
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
@@ -82,6 +84,7 @@ int Main(int argc, char** argv) {
     for (const std::string& line : EffectiveFlags()) std::printf("%s\n", line.c_str());
     return 0;
   }
+  EndWhenOutOfMemory("agentdesk-core");
   signal(SIGPIPE, SIG_IGN);
   sigset_t signals;
   sigemptyset(&signals);

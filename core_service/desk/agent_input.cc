@@ -57,7 +57,8 @@ absl::StatusOr<std::unique_ptr<AgentInput>> AgentInput::Open(Desk& desk,
   if (!filter.ok()) return filter.status();
   // What was before the claim is in the transcript; and an end of attempt found there would not be
   // the end of this one.
-  const int64_t after = std::max(request.after_sequence(), request.lease_token());
+  const int64_t after =
+      std::max(request.after_sequence(), domain::LeaseStart(request.lease_token()));
   events::Subscription::Limits limits;
   limits.behind_oldest = true;
   return std::unique_ptr<AgentInput>(

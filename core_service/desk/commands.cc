@@ -302,6 +302,39 @@ absl::StatusOr<Decision<v1::SubmitResponseResponse>> Decide(
   return domain::SubmitResponse(request, target, *state, context);
 }
 
+// The first event that must stay.
+absl::StatusOr<int64_t> FirstToKeep(Turn& turn, const v1::CompactRequest& request) {
+  switch (request.keep_case()) {
+    case v1::CompactRequest::kKeepEvents:
+      if (request.keep_events() < 0) return InvalidField("keep_events", "must not be negative");
+      return turn.head() - request.keep_events() + 1;
+    case v1::CompactRequest::kKeepAge: {
+      const absl::Duration age = FromProto(request.keep_age());
+      if (age < absl::ZeroDuration()) return InvalidField("keep_age", "must not be negative");
+      absl::StatusOr<int64_t> first =
+          turn.transaction().SequenceAt(turn.around().clock.Now() - age);
+      return first.ok() ? first : turn.Spoil(first.status());
+    }
+    default:
+      return InvalidField("keep_events", "is required where there is no `keep_age`");
+  }
+}
+
+// No rule of a ticket: it moves what is served of the log, and changes no state.
+absl::StatusOr<v1::CompactResponse> Compact(Turn& turn, const v1::CompactRequest& request) {
+  const absl::StatusOr<int64_t> first = FirstToKeep(turn, request);
+  if (!first.ok()) return first.status();
+  const int64_t before = turn.transaction().oldest();
+  const int64_t oldest = std::max(*first, before);
+  if (absl::Status status = turn.Compact(oldest); !status.ok()) return status;
+  v1::CompactResponse response;
+  response.set_desk_id(turn.around().desk_id);
+  response.set_oldest_sequence(oldest);
+  response.set_head_sequence(turn.head());
+  response.set_compacted(oldest - before);
+  return response;
+}
+
 template <typename Request, typename Response>
 class RequestCommand final : public Command {
  public:
@@ -317,7 +350,11 @@ class RequestCommand final : public Command {
   }
 
   Progress Run(Turn& turn) override {
-    result_ = Execute(turn);
+    if constexpr (std::is_same_v<Request, v1::CompactRequest>) {
+      result_ = Compact(turn, request_);
+    } else {
+      result_ = Execute(turn);
+    }
     return Progress::kDecided;
   }
   void Finish(const absl::Status& committed) override {
@@ -508,6 +545,7 @@ AGENTDESK_COMMAND(CompleteJob);
 AGENTDESK_COMMAND(FailJob);
 AGENTDESK_COMMAND(SubmitResponse);
 AGENTDESK_COMMAND(SendMessage);
+AGENTDESK_COMMAND(Compact);
 #undef AGENTDESK_COMMAND
 
 std::unique_ptr<Command> MakeClaim(Caller caller, v1::ClaimJobRequest request,

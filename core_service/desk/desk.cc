@@ -64,10 +64,11 @@ absl::StatusOr<std::unique_ptr<Desk>> Desk::Start(DeskOptions options, store::St
   limits.max_waiting = options.max_waiting_claims;
   limits.retain_events = options.retain_events;
   limits.remember_requests = options.remember_requests;
-  desk->committer_ = std::make_unique<Committer>(
-      limits, store, desk->log_, *desk->timers_,
-      Surroundings{clock, ids, *desk->timers_, store.desk_id(), *no_expiry_before},
-      std::move(options.on_fatal));
+  desk->committer_ =
+      std::make_unique<Committer>(limits, store, desk->log_, *desk->timers_,
+                                  Surroundings{clock, ids, *desk->timers_, store.desk_id(),
+                                               store.origin().restores, *no_expiry_before},
+                                  std::move(options.on_fatal));
   return desk;
 }
 
@@ -141,6 +142,7 @@ AGENTDESK_EXECUTE(CompleteJob)
 AGENTDESK_EXECUTE(FailJob)
 AGENTDESK_EXECUTE(SubmitResponse)
 AGENTDESK_EXECUTE(SendMessage)
+AGENTDESK_EXECUTE(Compact)
 #undef AGENTDESK_EXECUTE
 
 std::unique_ptr<WaitingClaim> Desk::Claim(Caller caller, v1::ClaimJobRequest request,
@@ -181,6 +183,8 @@ v1::GetDeskResponse Desk::GetDesk() {
   response.set_head_sequence(log_.head());
   response.set_oldest_sequence(log_.oldest());
   response.set_version(AGENTDESK_VERSION);
+  response.set_restored_from(store_.origin().restored_from);
+  response.set_restored_sequence(store_.origin().restored_sequence);
   *response.mutable_time() = ToProto(clock_.Now());
   return response;
 }

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "agentdesk/v1/admin.pb.h"
 #include "agentdesk/v1/agent.pb.h"
 #include "agentdesk/v1/event.pb.h"
 #include "agentdesk/v1/session.pb.h"
@@ -131,6 +132,9 @@ class Desk {
   void Read(const Caller& caller, const v1::ListEventsRequest& request,
             Done<v1::ListEventsResponse> done);
   v1::GetDeskResponse GetDesk();
+
+  // Moves the oldest position that Subscribe serves, and stores a checkpoint.
+  void Execute(Caller caller, v1::CompactRequest request, Done<v1::CompactResponse> done);
 
   // Whether a position can be subscribed to: OutOfRange with reason `compacted`, `other_desk` or
   // `ahead` and what can be served; InvalidArgument for a position other than 0 without its desk.

@@ -104,6 +104,7 @@ domain::Context Turn::ContextFor(const Caller& caller) {
   domain::Context context;
   context.now = Now();
   context.next_sequence = head_ + 1;
+  context.restores = around_.restores;
   context.actor = caller.actor;
   context.tenant = caller.tenant;
   context.trace_id = caller.trace_id;
@@ -174,6 +175,13 @@ void Turn::StartTermsAgain() {
     if (!around_.timers.Find(Timers::Kind::kLease, job_id).has_value()) continue;
     around_.timers.Set(Timers::Kind::kLease, job_id, now + term);
   }
+}
+
+absl::Status Turn::Compact(int64_t oldest) {
+  changed_ = true;
+  if (absl::Status s = transaction_.SetOldest(oldest); !s.ok()) return Spoil(s);
+  if (absl::Status s = transaction_.PutCheckpoint(); !s.ok()) return Spoil(s);
+  return absl::OkStatus();
 }
 
 void Turn::SetJobTimers(const domain::JobRecord& job) {

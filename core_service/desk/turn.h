@@ -28,6 +28,7 @@ struct Surroundings {
   IdSource& ids;
   Timers& timers;
   std::string desk_id;
+  int64_t restores;                 // how often the desk was restored from a backup
   absl::Duration no_expiry_before;  // on the monotonic clock
 };
 
@@ -78,6 +79,8 @@ class Turn {
   void StartTerm(absl::string_view job_id, absl::Duration term);
   // Begins the terms that were given since the turn began once more, now.
   void StartTermsAgain();
+  // Moves the oldest position that Subscribe serves, and stores a checkpoint of the log.
+  absl::Status Compact(int64_t oldest);
 
   store::Transaction& transaction() { return transaction_; }
   Surroundings& around() { return around_; }

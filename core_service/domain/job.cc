@@ -18,6 +18,7 @@ namespace agentdesk::domain {
 namespace {
 
 constexpr char kDefaultQueue[] = "default";
+constexpr int kSequenceBits = 48;  // of a lease token
 constexpr char kLostLease[] = "the worker lost its lease";
 
 bool IsCancelling(const TicketState& state) {
@@ -131,12 +132,14 @@ absl::Status CheckLease(const JobRecord& job, int64_t token) {
       "attempt does counts any more");
 }
 
+int64_t LeaseStart(int64_t token) { return token & ((int64_t{1} << kSequenceBits) - 1); }
+
 Decision<v1::ClaimJobResponse> ClaimJob(const v1::ClaimJobRequest& request,
                                         const TicketState& state, const Context& context) {
   Transition transition(state, context);
   const absl::Duration term = FromProto(request.lease_duration());
   JobRecord& record = transition.MutableJob();
-  record.set_lease_token(context.next_sequence);
+  record.set_lease_token((context.restores << kSequenceBits) | context.next_sequence);
   record.set_lease_ms(absl::ToInt64Milliseconds(term));
   record.set_claimable(false);
   v1::Job& job = *record.mutable_job();

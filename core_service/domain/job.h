@@ -28,8 +28,14 @@ absl::Status Validate(const v1::FailJobRequest& request);
 // FailedPrecondition (`lease_lost`) unless `token` is the token of the job's live lease.
 absl::Status CheckLease(const JobRecord& job, int64_t token);
 
-// Gives the job, which must be claimable, to a worker. The token is the sequence of
-// `agent_started`, so it is greater than that of any claim before. The response's
+// The sequence of the `agent_started` that began the lease. A token has it in its low 48 bits and
+// above them how often the desk was restored by then: a restored log gives out sequences a second
+// time, and the worker that got one before the machine was lost must not pass for the one that has
+// it now.
+int64_t LeaseStart(int64_t token);
+
+// Gives the job, which must be claimable, to a worker. The token is greater than that of any claim
+// before. The response's
 // `lease_expires_at` and the job's are now + the term; `desk_id` is left to the caller.
 Decision<v1::ClaimJobResponse> ClaimJob(const v1::ClaimJobRequest& request,
                                         const TicketState& state, const Context& context);

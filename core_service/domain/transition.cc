@@ -10,7 +10,6 @@
 #include "core_service/domain/job.h"
 
 namespace agentdesk::domain {
-namespace {
 
 v1::StartReason StartReasonOf(v1::RequeueReason reason) {
   switch (reason) {
@@ -26,8 +25,6 @@ v1::StartReason StartReasonOf(v1::RequeueReason reason) {
       return v1::START_REASON_UNSPECIFIED;
   }
 }
-
-}  // namespace
 
 TicketRecord& Transition::MutableTicket() {
   if (!change_.ticket) change_.ticket = state_.ticket;

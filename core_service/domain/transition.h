@@ -90,6 +90,9 @@ absl::Status CheckHolder(const TicketState& state, absl::string_view job_id, int
 // InvalidArgument when an id is missing.
 absl::Status CheckPresent(absl::string_view field, absl::string_view id);
 
+// What the next attempt is told after a requeue.
+v1::StartReason StartReasonOf(v1::RequeueReason reason);
+
 // `queued`, `running` ...: as the outside world writes it.
 std::string StatusName(v1::JobStatus status);
 

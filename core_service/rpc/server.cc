@@ -76,6 +76,7 @@ Server::Server(std::unique_ptr<Acceptor> acceptor, desk::Desk& desk)
   services_.push_back(MakeSessionService(desk, calls_));
   services_.push_back(MakeAgentService(desk, calls_));
   services_.push_back(MakeEventService(desk, calls_));
+  services_.push_back(MakeAdminService(desk, calls_));
 }
 
 bool Server::Build() {

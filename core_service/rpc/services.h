@@ -18,6 +18,7 @@ std::unique_ptr<grpc::Service> MakeTicketService(desk::Desk& desk, LiveCalls& ca
 std::unique_ptr<grpc::Service> MakeSessionService(desk::Desk& desk, LiveCalls& calls);
 std::unique_ptr<grpc::Service> MakeAgentService(desk::Desk& desk, LiveCalls& calls);
 std::unique_ptr<grpc::Service> MakeEventService(desk::Desk& desk, LiveCalls& calls);
+std::unique_ptr<grpc::Service> MakeAdminService(desk::Desk& desk, LiveCalls& calls);
 
 // grpc.health.v1: SERVING for the empty name and for each of `names`; while draining NOT_SERVING.
 class HealthService {

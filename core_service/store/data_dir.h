@@ -21,6 +21,9 @@ class DataDir {
   DataDir(DataDir&& other) noexcept;
   DataDir& operator=(DataDir&&) = delete;
 
+  // False once it was moved from.
+  bool held() const { return lock_ >= 0; }
+  const std::string& path() const { return path_; }
   std::string File(const char* name) const;
   // Makes an empty file that only this user may read, unless there is one.
   absl::Status MakeFile(const char* name) const;

@@ -36,10 +36,6 @@ Digest Sha256(std::initializer_list<absl::string_view> pieces) {
   return digest;
 }
 
-absl::string_view Bytes(const Digest& digest) {
-  return absl::string_view(reinterpret_cast<const char*>(digest.data()), digest.size());
-}
-
 absl::Status NotAnEvent() { return absl::DataLossError("stored bytes are not an event"); }
 
 }  // namespace

@@ -26,6 +26,10 @@ namespace agentdesk::store {
 // type and its content_hash, so its chain value and all later ones still verify.
 using Digest = std::array<uint8_t, 32>;
 
+inline absl::string_view Bytes(const Digest& digest) {
+  return absl::string_view(reinterpret_cast<const char*>(digest.data()), digest.size());
+}
+
 // The parts of an encoded event. The views point into what was split.
 struct EventParts {
   absl::string_view header;

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace agentdesk::store {
@@ -44,6 +46,19 @@ const char kDamaged[] = "the file is damaged: restore a backup";
 const char kForbidden[] = "let this user read and write the directory and what is in it";
 const char kHeld[] = "end the other program that uses the file";
 
+// How SQLite is told that nobody changes a file, so that it takes no locks and looks for no log.
+std::string FrozenUri(const std::string& path) {
+  std::string uri = "file:";
+  for (const char c : path) {
+    if (absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("/._-", c)) {
+      uri.push_back(c);
+    } else {
+      absl::StrAppend(&uri, "%", absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad2));
+    }
+  }
+  return absl::StrCat(uri, "?immutable=1");
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& path,
@@ -51,10 +66,13 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
                                                              Access access) {
   auto connection = std::unique_ptr<Connection>(new Connection(path));
   const bool writes = access == Access::kWrite;
-  const int flags = SQLITE_OPEN_READWRITE | (writes ? SQLITE_OPEN_CREATE : 0) |
-                    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+  const bool frozen = access == Access::kFrozen;
+  const int flags = (frozen ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI : SQLITE_OPEN_READWRITE) |
+                    (writes ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX |
+                    SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+  const std::string name = frozen ? FrozenUri(path) : path;
   errno = 0;
-  const int code = sqlite3_open_v2(path.c_str(), &connection->handle_, flags,
+  const int code = sqlite3_open_v2(name.c_str(), &connection->handle_, flags,
                                    vfs.empty() ? nullptr : vfs.c_str());
   if (code != SQLITE_OK) return connection->Error(code, "open the desk");
   sqlite3_busy_timeout(connection->handle_, kBusyTimeoutMs);

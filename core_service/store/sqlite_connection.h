@@ -30,6 +30,7 @@ class Connection {
   enum class Access {
     kWrite,  // the one that writes and checkpoints
     kRead,   // reads only, and never touches the write-ahead log's end
+    kFrozen  // reads a file that nobody changes, such as a backup, and leaves nothing beside it
   };
 
   // `vfs` may be empty: the system's.
@@ -50,6 +51,8 @@ class Connection {
   bool in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
   int64_t last_key() const { return sqlite3_last_insert_rowid(handle_); }
   int changes() const { return sqlite3_changes(handle_); }
+  // For SQLite's own interfaces that have no SQL.
+  sqlite3* handle() { return handle_; }
 
   // What SQLite's result `code` means for the caller: ResourceExhausted when the disk is full,
   // DataLoss when the file is damaged, Unavailable when it could not be read or written. The text

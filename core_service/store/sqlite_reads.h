@@ -10,6 +10,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "core_service/base/uuid.h"
 #include "core_service/store/event_chain.h"
+#include "core_service/store/sqlite_checkpoint.h"
 #include "core_service/store/sqlite_connection.h"
 #include "core_service/store/store.h"
 
@@ -104,6 +105,17 @@ class SqliteReads : public Base {
                                                      const PageRequest& page) override;
   absl::StatusOr<Page<TicketRecord>> ListLiveTickets(const PageRequest& page) override;
   absl::StatusOr<EventRead> ReadEvents(const EventQuery& query) override;
+  absl::StatusOr<int64_t> SequenceAt(absl::Time time) override {
+    return store::SequenceAt(connection_, time, end_.head);
+  }
+  absl::StatusOr<int64_t> CheckpointSequence() override {
+    const absl::StatusOr<std::optional<StoredCheckpoint>> stored = ReadCheckpoint(connection_);
+    if (!stored.ok()) return stored.status();
+    return stored->has_value() ? (*stored)->sequence : 0;
+  }
+  absl::StatusOr<TicketCheckpoint> FindCheckpoint(absl::string_view ticket_id) override {
+    return store::FindCheckpoint(connection_, ticket_id);
+  }
   absl::StatusOr<std::vector<JobRecord>> LeasedJobs() override;
   absl::StatusOr<std::vector<JobRecord>> DelayedJobs() override;
   absl::StatusOr<std::vector<QuestionRecord>> QuestionsWithDeadline() override;

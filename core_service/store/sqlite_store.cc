@@ -1,5 +1,8 @@
 #include "core_service/store/sqlite_store.h"
 
+#include <unistd.h>
+
+#include <atomic>
 #include <cassert>
 #include <memory>
 #include <utility>
@@ -9,6 +12,7 @@
 #include "core_service/base/mutex.h"
 #include "core_service/store/data_dir.h"
 #include "core_service/store/sqlite_connection.h"
+#include "core_service/store/sqlite_copy.h"
 #include "core_service/store/sqlite_reads.h"
 #include "core_service/store/sqlite_schema.h"
 #include "core_service/store/sqlite_transaction.h"
@@ -86,26 +90,33 @@ class SqliteView final : public SqliteReads<View> {
 
 class SqliteStore final : public Store {
  public:
-  SqliteStore(DataDir dir, Clock& clock, std::string desk_id, Writer writer)
+  SqliteStore(DataDir dir, std::string vfs, Clock& clock, DeskIdentity identity, Writer writer)
       : dir_(std::move(dir)),
-        desk_id_(std::move(desk_id)),
+        vfs_(std::move(vfs)),
+        identity_(std::move(identity)),
         writer_(std::move(writer)),
         readers_(clock) {}
   ~SqliteStore() override { assert(!writer_.busy); }
 
   void AddReader(std::unique_ptr<Connection> connection) { readers_.Add(std::move(connection)); }
 
-  const std::string& desk_id() const override { return desk_id_; }
+  const std::string& desk_id() const override { return identity_.desk_id; }
+  const Origin& origin() const override { return identity_.origin; }
   absl::StatusOr<std::unique_ptr<Transaction>> Begin() override {
     return SqliteTransaction::Begin(writer_);
   }
   absl::StatusOr<std::unique_ptr<View>> OpenView() override { return SqliteView::Open(readers_); }
+  absl::StatusOr<std::unique_ptr<Copy>> BeginCopy() override {
+    return BeginSqliteCopy(dir_, vfs_, copying_);
+  }
 
  private:
   // Destroyed in the reverse order: readers, then the writer, which as the last connection copies
   // the write-ahead log into the file, then the lock.
   DataDir dir_;
-  const std::string desk_id_;
+  const std::string vfs_;
+  const DeskIdentity identity_;
+  std::atomic<bool> copying_{false};
   Writer writer_;
   Readers readers_;
 };
@@ -118,25 +129,27 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& opti
   absl::StatusOr<DataDir> dir = DataDir::Hold(options.data_dir);
   if (!dir.ok()) return dir.status();
   const std::string path = dir->File(DataDir::kDeskFile);
+  unlink(dir->File(kCopyFile).c_str());  // what a killed process was copying
   // SQLite gives its other files the mode of this one, and takes an empty file for a new database.
   if (absl::Status status = dir->MakeFile(DataDir::kDeskFile); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<Connection>> writer =
       Connection::Open(path, options.vfs, Connection::Access::kWrite);
   if (!writer.ok()) return writer.status();
-  absl::StatusOr<Uuid> desk_id = OpenSchema(**writer, ids.NewUuid(clock.Now()));
-  if (!desk_id.ok()) return desk_id.status();
+  absl::StatusOr<DeskIdentity> identity = OpenSchema(**writer, ids.NewUuid(clock.Now()));
+  if (!identity.ok()) return identity.status();
   // Also for the journal that SQLite deleted when it turned the write-ahead log on: found again
   // after a loss of power, it would undo the file, and SQLite drops the log of an empty file.
   if (absl::Status status = dir->Sync(); !status.ok()) return status;
   absl::StatusOr<LogEnd> end = ReadLogEnd(**writer);
   if (!end.ok()) return end.status();
 
-  auto store = std::make_unique<SqliteStore>(*std::move(dir), clock, desk_id->ToString(),
-                                             Writer{.connection = *std::move(writer),
-                                                    .checkpoint_pages = options.checkpoint_pages,
-                                                    .end = *end,
-                                                    .failed = absl::OkStatus(),
-                                                    .busy = false});
+  auto store =
+      std::make_unique<SqliteStore>(*std::move(dir), options.vfs, clock, *std::move(identity),
+                                    Writer{.connection = *std::move(writer),
+                                           .checkpoint_pages = options.checkpoint_pages,
+                                           .end = *end,
+                                           .failed = absl::OkStatus(),
+                                           .busy = false});
   for (int i = 0; i < options.readers; ++i) {
     absl::StatusOr<std::unique_ptr<Connection>> reader =
         Connection::Open(path, options.vfs, Connection::Access::kRead);

@@ -28,12 +28,6 @@ struct SqliteOptions {
 absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& options, Clock& clock,
                                                        IdSource& ids);
 
-// Checks a desk that no process holds, from end to end: SQLite's own integrity check, the log
-// without holes, each event's content against its hash and the chain over all of them. DataLoss
-// names the first fault, NotFound says that there is no desk; the other errors are those of
-// OpenSqliteStore. Reads the whole file.
-absl::Status VerifySqliteStore(const SqliteOptions& options);
-
 }  // namespace agentdesk::store
 
 #endif  // AGENTDESK_CORE_SERVICE_STORE_SQLITE_STORE_H_

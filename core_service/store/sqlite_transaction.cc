@@ -69,10 +69,6 @@ constexpr Sql kAppend = {
     "INSERT INTO events (sequence, type, time_us, ticket_key, event, content_hash, chain, tenant,"
     " actor, trace_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"};
 
-absl::string_view Bytes(const Digest& digest) {
-  return absl::string_view(reinterpret_cast<const char*>(digest.data()), digest.size());
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Transaction>> SqliteTransaction::Begin(Writer& writer) {
@@ -106,8 +102,7 @@ SqliteTransaction::~SqliteTransaction() {
   writer_.busy = false;
 }
 
-absl::Status SqliteTransaction::Write(Statement& statement) {
-  absl::Status status = statement.Run();
+absl::Status SqliteTransaction::Written(absl::Status status) {
   if (!status.ok()) {
     if (failed_.ok()) failed_ = status;
     if (writer_.failed.ok()) writer_.failed = status;
@@ -310,6 +305,10 @@ absl::Status SqliteTransaction::SetOldest(int64_t sequence) {
   if (absl::Status status = Write(set); !status.ok()) return status;
   end_.oldest = sequence;
   return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::PutCheckpoint() {
+  return Written(store::PutCheckpoint(connection_, *this, end_.chain));
 }
 
 absl::StatusOr<int> SqliteTransaction::ForgetRequests(absl::Time before, int limit) {

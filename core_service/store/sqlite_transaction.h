@@ -35,6 +35,7 @@ class SqliteTransaction final : public SqliteReads<Transaction> {
   absl::Status PutActivityKey(absl::string_view session_id, absl::string_view key) override;
   absl::Status Append(const v1::Event& event) override;
   absl::Status SetOldest(int64_t sequence) override;
+  absl::Status PutCheckpoint() override;
   absl::StatusOr<int> ForgetRequests(absl::Time before, int limit) override;
   absl::StatusOr<std::shared_ptr<const EventBlock>> Commit() override;
 
@@ -42,7 +43,8 @@ class SqliteTransaction final : public SqliteReads<Transaction> {
   explicit SqliteTransaction(Writer& writer);
 
   // Runs a statement that writes. Its failure stops the store.
-  absl::Status Write(Statement& statement);
+  absl::Status Write(Statement& statement) { return Written(statement.Run()); }
+  absl::Status Written(absl::Status status);
   // A mistake of the caller: this transaction can no longer be committed.
   absl::Status Refuse(absl::string_view mistake);
   // The key of a stored ticket; 0: there is none.

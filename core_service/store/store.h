@@ -20,6 +20,7 @@ namespace agentdesk::store {
 using record::v1::JobRecord;
 using record::v1::QuestionRecord;
 using record::v1::RequestRecord;
+using record::v1::TicketCheckpoint;
 using record::v1::TicketRecord;
 
 // A page of a list: rows and where the next page starts (empty: this was the last).
@@ -54,6 +55,13 @@ struct EventRead {
   // that end, since a search for rare events answers after a while with how far it came: go on from
   // here.
   int64_t complete_up_to = 0;
+};
+
+// Where a desk came from.
+struct Origin {
+  int64_t restores = 0;           // how often it, or a desk that it stems from, was restored
+  std::string restored_from;      // the desk whose backup it was restored from; empty: none
+  int64_t restored_sequence = 0;  // the last event that came from there
 };
 
 // The desk's state at one moment. Methods that find one thing answer NotFound when it is not there;
@@ -114,6 +122,13 @@ class View {
   virtual absl::StatusOr<Page<TicketRecord>> ListLiveTickets(const PageRequest& page) = 0;
 
   virtual absl::StatusOr<EventRead> ReadEvents(const EventQuery& query) = 0;
+  // The first event of this time or later; head() + 1 when there is none.
+  virtual absl::StatusOr<int64_t> SequenceAt(absl::Time time) = 0;
+
+  // The position of the last checkpoint; 0: there is none.
+  virtual absl::StatusOr<int64_t> CheckpointSequence() = 0;
+  // A ticket as of the last checkpoint; NotFound where it had ended by then, or did not exist.
+  virtual absl::StatusOr<TicketCheckpoint> FindCheckpoint(absl::string_view ticket_id) = 0;
 
   // What has a time at which something is due, for the timers to load at start: jobs with a live
   // lease, queued jobs that are not claimable yet, open questions with a deadline.
@@ -138,6 +153,9 @@ class Transaction : public View {
   virtual absl::Status Append(const v1::Event& event) = 0;
   // Moves the first position that Subscribe serves; no row is deleted.
   virtual absl::Status SetOldest(int64_t sequence) = 0;
+  // Stores a checkpoint of head(), in place of the one before: the chain value there, and the state
+  // of every ticket that has not ended. A check may start from it.
+  virtual absl::Status PutCheckpoint() = 0;
   // Forgets results older than `before`, `limit` at most; says how many.
   virtual absl::StatusOr<int> ForgetRequests(absl::Time before, int limit) = 0;
 
@@ -145,6 +163,24 @@ class Transaction : public View {
   // appended, for the live tail. Any error: the outcome is unknown, the store takes no further
   // transaction, and the process must end.
   virtual absl::StatusOr<std::shared_ptr<const EventBlock>> Commit() = 0;
+};
+
+// All that is kept of a ticket.
+absl::StatusOr<TicketCheckpoint> ReadTicketState(View& view, const TicketRecord& ticket);
+
+// The whole desk as of one moment, as bytes from which it can be restored. Not thread-safe.
+class Copy {
+ public:
+  virtual ~Copy() = default;
+
+  // The last event that it has.
+  virtual int64_t head() const = 0;
+  // Does a part of the work that is short enough for a thread that others need too, and returns the
+  // next bytes, at most 256 KiB; none, while the copy is still being made. ResourceExhausted when
+  // the disk is full.
+  virtual absl::StatusOr<std::string> Next() = 0;
+  // Whether all bytes were returned.
+  virtual bool done() const = 0;
 };
 
 // Where a desk is kept. Begin() and the transaction belong to one thread at a time, the writer;
@@ -155,6 +191,7 @@ class Store {
 
   // The log's own id, minted when the store was made.
   virtual const std::string& desk_id() const = 0;
+  virtual const Origin& origin() const = 0;
   // FailedPrecondition while another transaction exists, and for ever once a write or a commit has
   // failed; the text then names that failure.
   virtual absl::StatusOr<std::unique_ptr<Transaction>> Begin() = 0;
@@ -162,6 +199,10 @@ class Store {
   // writer; waits for another view to be destroyed when too many are open. ResourceExhausted after
   // a second of that.
   virtual absl::StatusOr<std::unique_ptr<View>> OpenView() = 0;
+  // Begins to copy the desk while it goes on working; the copy is of the moment of this call. May
+  // be called from any thread; the store must outlive the copy. ResourceExhausted while another
+  // copy exists, or when the disk has no room for one.
+  virtual absl::StatusOr<std::unique_ptr<Copy>> BeginCopy() = 0;
 };
 
 }  // namespace agentdesk::store

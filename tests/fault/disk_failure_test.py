@@ -12,7 +12,7 @@ import unittest
 import grpc
 import oracle
 from agentdesk_test import Core, wait_until
-from desk_client import DeskClient, refusal_of, ticket_pb2
+from desk_client import DeskClient, admin_pb2, refusal_of, ticket_pb2
 
 # What a caller is told: the outcome is unknown, or there is no room.
 TOLD = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
@@ -72,9 +72,23 @@ class DiskFailureTest(unittest.TestCase):
             acknowledged.append((created.sequence, created.ticket_id))
         raise AssertionError("the disk never failed")
 
-    def check_ended_and_intact(self, core: Core, acknowledged: list[tuple[int, str]]) -> None:
+    def refuse_backup(self, core: Core) -> None:
+        """A copy must not fill the disk that the desk needs."""
+        desk = DeskClient(core.address)
+        self.addCleanup(desk.close)
+        refusal = desk.refused(lambda r, **kw: list(desk.admin.Backup(r, **kw)),
+                               admin_pb2.BackupRequest())
+        self.assertEqual((refusal.code, refusal.reason),
+                         (grpc.StatusCode.RESOURCE_EXHAUSTED, "disk_full"))
+        self.assertIn("free some space", refusal.text)
+
+    def check_ended_and_intact(self, core: Core, acknowledged: list[tuple[int, str]],
+                               advice: str) -> None:
         self.assertNotEqual(core.wait(), 0, "it ends, and not as if all were well")
-        self.assertTrue(core.logged("the store has failed"), core.tail())
+        failure = core.logged("the store has failed")
+        self.assertTrue(failure, core.tail())
+        self.assertIn(advice, failure[0]["error"])
+        self.assertIn(str(core.data_dir), failure[0]["error"])
         core.wrapper = self.sound_wrapper
         core.start()
         desk = DeskClient(core.address)
@@ -93,13 +107,14 @@ class DiskFailureTest(unittest.TestCase):
         disk = SmallDisk(data_dir, "8m")
         self.addCleanup(disk.close)
         core = self.core(data_dir / "desk", disk.enter)
+        self.refuse_backup(core)
         acknowledged, code = self.create_until_refused(core)
         self.assertIn(code, TOLD)
         self.assertGreater(len(acknowledged), 20)
         wait_until(lambda: not core.running, "the end of a core whose disk is full")
         disk.grow("64m")
         self.sound_wrapper = disk.enter
-        self.check_ended_and_intact(core, acknowledged)
+        self.check_ended_and_intact(core, acknowledged, "free space on its disk, then start again")
         print(f"{len(acknowledged)} writes acknowledged before the disk was full; then {code.name}")
 
     def test_fsync_reports_an_error(self) -> None:
@@ -111,7 +126,7 @@ class DiskFailureTest(unittest.TestCase):
         self.assertIn(code, TOLD)
         self.assertGreater(len(acknowledged), 5)
         self.sound_wrapper: list[str] = []
-        self.check_ended_and_intact(core, acknowledged)
+        self.check_ended_and_intact(core, acknowledged, "check the disk")
         print(f"{len(acknowledged)} writes acknowledged before an fsync failed; then {code.name}")
 
 

@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core_service/store/sqlite_store.h"
+#include "core_service/store/sqlite_verify.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fault_vfs.h"
@@ -49,7 +50,7 @@ void ExpectSound(const std::string& data_dir, StoreWorkload& workload, uint64_t 
     EXPECT_THAT(workload.Run(**store, 2), IsOk());
     EXPECT_THAT(workload.Check(**store), IsOk());
   }
-  EXPECT_THAT(store::VerifySqliteStore({.data_dir = data_dir, .vfs = sound.name()}), IsOk());
+  EXPECT_THAT(store::VerifySqliteStore({.path = data_dir, .vfs = sound.name()}), IsOk());
 }
 
 TEST(StorePowerLoss, WhatWasAcknowledgedIsThereAndNothingIsHalf) {

@@ -204,6 +204,15 @@ class Gateway(Program):
         wait_until(lambda: http_status(self.address, "/readyz") == 200, "a gateway that is ready")
 
 
+def command_line(*arguments: object, core: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs `agentdesk` to its end."""
+    program = [str(BIN / "agentdesk"), *map(str, arguments)]
+    if core:
+        program.append(f"--core={core}")
+    return subprocess.run(program, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          check=False, timeout=PATIENCE)
+
+
 def http_status(address: str, path: str) -> int:
     """The status of one GET, 0 when there was no answer."""
     try:

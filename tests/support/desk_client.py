@@ -10,8 +10,9 @@ from typing import Any
 
 import agentdesk_test  # first: it makes the generated stubs importable
 import grpc
-from agentdesk.v1 import (agent_pb2, agent_pb2_grpc, event_pb2, event_pb2_grpc, session_pb2,
-                          session_pb2_grpc, ticket_pb2, ticket_pb2_grpc)
+from agentdesk.v1 import (admin_pb2, admin_pb2_grpc, agent_pb2, agent_pb2_grpc, event_pb2,
+                          event_pb2_grpc, session_pb2, session_pb2_grpc, ticket_pb2,
+                          ticket_pb2_grpc)
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
@@ -86,7 +87,7 @@ class Lease:
 
 
 class DeskClient:
-    """A channel of its own with the four services, and the calls that tests make most."""
+    """A channel of its own with all services, and the calls that tests make most."""
 
     def __init__(self, address: str) -> None:
         self.channel = grpc.insecure_channel(address, OPTIONS)
@@ -94,6 +95,7 @@ class DeskClient:
         self.agents = agent_pb2_grpc.AgentServiceStub(self.channel)
         self.sessions = session_pb2_grpc.SessionServiceStub(self.channel)
         self.events = event_pb2_grpc.EventServiceStub(self.channel)
+        self.admin = admin_pb2_grpc.AdminServiceStub(self.channel)
 
     def close(self) -> None:
         self.channel.close()

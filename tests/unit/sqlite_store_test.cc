@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core_service/store/sqlite_verify.h"
 #include "tests/conformance/store_conformance.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/store_records.h"
@@ -44,9 +45,7 @@ class SqliteStoreTest : public ::testing::Test {
     return store::OpenSqliteStore({.data_dir = data_dir_, .readers = 1, .vfs = {}}, Clock::Real(),
                                   ids_);
   }
-  absl::Status Verify() {
-    return store::VerifySqliteStore({.data_dir = data_dir_, .readers = 1, .vfs = {}});
-  }
+  absl::Status Verify() { return store::VerifySqliteStore({.path = data_dir_}).status(); }
   // A desk with one ticket and two events.
   void MakeDesk() {
     auto store = Value(Open());

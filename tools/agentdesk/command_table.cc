@@ -178,6 +178,72 @@ CommandSpec TokenVerify() {
           {.name = "time", .value = "TIME", .help = "as of this time (RFC 3339)"}}};
 }
 
+CommandSpec AdminBackup() {
+  return {
+      .words = "admin backup",
+      .arguments = "FILE",
+      .min_arguments = 1,
+      .max_arguments = 1,
+      .summary = "copy the running desk into a file",
+      .details =
+          "The copy is of one moment, and the desk goes on working. FILE exists only once it is\n"
+          "whole and on the disk. Keep it as you keep the desk: everything is in it."};
+}
+
+CommandSpec AdminRestore() {
+  return {
+      .words = "admin restore",
+      .arguments = "BACKUP DATA_DIR",
+      .min_arguments = 2,
+      .max_arguments = 2,
+      .summary = "make a new desk of a backup",
+      .details =
+          "DATA_DIR must not have a desk yet; no core is needed. The desk gets a new id, so that\n"
+          "whoever followed the old log is told, and begins with a snapshot. The backup is\n"
+          "checked from end to end first."};
+}
+
+CommandSpec AdminCheck() {
+  return {
+      .words = "admin check",
+      .arguments = "PATH",
+      .min_arguments = 1,
+      .max_arguments = 1,
+      .summary = "check a backup, or the directory of a desk that no core runs",
+      .details =
+          "Verifies the file, the log without holes, its hash chain, and that the state is what\n"
+          "the events tell. Changes nothing. Ends with 1 and names the first fault.",
+      .flags = {{.name = "since_checkpoint",
+                 .value = "",
+                 .help = "only what happened after the last `admin compact`"}}};
+}
+
+CommandSpec AdminCompact() {
+  return {
+      .words = "admin compact",
+      .summary = "move the oldest position that can be subscribed to",
+      .details =
+          "No event is deleted, and transcripts stay whole. Also stores a checkpoint, from which\n"
+          "`admin check --since_checkpoint` starts.",
+      .flags = {
+          {.name = "keep_events", .value = "N", .help = "at least so many of the latest events"},
+          {.name = "keep_age",
+           .value = "TIME",
+           .help = "at least the events of this long, such as 72h"}}};
+}
+
+CommandSpec AdminExport() {
+  return {.words = "admin export",
+          .summary = "print all stored events as JSON, one a line",
+          .details = "In the JSON that browsers get, from the first event to the last as of now.",
+          .flags = {{.name = "after",
+                     .value = "N",
+                     .help = "all events after this sequence; 0: from the beginning"},
+                    {.name = "desk",
+                     .value = "ID",
+                     .help = "the log that --after belongs to (see `agentdesk desk`)"}}};
+}
+
 }  // namespace
 
 const std::vector<CommandSpec>& Commands() {
@@ -196,7 +262,12 @@ const std::vector<CommandSpec>& Commands() {
       {.words = "desk", .summary = "show which log the core keeps and how far it reaches"},
       TokenKey(),
       TokenCreate(),
-      TokenVerify()};
+      TokenVerify(),
+      AdminBackup(),
+      AdminRestore(),
+      AdminCheck(),
+      AdminCompact(),
+      AdminExport()};
   return *commands;
 }
 

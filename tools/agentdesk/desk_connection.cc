@@ -32,7 +32,12 @@ DeskConnection::DeskConnection(const std::string& target, const std::string& act
       channel_(client::MakeChannel(target)),
       tickets_(v1::TicketService::NewStub(channel_)),
       sessions_(v1::SessionService::NewStub(channel_)),
-      events_(v1::EventService::NewStub(channel_)) {}
+      events_(v1::EventService::NewStub(channel_)),
+      admin_(v1::AdminService::NewStub(channel_)) {}
+
+void DeskConnection::PrepareStream(grpc::ClientContext& context) const {
+  client::PrepareCall(labels_, absl::InfiniteDuration(), context);
+}
 
 std::string DeskConnection::NewRequestId() {
   return IdSource::Real().NewUuid(Clock::Real().Now()).ToString();

@@ -7,6 +7,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "agentdesk/v1/admin.grpc.pb.h"
 #include "agentdesk/v1/event.grpc.pb.h"
 #include "agentdesk/v1/session.grpc.pb.h"
 #include "agentdesk/v1/ticket.grpc.pb.h"
@@ -53,6 +54,9 @@ class DeskConnection {
   v1::TicketService::Stub& tickets() { return *tickets_; }
   v1::SessionService::Stub& sessions() { return *sessions_; }
   v1::EventService::Stub& events() { return *events_; }
+  v1::AdminService::Stub& admin() { return *admin_; }
+  // For a call that streams: the caller's labels, and no deadline.
+  void PrepareStream(grpc::ClientContext& context) const;
   const std::string& target() const { return target_; }
 
  private:
@@ -70,6 +74,7 @@ class DeskConnection {
   const std::unique_ptr<v1::TicketService::Stub> tickets_;
   const std::unique_ptr<v1::SessionService::Stub> sessions_;
   const std::unique_ptr<v1::EventService::Stub> events_;
+  const std::unique_ptr<v1::AdminService::Stub> admin_;
 };
 
 }  // namespace agentdesk::cli

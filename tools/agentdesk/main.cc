@@ -82,6 +82,7 @@ absl::Status RunCommand(const Invocation& invocation, DeskConnection& desk, Outp
   if (words == "message") return RunMessage(invocation, desk, output);
   if (words == "desk") return RunDesk(desk, output);
   if (absl::StartsWith(words, "token ")) return RunTokenCommand(invocation, output);
+  if (absl::StartsWith(words, "admin ")) return RunAdminCommand(invocation, desk, output);
   return RunTicketCommand(invocation, desk, output);
 }
 

@@ -133,19 +133,26 @@ absl::Status RunMessage(const Invocation& invocation, DeskConnection& desk, Outp
 absl::Status RunDesk(DeskConnection& desk, Output output) {
   const auto found = desk.Read(desk.events(), &Events::GetDesk, v1::GetDeskRequest());
   if (!found.ok()) return found.status();
+  const bool restored = !found->restored_from().empty();
   if (output.json) {
-    Print(absl::StrCat(tools::JsonLine()
-                           .Add("desk_id", found->desk_id())
-                           .Add("head_sequence", found->head_sequence())
-                           .Add("oldest_sequence", found->oldest_sequence())
-                           .Add("version", found->version())
-                           .Add("time", FormatTimestamp(found->time()))
-                           .Text(),
-                       "\n"));
+    tools::JsonLine line;
+    line.Add("desk_id", found->desk_id())
+        .Add("head_sequence", found->head_sequence())
+        .Add("oldest_sequence", found->oldest_sequence());
+    if (restored) {
+      line.Add("restored_from", found->restored_from())
+          .Add("restored_sequence", found->restored_sequence());
+    }
+    line.Add("version", found->version()).Add("time", FormatTimestamp(found->time()));
+    Print(absl::StrCat(line.Text(), "\n"));
   } else {
     Print(absl::StrCat("desk    ", found->desk_id(), "\nhead    ", found->head_sequence(),
                        "\noldest  ", found->oldest_sequence(), "\nversion ", found->version(),
                        "\n"));
+    if (restored) {
+      Print(absl::StrCat("restored from desk ", found->restored_from(), " as of event ",
+                         found->restored_sequence(), "\n"));
+    }
   }
   return absl::OkStatus();
 }

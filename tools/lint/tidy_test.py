@@ -22,6 +22,7 @@ CORE_ROOMS = {
     "client": {"base"},
     "domain": {"base"},
     "store": {"base"},
+    "offline": {"domain", "store", "base"},
     "events": {"store", "base"},
     "desk": {"domain", "store", "events", "base"},
     "rpc": {"desk", "events", "base"},
@@ -111,7 +112,7 @@ def may_include(room: str, target: str) -> bool:
     if room == "ws_gateway/top":
         return target.startswith("ws_gateway/")
     if room == "tools":
-        return target in SHARED_JSON
+        return target in SHARED_JSON or target == "core_service/offline"
     service, _, name = room.partition("/")
     target_service, _, target_name = target.partition("/")
     rooms = {"core_service": CORE_ROOMS, "ws_gateway": GATEWAY_ROOMS}.get(service, {})

@@ -128,6 +128,23 @@ TEST(ClaimJobTest, EachTokenIsGreaterThanTheOneBefore) {
   }
 }
 
+// A restored log gives out the same sequence a second time.
+TEST(ClaimJobTest, ATokenOfALostDeskIsNotThatOfTheRestoredOne) {
+  TicketInMemory desk;
+  desk.Create();
+  v1::ClaimJobRequest request = Value(Normalize(Parse<v1::ClaimJobRequest>("worker: 'w'")));
+  Context context = desk.context();
+  const auto lost = ClaimJob(request, desk.state(), context);
+  context.restores = 1;
+  const auto restored = ClaimJob(request, desk.state(), context);
+  EXPECT_EQ(restored.response.sequence(), lost.response.sequence());
+  EXPECT_GT(restored.response.lease_token(), lost.response.lease_token());
+  EXPECT_EQ(LeaseStart(restored.response.lease_token()), lost.response.sequence());
+  EXPECT_EQ(LeaseStart(lost.response.lease_token()), lost.response.sequence());
+  EXPECT_THAT(CheckLease(*restored.change.job, lost.response.lease_token()),
+              IsRefused("lease_lost", ""));
+}
+
 TEST(CheckLeaseTest, WantsTheTokenOfTheLiveLease) {
   JobRecord job;
   EXPECT_THAT(CheckLease(job, 0), IsRefused("lease_lost", "Stop the agent"));

@@ -243,7 +243,7 @@ void TicketInMemory::Apply(const Change& change) {
   if (change.ticket) ticket_ = *change.ticket;
   if (change.job) {
     job_ = *change.job;
-    jobs_[job_.job().job_id()] = job_.job();
+    jobs_[job_.job().job_id()] = job_;
   }
   for (const QuestionRecord& question : change.questions) {
     questions_[question.question().question_id()] = question;

@@ -69,7 +69,9 @@ class TicketInMemory {
   const TicketRecord& ticket() const { return ticket_; }
   const JobRecord& job() const { return job_; }
   // All jobs by id, as last stored.
-  const std::map<std::string, v1::Job>& jobs() const { return jobs_; }
+  const std::map<std::string, JobRecord>& jobs() const { return jobs_; }
+  // All questions by id.
+  const std::map<std::string, QuestionRecord>& questions() const { return questions_; }
   // The names of the events appended since the last call: `agent_started question_withdrawn`.
   std::string NewEvents();
 
@@ -111,7 +113,7 @@ class TicketInMemory {
   size_t seen_events_ = 0;
   TicketRecord ticket_;
   JobRecord job_;
-  std::map<std::string, v1::Job> jobs_;
+  std::map<std::string, JobRecord> jobs_;
   std::map<std::string, QuestionRecord> questions_;
   std::set<std::string> activity_keys_;
 };

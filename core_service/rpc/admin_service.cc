@@ -1,0 +1,39 @@
+#include "agentdesk/v1/admin.grpc.pb.h"
+#include "core_service/rpc/backup_reactor.h"
+#include "core_service/rpc/services.h"
+#include "core_service/rpc/unary_call.h"
+
+namespace agentdesk::rpc {
+namespace {
+
+using Context = grpc::CallbackServerContext;
+using Bytes = grpc::ByteBuffer;
+
+using RawService = v1::AdminService::WithRawCallbackMethod_Backup<
+    v1::AdminService::WithRawCallbackMethod_Compact<v1::AdminService::Service>>;
+
+class AdminService final : public RawService {
+ public:
+  AdminService(desk::Desk& desk, LiveCalls& calls) : desk_(desk), calls_(calls) {}
+
+  grpc::ServerWriteReactor<Bytes>* Backup(Context* context, const Bytes* request) override {
+    return BackupReactor::Start(desk_, calls_, context, *request);
+  }
+  grpc::ServerUnaryReactor* Compact(Context* context, const Bytes* request,
+                                    Bytes* response) override {
+    return Execute<v1::CompactRequest, v1::CompactResponse>(desk_, calls_, context, request,
+                                                            response);
+  }
+
+ private:
+  desk::Desk& desk_;
+  LiveCalls& calls_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeAdminService(desk::Desk& desk, LiveCalls& calls) {
+  return std::make_unique<AdminService>(desk, calls);
+}
+
+}  // namespace agentdesk::rpc
