@@ -14,9 +14,11 @@
 #include "core_service/base/flags.h"
 #include "core_service/base/log.h"
 #include "core_service/base/out_of_memory.h"
+#include "core_service/base/sd_notify.h"
 #include "core_service/base/uuid.h"
 #include "core_service/config.h"
 #include "core_service/desk/desk.h"
+#include "core_service/pulse.h"
 #include "core_service/rpc/server.h"
 #include "core_service/store/sqlite_store.h"
 
@@ -59,9 +61,11 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
                         {"data_dir", config.data_dir},
                         {"max_connections", config.max_connections}});
 
+  SdNotify("READY=1");
 
-  int number = 0;
-  sigwait(&signals, &number);
+  Pulse pulse(**desk);
+  const int number = WaitForSignal(signals, [&pulse] { return pulse.Beats(); });
+  SdNotify("STOPPING=1");
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   // Whatever may hang, the process ends; what was acknowledged is durable.
   alarm(static_cast<unsigned>(absl::ToInt64Seconds(config.drain_timeout)) + kHangSeconds);

@@ -4,6 +4,11 @@ add_executable(tools_test
   unit/tools/utf8_test.cc)
 target_link_libraries(tools_test PRIVATE
   agentdesk_worker_process agentdesk_worker_attempt agentdesk_tools_text GTest::gmock_main)
+
+add_executable(webhooks_unit_test support/temp_dir.cc unit/tools/webhooks_test.cc)
+target_link_libraries(webhooks_unit_test PRIVATE
+  agentdesk_webhook_delivery GTest::gmock_main)
+gtest_discover_tests(webhooks_unit_test)
 gtest_discover_tests(tools_test)
 
 if(AGENTDESK_GRPC)

@@ -10,7 +10,8 @@ build_packages=(
   cmake ninja-build ccache g++ pkg-config
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev grpc-proto
   libabsl-dev libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
-  libsqlite3-dev libssl-dev libspdlog-dev libgtest-dev libgmock-dev libnghttp2-dev
+  libsqlite3-dev libssl-dev libcurl4-openssl-dev libspdlog-dev libgtest-dev libgmock-dev
+  libnghttp2-dev
   python3 curl ca-certificates
 )
 test_packages=(

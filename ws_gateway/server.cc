@@ -1,6 +1,8 @@
 #include "ws_gateway/server.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/log.h"
+#include "core_service/base/sd_notify.h"
 #include "core_service/base/uuid.h"
 #include "ws_gateway/core_commands.h"
 #include "ws_gateway/core_link.h"
@@ -39,6 +42,25 @@ absl::StatusOr<std::string> Listen(const Config& config, const ShardOptions& opt
   return address;
 }
 
+// Whether every shard's thread has run what it was given the last time; for a watchdog.
+class Pulse {
+ public:
+  explicit Pulse(const std::vector<Shard*>& shards) : shards_(shards) {}
+
+  bool Beats() {
+    if (*answers_ != asked_) return false;
+    asked_ += static_cast<int64_t>(shards_.size());
+    for (Shard* shard : shards_) shard->Post([answers = answers_] { ++*answers; });
+    return true;
+  }
+
+ private:
+  const std::vector<Shard*>& shards_;
+  // Answers may still come when this is gone.
+  const std::shared_ptr<std::atomic<int64_t>> answers_ = std::make_shared<std::atomic<int64_t>>(0);
+  int64_t asked_ = 0;
+};
+
 }  // namespace
 
 absl::Status Serve(const Config& config, const sigset_t& signals) {
@@ -64,8 +86,11 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
   const Upstream upstream(link, all, state);
   LogInfo("listening", {{"address", *address}});
 
-  int signal = 0;
-  sigwait(&signals, &signal);
+  SdNotify("READY=1");
+
+  Pulse pulse(all);
+  const int signal = WaitForSignal(signals, [&pulse] { return pulse.Beats(); });
+  SdNotify("STOPPING=1");
   LogInfo("draining", {{"signal", signal}});
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   state.draining = true;

@@ -63,7 +63,7 @@ GATEWAY_FILES = {
 # The JSON of events and of what they are about is the same for browsers, agents and the command line.
 SHARED_JSON = {"ws_gateway/event_json", "ws_gateway/resource_json", "ws_gateway/json_writer"}
 # These sit on top of their service and see all of it.
-TOP_FILES = {"main", "config", "server"}
+TOP_FILES = {"main", "config", "pulse", "server"}
 
 # Headers of libraries that only these rooms may see.
 LIBRARIES = {
