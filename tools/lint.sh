@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What can be said about the source without running it.
 #
-#   tools/lint.sh                 format, protos, shell scripts, types of the web part, the rules of
+#   tools/lint.sh                 format, protos, scripts, units, types of the web part, the rules of
 #                                 tools/lint/tidy_test.py
 #   tools/lint.sh thread-safety   clang's lock analysis of every room that is free of gRPC
 #   tools/lint.sh clang-tidy      clang-tidy over the whole tree (long)
@@ -20,11 +20,20 @@ check_protos() {
 
 # SC2317: it takes functions that are called through a variable or a trap for unreachable.
 check_scripts() {
-  git ls-files -z -- '*.sh' .ci/run | xargs -0 -r shellcheck --exclude=SC2317
+  git ls-files -z -- '*.sh' .ci/run tools/package/postinst tools/package/prerm tools/package/postrm | xargs -0 -r shellcheck --exclude=SC2317
 }
 
 # A mutant that no longer applies is one that nobody shows to be caught.
 check_mutants() { tests/mutants/run.sh --applies; }
+
+# How much of the system each service can reach, 0 to 10.
+check_units() {
+  local unit
+  for unit in tools/package/*.service; do
+    systemd-analyze security --offline=true --threshold=20 "$unit" >/dev/null ||
+      { systemd-analyze security --offline=true "$unit" | tail -n 2; return 1; }
+  done
+}
 
 check_web() { tools/web.sh check; }
 
@@ -54,7 +63,10 @@ run() {
 case ${1:-} in
   thread-safety) run thread_safety ;;
   clang-tidy) run clang_tidy ;;
-  '') for check in check_format check_protos check_scripts check_mutants check_web check_tidy; do run "$check"; done ;;
+  '')
+    for check in check_format check_protos check_scripts check_units check_mutants check_web check_tidy; do
+      run "$check"
+    done ;;
   *) printf 'unknown: %s\n' "$1" >&2; exit 2 ;;
 esac
 exit "$failed"

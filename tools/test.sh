@@ -2,7 +2,8 @@
 # Everything that must hold before a change lands; about half an hour on two cores from nothing.
 #
 #   tools/test.sh         lint, all tests in release, address and thread sanitizers
-#   tools/test.sh --all   also more rounds of each fault, clang-tidy of the whole tree, the mutants
+#   tools/test.sh --all   also more rounds of each fault, clang-tidy of the whole tree, the mutants, and
+#                         the package in a clean Debian
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -82,6 +83,7 @@ step 'thread safety' tools/lint.sh thread-safety
 if [[ $all = 1 ]]; then
   step 'clang-tidy' tools/lint.sh clang-tidy
   step 'mutants' tests/mutants/run.sh
+  step 'package' tools/package/smoke.sh
 fi
 
 printf '\n'
