@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -107,18 +108,12 @@ void Program::FailWithLog(absl::string_view what) const {
 }
 
 double Program::cpu_seconds() const {
-  const std::string stat = ReadAll(absl::StrCat("/proc/", pid_, "/stat"));
-  // After the name, which may hold blanks: state is field 3, utime 14, stime 15 (proc(5)).
-  const size_t name_end = stat.rfind(')');
-  if (name_end == std::string::npos) FailWithLog("is gone");
-  const std::vector<absl::string_view> fields =
-      absl::StrSplit(absl::string_view(stat).substr(name_end + 2), ' ');
-  int64_t user = 0;
-  int64_t kernel = 0;
-  if (!absl::SimpleAtoi(fields.at(11), &user) || !absl::SimpleAtoi(fields.at(12), &kernel)) {
-    Fail("not understood: ", stat);
+  clockid_t clock{};
+  timespec used{};
+  if (pid_ < 0 || clock_getcpuclockid(pid_, &clock) != 0 || clock_gettime(clock, &used) != 0) {
+    FailWithLog("is gone");
   }
-  return static_cast<double>(user + kernel) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
 }
 
 size_t Program::memory_bytes() const {

@@ -27,8 +27,8 @@ class Program {
   uint16_t port() const { return port_; }
   // From the start of the program to its line in the log.
   double start_seconds() const { return start_seconds_; }
-  // What it has used of the processor, in user and in kernel mode (of /proc/PID/stat, so in steps
-  // of 10 ms).
+  // What it has used of the processor, in user and in kernel mode: the clock that /proc/PID/stat
+  // shows in steps of 10 ms, too coarse for a short run.
   double cpu_seconds() const;
   // What is resident of its private memory (of /proc/PID/smaps_rollup).
   size_t memory_bytes() const;
