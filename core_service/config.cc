@@ -10,9 +10,14 @@
 
 ABSL_FLAG(std::string, listen, "127.0.0.1:50051",
           "Address and port for gRPC; port 0 takes a free one, which the log tells.");
-ABSL_FLAG(bool, allow_insecure_remote, false,
-          "Allow --listen on an address that other machines can reach, though there is neither "
-          "authentication nor encryption: whoever can connect can do everything.");
+ABSL_FLAG(
+    bool, allow_insecure_remote, false,
+    "Allow --listen on an address that other machines can reach, though nothing is encrypted: "
+    "who listens on the way has every token, and without --auth_config whoever can connect "
+    "can do everything.");
+ABSL_FLAG(std::string, auth_config, "",
+          "File that says whose tokens are believed (docs/SECURITY.md); then every call needs one. "
+          "Empty: there is no authentication.");
 ABSL_FLAG(std::string, data_dir, "agentdesk-data",
           "Directory that holds the desk; made when it is missing. One core at a time uses it.");
 ABSL_FLAG(int32_t, max_connections, 10000,
@@ -68,11 +73,17 @@ absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& argume
   const absl::StatusOr<rpc::Address> address = rpc::Address::Parse(listen);
   if (!address.ok()) return BadFlag("listen", listen, address.status().message());
   if (!address->is_loopback() && !absl::GetFlag(FLAGS_allow_insecure_remote)) {
-    return BadFlag("listen", listen,
-                   "other machines can reach this address, and there is neither authentication nor "
-                   "encryption: listen on 127.0.0.1, or give --allow_insecure_remote as well");
+    return BadFlag(
+        "listen", listen,
+        "other machines can reach this address, and what is sent there is not encrypted: "
+        "listen on 127.0.0.1, or give --allow_insecure_remote as well");
   }
   config.listen = *address;
+  if (const std::string path = absl::GetFlag(FLAGS_auth_config); !path.empty()) {
+    absl::StatusOr<AuthConfig> auth = ReadAuthConfig(path);
+    if (!auth.ok()) return BadFlag("auth_config", path, auth.status().message());
+    config.auth = *std::move(auth);
+  }
   config.data_dir = absl::GetFlag(FLAGS_data_dir);
   if (config.data_dir.empty()) return BadFlag("data_dir", "", "must name a directory");
   config.max_connections = absl::GetFlag(FLAGS_max_connections);

@@ -2,11 +2,13 @@
 #define AGENTDESK_CORE_SERVICE_CONFIG_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core_service/base/authenticator.h"
 #include "core_service/rpc/address.h"
 
 namespace agentdesk {
@@ -16,6 +18,7 @@ struct CoreConfig {
   rpc::Address listen;
   std::string data_dir;
   int max_connections = 0;
+  std::optional<AuthConfig> auth;  // nothing: authentication is off
   absl::Duration drain_timeout;
   absl::Duration expiry_hold;
   int64_t retain_events = 0;

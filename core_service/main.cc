@@ -54,12 +54,13 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
   if (!desk.ok()) return Fail("the desk cannot be started", desk.status());
 
   absl::StatusOr<std::unique_ptr<rpc::Server>> server =
-      rpc::Server::Start({config.listen, config.max_connections}, **desk);
+      rpc::Server::Start({config.listen, config.max_connections, config.auth}, **desk);
   if (!server.ok()) return Fail("--listen cannot be served", server.status());
   LogInfo("listening", {{"address", (*server)->address()},
                         {"desk", (*desk)->desk_id()},
                         {"data_dir", config.data_dir},
-                        {"max_connections", config.max_connections}});
+                        {"max_connections", config.max_connections},
+                        {"authentication", config.auth.has_value() ? "on" : "off"}});
 
   SdNotify("READY=1");
 

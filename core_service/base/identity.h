@@ -4,6 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace agentdesk {
@@ -18,6 +21,15 @@ struct Identity {
   std::vector<std::string> roles;
   absl::Time expires_at = absl::InfiniteFuture();  // from then on it proves nothing
 };
+
+// InvalidArgument that names `field`, unless `name` may stand for somebody in events and logs: 1 to
+// 200 characters, none of them a control character.
+absl::Status CheckIdentityName(absl::string_view field, absl::string_view name);
+
+// An identity as one program that has verified it tells another that believes it: base64url of
+// JSON. Decode answers InvalidArgument for anything that Encode does not write.
+std::string EncodeIdentity(const Identity& identity);
+absl::StatusOr<Identity> DecodeIdentity(absl::string_view text);
 
 }  // namespace agentdesk
 

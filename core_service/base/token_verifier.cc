@@ -9,14 +9,12 @@
 #include "absl/strings/str_split.h"
 #include "core_service/base/error.h"
 #include "core_service/base/strict_json.h"
-#include "core_service/base/utf8.h"
 
 namespace agentdesk {
 namespace {
 
 namespace json = boost::json;
 
-constexpr int kMaxNameCharacters = 200;
 constexpr double kLastSecond = 253402300799;  // of the year 9999
 
 absl::Status Refused(absl::string_view reason, absl::string_view what) {
@@ -24,22 +22,6 @@ absl::Status Refused(absl::string_view reason, absl::string_view what) {
                          absl::StrCat("the token is refused: ", what));
 }
 absl::Status Invalid(absl::string_view what) { return Refused(kTokenInvalid, what); }
-
-// What stands for somebody in events and logs.
-absl::Status CheckName(const char* claim, absl::string_view name) {
-  int characters = 0;
-  for (absl::string_view rest = name; !rest.empty(); ++characters) {
-    const std::optional<char32_t> character = TakeCharacter(rest);
-    if (!character.has_value() || *character < 0x20 || (*character >= 0x7F && *character < 0xA0)) {
-      return absl::InvalidArgumentError(absl::StrCat(claim, ": must have no control characters"));
-    }
-  }
-  if (characters < 1 || characters > kMaxNameCharacters) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(claim, ": must have 1 to ", kMaxNameCharacters, " characters"));
-  }
-  return absl::OkStatus();
-}
 
 // A NumericDate of RFC 7519 section 2.
 absl::StatusOr<std::optional<absl::Time>> TimeClaim(const json::object& claims, const char* name) {
@@ -83,13 +65,14 @@ absl::StatusOr<Identity> ReadIdentity(const json::object& claims, const TrustedI
   const auto subject = StringField(claims, "sub");
   if (!subject.ok()) return subject.status();
   identity.subject = absl::StrCat(issuer.subject_prefix, subject->value_or(""));
-  if (absl::Status status = CheckName("sub", subject->value_or("")); !status.ok()) return status;
-  if (absl::Status status = CheckName("sub", identity.subject); !status.ok()) return status;
+  if (absl::Status status = CheckIdentityName("sub", subject->value_or("")); !status.ok())
+    return status;
+  if (absl::Status status = CheckIdentityName("sub", identity.subject); !status.ok()) return status;
   const auto tenant = StringField(claims, issuer.tenant_claim.c_str());
   if (!tenant.ok()) return tenant.status();
   if (tenant->has_value()) {
     identity.tenant = **tenant;
-    absl::Status status = CheckName(issuer.tenant_claim.c_str(), identity.tenant);
+    absl::Status status = CheckIdentityName(issuer.tenant_claim, identity.tenant);
     if (!status.ok()) return status;
   }
   if (absl::Status status = ReadNames(claims, identity); !status.ok()) return status;

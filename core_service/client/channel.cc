@@ -55,6 +55,11 @@ void PrepareCall(const CallLabels& labels, absl::Duration timeout, grpc::ClientC
   if (!labels.actor.empty()) context.AddMetadata("agentdesk-actor", labels.actor);
   if (!labels.via.empty()) context.AddMetadata("agentdesk-via", labels.via);
   if (!labels.traceparent.empty()) context.AddMetadata("traceparent", labels.traceparent);
+  if (labels.token != nullptr) {
+    if (std::string header = labels.token->Header(); !header.empty()) {
+      context.AddMetadata("authorization", header);
+    }
+  }
   if (timeout < absl::InfiniteDuration()) {
     context.set_deadline(
         gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),

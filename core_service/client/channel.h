@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "core_service/client/bearer_token.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 
@@ -28,11 +29,13 @@ absl::Status CheckTarget(absl::string_view target);
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
                                            ChannelUse use = ChannelUse::kCalls);
 
-// On whose behalf a call is made, as labels for the log's `actor`.
+// On whose behalf a call is made: labels for the log's `actor`, and a token where the core wants
+// one, which then says more than the labels.
 struct CallLabels {
   std::string actor;        // such as `guest-1a2b`; empty: the core calls it `anonymous`
   std::string via;          // such as `websocket`; empty: `grpc`
   std::string traceparent;  // W3C trace context; may be empty
+  std::shared_ptr<BearerToken> token = nullptr;
 };
 
 // Prepares the context of one call: its labels, and its end `timeout` from now (on the monotonic

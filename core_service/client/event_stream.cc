@@ -40,6 +40,7 @@ class EventStream::Call final : public grpc::ClientReadReactor<v1::SubscribeResp
 
   void Start(v1::EventService::Stub& stub, std::shared_ptr<Call> self) {
     self_ = std::move(self);
+    PrepareCall(stream_.options_.labels, absl::InfiniteDuration(), context_);
     stub.async()->Subscribe(&context_, &request_, this);
     AddHold();
     Read();

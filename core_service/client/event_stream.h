@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "agentdesk/v1/event.grpc.pb.h"
 #include "core_service/base/mutex.h"
+#include "core_service/client/channel.h"
 #include "grpcpp/alarm.h"
 #include "grpcpp/channel.h"
 
@@ -32,6 +33,7 @@ struct StreamStart {
 struct EventStreamOptions {
   StreamStart start;
   v1::EventFilter filter;
+  CallLabels labels = {};
   // Waits between attempts grow from the first to the second, with full jitter.
   absl::Duration first_backoff = absl::Milliseconds(100);
   absl::Duration max_backoff = absl::Seconds(1);

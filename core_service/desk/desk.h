@@ -33,10 +33,13 @@ class Timers;
 // On whose behalf a command is given.
 struct Caller {
   v1::Actor actor;
-  std::string identity;        // whose request ids these are; empty while authentication is off
-  std::string tenant;          // empty: the default one
-  std::string trace_id;        // W3C trace id; may be empty
-  bool authenticated = false;  // whether authentication is on
+  std::string identity;  // whose request ids these are; empty while authentication is off
+  std::vector<std::string> groups;
+  std::vector<std::string> roles;
+  std::string tenant;                              // empty: the default one
+  std::string trace_id;                            // W3C trace id; may be empty
+  bool authenticated = false;                      // whether authentication is on
+  absl::Time expires_at = absl::InfiniteFuture();  // from then on it is nobody's word
 };
 
 // Called exactly once with a response or an error, on a thread of the desk or, for an error that is

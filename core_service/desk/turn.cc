@@ -109,6 +109,8 @@ domain::Context Turn::ContextFor(const Caller& caller) {
   context.tenant = caller.tenant;
   context.trace_id = caller.trace_id;
   context.authenticated = caller.authenticated;
+  context.groups = caller.groups;
+  context.roles = caller.roles;
   context.ids = &around_.ids;
   return context;
 }

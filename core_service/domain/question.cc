@@ -291,8 +291,17 @@ bool MayAnswerIt(const v1::Question& question, const Context& context) {
   if (!IsLimited(question.may_answer())) return true;
   // Without authentication the actor's id is a label of the caller's own choice.
   if (!context.authenticated) return false;
-  const Texts& users = question.may_answer().users();
-  return std::find(users.begin(), users.end(), context.actor.id()) != users.end();
+  const auto named = [](const Texts& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  const auto any_named = [&](const Texts& names, const std::vector<std::string>& own) {
+    return std::any_of(own.begin(), own.end(),
+                       [&](const auto& name) { return named(names, name); });
+  };
+  const v1::MayAnswer& may_answer = question.may_answer();
+  return named(may_answer.users(), context.actor.id()) ||
+         any_named(may_answer.groups(), context.groups) ||
+         any_named(may_answer.roles(), context.roles);
 }
 
 Judgement Judge(const v1::Question& question, const Answer& answer, const Context& context) {

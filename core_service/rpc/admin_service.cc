@@ -14,26 +14,24 @@ using RawService = v1::AdminService::WithRawCallbackMethod_Backup<
 
 class AdminService final : public RawService {
  public:
-  AdminService(desk::Desk& desk, LiveCalls& calls) : desk_(desk), calls_(calls) {}
+  explicit AdminService(const Backend& backend) : backend_(backend) {}
 
   grpc::ServerWriteReactor<Bytes>* Backup(Context* context, const Bytes* request) override {
-    return BackupReactor::Start(desk_, calls_, context, *request);
+    return BackupReactor::Start(backend_, context, *request);
   }
   grpc::ServerUnaryReactor* Compact(Context* context, const Bytes* request,
                                     Bytes* response) override {
-    return Execute<v1::CompactRequest, v1::CompactResponse>(desk_, calls_, context, request,
-                                                            response);
+    return Execute<v1::CompactRequest, v1::CompactResponse>(backend_, context, request, response);
   }
 
  private:
-  desk::Desk& desk_;
-  LiveCalls& calls_;
+  const Backend backend_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeAdminService(desk::Desk& desk, LiveCalls& calls) {
-  return std::make_unique<AdminService>(desk, calls);
+std::unique_ptr<grpc::Service> MakeAdminService(const Backend& backend) {
+  return std::make_unique<AdminService>(backend);
 }
 
 }  // namespace agentdesk::rpc

@@ -23,60 +23,58 @@ using RawService = v1::AgentService::WithRawCallbackMethod_ClaimJob<
 
 class AgentService final : public RawService {
  public:
-  AgentService(desk::Desk& desk, LiveCalls& calls) : desk_(desk), calls_(calls) {}
+  explicit AgentService(const Backend& backend) : backend_(backend) {}
 
   grpc::ServerUnaryReactor* ClaimJob(Context* context, const Bytes* request,
                                      Bytes* response) override {
-    return ClaimReactor::Start(desk_, calls_, context, *request, response);
+    return ClaimReactor::Start(backend_, context, *request, response);
   }
   grpc::ServerUnaryReactor* RenewLease(Context* context, const Bytes* request,
                                        Bytes* response) override {
-    return Execute<v1::RenewLeaseRequest, v1::RenewLeaseResponse>(desk_, calls_, context, request,
+    return Execute<v1::RenewLeaseRequest, v1::RenewLeaseResponse>(backend_, context, request,
                                                                   response);
   }
   grpc::ServerUnaryReactor* ReportActivity(Context* context, const Bytes* request,
                                            Bytes* response) override {
-    return Execute<v1::ReportActivityRequest, v1::ReportActivityResponse>(desk_, calls_, context,
+    return Execute<v1::ReportActivityRequest, v1::ReportActivityResponse>(backend_, context,
                                                                           request, response);
   }
   grpc::ServerUnaryReactor* AskQuestion(Context* context, const Bytes* request,
                                         Bytes* response) override {
-    return Execute<v1::AskQuestionRequest, v1::AskQuestionResponse>(desk_, calls_, context, request,
+    return Execute<v1::AskQuestionRequest, v1::AskQuestionResponse>(backend_, context, request,
                                                                     response);
   }
   grpc::ServerUnaryReactor* WithdrawQuestion(Context* context, const Bytes* request,
                                              Bytes* response) override {
-    return Execute<v1::WithdrawQuestionRequest, v1::WithdrawQuestionResponse>(
-        desk_, calls_, context, request, response);
+    return Execute<v1::WithdrawQuestionRequest, v1::WithdrawQuestionResponse>(backend_, context,
+                                                                              request, response);
   }
   grpc::ServerWriteReactor<Bytes>* ReceiveInput(Context* context, const Bytes* request) override {
-    return ReceiveInputReactor::Start(desk_, calls_, context, *request);
+    return ReceiveInputReactor::Start(backend_, context, *request);
   }
   grpc::ServerUnaryReactor* ReleaseJob(Context* context, const Bytes* request,
                                        Bytes* response) override {
-    return Execute<v1::ReleaseJobRequest, v1::ReleaseJobResponse>(desk_, calls_, context, request,
+    return Execute<v1::ReleaseJobRequest, v1::ReleaseJobResponse>(backend_, context, request,
                                                                   response);
   }
   grpc::ServerUnaryReactor* CompleteJob(Context* context, const Bytes* request,
                                         Bytes* response) override {
-    return Execute<v1::CompleteJobRequest, v1::CompleteJobResponse>(desk_, calls_, context, request,
+    return Execute<v1::CompleteJobRequest, v1::CompleteJobResponse>(backend_, context, request,
                                                                     response);
   }
   grpc::ServerUnaryReactor* FailJob(Context* context, const Bytes* request,
                                     Bytes* response) override {
-    return Execute<v1::FailJobRequest, v1::FailJobResponse>(desk_, calls_, context, request,
-                                                            response);
+    return Execute<v1::FailJobRequest, v1::FailJobResponse>(backend_, context, request, response);
   }
 
  private:
-  desk::Desk& desk_;
-  LiveCalls& calls_;
+  const Backend backend_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeAgentService(desk::Desk& desk, LiveCalls& calls) {
-  return std::make_unique<AgentService>(desk, calls);
+std::unique_ptr<grpc::Service> MakeAgentService(const Backend& backend) {
+  return std::make_unique<AgentService>(backend);
 }
 
 }  // namespace agentdesk::rpc

@@ -15,15 +15,19 @@ namespace agentdesk::rpc {
 void BackupReactor::FreeHash::operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* BackupReactor::Start(
-    desk::Desk& desk, LiveCalls& calls, grpc::CallbackServerContext* context,
-    const grpc::ByteBuffer& bytes) {
-  const auto reactor = std::make_shared<BackupReactor>(desk, calls, context);
+    const Backend& backend, grpc::CallbackServerContext* context, const grpc::ByteBuffer& bytes) {
+  const auto reactor = std::make_shared<BackupReactor>(backend.desk, backend.calls, context);
   if (!reactor->Enter()) return reactor.get();
+  const absl::StatusOr<desk::Caller> caller = backend.access.Admit(
+      context->client_metadata(), v1::BackupRequest::descriptor()->full_name());
   v1::BackupRequest request;
-  if (const absl::Status status = Parse(bytes, request); !status.ok()) {
+  absl::Status status = caller.status();
+  if (status.ok()) status = Parse(bytes, request);
+  if (!status.ok()) {
     reactor->Finish(status);
     return reactor.get();
   }
+  reactor->EndAt(caller->expires_at - backend.desk.clock().Now());
   MutexLock lock(reactor->mutex_);
   reactor->begun_ = true;
   reactor->PumpIfIdleLocked();

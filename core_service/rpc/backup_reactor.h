@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "agentdesk/v1/admin.pb.h"
 #include "core_service/desk/desk.h"
+#include "core_service/rpc/access.h"
 #include "core_service/rpc/stream_call.h"
 
 namespace agentdesk::rpc {
@@ -19,7 +20,7 @@ namespace agentdesk::rpc {
 // when its client is gone or the server drains.
 class BackupReactor final : public StreamCall {
  public:
-  static grpc::ServerWriteReactor<grpc::ByteBuffer>* Start(desk::Desk& desk, LiveCalls& calls,
+  static grpc::ServerWriteReactor<grpc::ByteBuffer>* Start(const Backend& backend,
                                                            grpc::CallbackServerContext* context,
                                                            const grpc::ByteBuffer& request);
   BackupReactor(desk::Desk& desk, LiveCalls& calls, grpc::CallbackServerContext* context);

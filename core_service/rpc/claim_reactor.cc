@@ -6,18 +6,18 @@
 
 namespace agentdesk::rpc {
 
-grpc::ServerUnaryReactor* ClaimReactor::Start(desk::Desk& desk, LiveCalls& calls,
+grpc::ServerUnaryReactor* ClaimReactor::Start(const Backend& backend,
                                               grpc::CallbackServerContext* context,
                                               const grpc::ByteBuffer& request,
                                               grpc::ByteBuffer* response) {
-  const auto reactor = std::make_shared<ClaimReactor>(calls);
+  const auto reactor = std::make_shared<ClaimReactor>(backend.calls);
   reactor->self_ = reactor;
   RunUnary<v1::ClaimJobRequest, v1::ClaimJobResponse>(
-      calls, reactor.get(), *context, request, response,
+      backend, reactor.get(), *context, request, response,
       [&](desk::Caller caller, v1::ClaimJobRequest claim, Reply<v1::ClaimJobResponse> reply) {
-        reactor->claim_ = desk.Claim(std::move(caller), std::move(claim), std::move(reply));
+        reactor->claim_ = backend.desk.Claim(std::move(caller), std::move(claim), std::move(reply));
       });
-  if (reactor->claim_ != nullptr && !calls.Add(reactor)) reactor->CallOff();
+  if (reactor->claim_ != nullptr && !backend.calls.Add(reactor)) reactor->CallOff();
   return reactor.get();
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "core_service/desk/desk.h"
+#include "core_service/rpc/access.h"
 #include "core_service/rpc/live_calls.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
@@ -16,7 +17,7 @@ namespace agentdesk::rpc {
 class ClaimReactor final : public grpc::ServerUnaryReactor, public LiveCall {
  public:
   // Answers a call; the reactor owns itself.
-  static grpc::ServerUnaryReactor* Start(desk::Desk& desk, LiveCalls& calls,
+  static grpc::ServerUnaryReactor* Start(const Backend& backend,
                                          grpc::CallbackServerContext* context,
                                          const grpc::ByteBuffer& request,
                                          grpc::ByteBuffer* response);

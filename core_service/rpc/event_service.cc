@@ -15,36 +15,35 @@ using RawService = v1::EventService::WithRawCallbackMethod_Subscribe<
 
 class EventService final : public RawService {
  public:
-  EventService(desk::Desk& desk, LiveCalls& calls) : desk_(desk), calls_(calls) {}
+  explicit EventService(const Backend& backend) : backend_(backend) {}
 
   grpc::ServerWriteReactor<Bytes>* Subscribe(Context* context, const Bytes* request) override {
-    return SubscribeReactor::Start(desk_, calls_, context, *request);
+    return SubscribeReactor::Start(backend_, context, *request);
   }
   grpc::ServerUnaryReactor* ListEvents(Context* context, const Bytes* request,
                                        Bytes* response) override {
-    return Read<v1::ListEventsRequest, v1::ListEventsResponse>(desk_, calls_, context, request,
+    return Read<v1::ListEventsRequest, v1::ListEventsResponse>(backend_, context, request,
                                                                response);
   }
   grpc::ServerUnaryReactor* GetDesk(Context* context, const Bytes* request,
                                     Bytes* response) override {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     RunUnary<v1::GetDeskRequest, v1::GetDeskResponse>(
-        calls_, reactor, *context, *request, response,
+        backend_, reactor, *context, *request, response,
         [this](const desk::Caller&, const v1::GetDeskRequest&, Reply<v1::GetDeskResponse> reply) {
-          reply(desk_.GetDesk());
+          reply(backend_.desk.GetDesk());
         });
     return reactor;
   }
 
  private:
-  desk::Desk& desk_;
-  LiveCalls& calls_;
+  const Backend backend_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeEventService(desk::Desk& desk, LiveCalls& calls) {
-  return std::make_unique<EventService>(desk, calls);
+std::unique_ptr<grpc::Service> MakeEventService(const Backend& backend) {
+  return std::make_unique<EventService>(backend);
 }
 
 }  // namespace agentdesk::rpc

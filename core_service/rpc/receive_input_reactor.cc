@@ -6,18 +6,21 @@
 
 #include "absl/strings/str_cat.h"
 #include "core_service/base/timestamp.h"
-#include "core_service/rpc/caller.h"
 #include "core_service/rpc/message_bytes.h"
 
 namespace agentdesk::rpc {
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* ReceiveInputReactor::Start(
-    desk::Desk& desk, LiveCalls& calls, grpc::CallbackServerContext* context,
-    const grpc::ByteBuffer& request) {
-  const auto reactor = std::make_shared<ReceiveInputReactor>(desk, calls, context);
+    const Backend& backend, grpc::CallbackServerContext* context, const grpc::ByteBuffer& request) {
+  const auto reactor = std::make_shared<ReceiveInputReactor>(backend.desk, backend.calls, context);
   if (reactor->Enter()) {
-    absl::Status status = CallerOf(context->client_metadata()).status();
-    if (status.ok()) status = reactor->Begin(request);
+    const absl::StatusOr<desk::Caller> caller = backend.access.Admit(
+        context->client_metadata(), v1::ReceiveInputRequest::descriptor()->full_name());
+    absl::Status status = caller.status();
+    if (status.ok()) {
+      reactor->EndAt(caller->expires_at - backend.desk.clock().Now());
+      status = reactor->Begin(request);
+    }
     if (!status.ok()) reactor->Finish(status);
   }
   return reactor.get();

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "core_service/desk/agent_input.h"
 #include "core_service/desk/desk.h"
+#include "core_service/rpc/access.h"
 #include "core_service/rpc/stream_call.h"
 
 namespace agentdesk::rpc {
@@ -19,7 +20,7 @@ namespace agentdesk::rpc {
 class ReceiveInputReactor final : public StreamCall, public events::Waiter {
  public:
   // Answers a call; the reactor owns itself.
-  static grpc::ServerWriteReactor<grpc::ByteBuffer>* Start(desk::Desk& desk, LiveCalls& calls,
+  static grpc::ServerWriteReactor<grpc::ByteBuffer>* Start(const Backend& backend,
                                                            grpc::CallbackServerContext* context,
                                                            const grpc::ByteBuffer& request);
   ReceiveInputReactor(desk::Desk& desk, LiveCalls& calls, grpc::CallbackServerContext* context)

@@ -34,6 +34,8 @@ constexpr int kKeepaliveMs = 30000;
 constexpr int kKeepaliveTimeoutMs = 10000;
 // Clients that ping more often than this are cut off.
 constexpr int kMinPingMs = 15000;
+// A token, and a user that a gateway speaks for, of 16 KiB each; gRPC's own limit is 8 KiB.
+constexpr int kMaxMetadataBytes = 40 * 1024;
 
 // Debian builds abseil without NDEBUG, and then each of its mutexes, which gRPC takes tens of times
 // for a call, also keeps a graph of who was locked before whom, under a lock of its own.
@@ -62,21 +64,26 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   absl::StatusOr<std::unique_ptr<Acceptor>> acceptor =
       Acceptor::Listen(options.listen, options.max_connections);
   if (!acceptor.ok()) return acceptor.status();
-  std::unique_ptr<Server> server(new Server(*std::move(acceptor), desk));
+  std::unique_ptr<Server> server(new Server(*std::move(acceptor), options.auth, desk));
   if (!server->Build()) return absl::InternalError("gRPC could not start");
   return server;
 }
 
-Server::Server(std::unique_ptr<Acceptor> acceptor, desk::Desk& desk)
+Server::Server(std::unique_ptr<Acceptor> acceptor, const std::optional<AuthConfig>& auth,
+               desk::Desk& desk)
     : acceptor_(std::move(acceptor)),
+      authenticator_(auth.has_value() ? std::make_unique<Authenticator>(*auth, desk.clock())
+                                      : nullptr),
+      access_(authenticator_.get(), desk.clock()),
       calls_(desk.clock()),
       health_(MakeHealthService(DescribedServices(), calls_)),
       services_(MakeReflectionServices(calls_)) {
-  services_.push_back(MakeTicketService(desk, calls_));
-  services_.push_back(MakeSessionService(desk, calls_));
-  services_.push_back(MakeAgentService(desk, calls_));
-  services_.push_back(MakeEventService(desk, calls_));
-  services_.push_back(MakeAdminService(desk, calls_));
+  const Backend backend{desk, calls_, access_};
+  services_.push_back(MakeTicketService(backend));
+  services_.push_back(MakeSessionService(backend));
+  services_.push_back(MakeAgentService(backend));
+  services_.push_back(MakeEventService(backend));
+  services_.push_back(MakeAdminService(backend));
 }
 
 bool Server::Build() {
@@ -97,6 +104,9 @@ bool Server::Build() {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingMs);
+  if (authenticator_ != nullptr) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+  }
   builder.RegisterService(&health_->service());
   for (const std::unique_ptr<grpc::Service>& service : services_) {
     builder.RegisterService(service.get());

@@ -3,13 +3,16 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core_service/base/authenticator.h"
 #include "core_service/desk/desk.h"
 #include "core_service/rpc/acceptor.h"
+#include "core_service/rpc/access.h"
 #include "core_service/rpc/address.h"
 #include "core_service/rpc/live_calls.h"
 #include "core_service/rpc/services.h"
@@ -20,6 +23,8 @@ namespace agentdesk::rpc {
 struct ServerOptions {
   Address listen;
   int max_connections = 10000;
+  // Whose tokens are believed; nothing: authentication is off.
+  std::optional<AuthConfig> auth;
 };
 
 // The core on the network: all services behind one listening socket.
@@ -42,11 +47,14 @@ class Server {
   void Drain(absl::Duration timeout);
 
  private:
-  Server(std::unique_ptr<Acceptor> acceptor, desk::Desk& desk);
+  Server(std::unique_ptr<Acceptor> acceptor, const std::optional<AuthConfig>& auth,
+         desk::Desk& desk);
   bool Build();
   void ShutDown(std::chrono::system_clock::time_point deadline);
 
   const std::unique_ptr<Acceptor> acceptor_;
+  const std::unique_ptr<const Authenticator> authenticator_;  // null: authentication is off
+  const Access access_;
   LiveCalls calls_;
   const std::unique_ptr<HealthService> health_;
   std::vector<std::unique_ptr<grpc::Service>> services_;

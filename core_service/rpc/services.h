@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core_service/desk/desk.h"
+#include "core_service/rpc/access.h"
 #include "core_service/rpc/live_calls.h"
 #include "grpcpp/impl/service_type.h"
 
@@ -14,11 +14,11 @@ namespace agentdesk::rpc {
 // Everything that the core serves, each service in a file of its own. Every method takes raw bytes
 // (message_bytes.h says why) and none is left to gRPC's synchronous threads. What they are given
 // must outlive them.
-std::unique_ptr<grpc::Service> MakeTicketService(desk::Desk& desk, LiveCalls& calls);
-std::unique_ptr<grpc::Service> MakeSessionService(desk::Desk& desk, LiveCalls& calls);
-std::unique_ptr<grpc::Service> MakeAgentService(desk::Desk& desk, LiveCalls& calls);
-std::unique_ptr<grpc::Service> MakeEventService(desk::Desk& desk, LiveCalls& calls);
-std::unique_ptr<grpc::Service> MakeAdminService(desk::Desk& desk, LiveCalls& calls);
+std::unique_ptr<grpc::Service> MakeTicketService(const Backend& backend);
+std::unique_ptr<grpc::Service> MakeSessionService(const Backend& backend);
+std::unique_ptr<grpc::Service> MakeAgentService(const Backend& backend);
+std::unique_ptr<grpc::Service> MakeEventService(const Backend& backend);
+std::unique_ptr<grpc::Service> MakeAdminService(const Backend& backend);
 
 // grpc.health.v1: SERVING for the empty name and for each of `names`; while draining NOT_SERVING.
 class HealthService {

@@ -18,48 +18,47 @@ using RawService = v1::SessionService::WithRawCallbackMethod_GetSession<
 
 class SessionService final : public RawService {
  public:
-  SessionService(desk::Desk& desk, LiveCalls& calls) : desk_(desk), calls_(calls) {}
+  explicit SessionService(const Backend& backend) : backend_(backend) {}
 
   grpc::ServerUnaryReactor* GetSession(Context* context, const Bytes* request,
                                        Bytes* response) override {
-    return Read<v1::GetSessionRequest, v1::GetSessionResponse>(desk_, calls_, context, request,
+    return Read<v1::GetSessionRequest, v1::GetSessionResponse>(backend_, context, request,
                                                                response);
   }
   grpc::ServerUnaryReactor* ListSessions(Context* context, const Bytes* request,
                                          Bytes* response) override {
-    return Read<v1::ListSessionsRequest, v1::ListSessionsResponse>(desk_, calls_, context, request,
+    return Read<v1::ListSessionsRequest, v1::ListSessionsResponse>(backend_, context, request,
                                                                    response);
   }
   grpc::ServerUnaryReactor* ListQuestions(Context* context, const Bytes* request,
                                           Bytes* response) override {
-    return Read<v1::ListQuestionsRequest, v1::ListQuestionsResponse>(desk_, calls_, context,
-                                                                     request, response);
+    return Read<v1::ListQuestionsRequest, v1::ListQuestionsResponse>(backend_, context, request,
+                                                                     response);
   }
   grpc::ServerUnaryReactor* GetQuestion(Context* context, const Bytes* request,
                                         Bytes* response) override {
-    return Read<v1::GetQuestionRequest, v1::GetQuestionResponse>(desk_, calls_, context, request,
+    return Read<v1::GetQuestionRequest, v1::GetQuestionResponse>(backend_, context, request,
                                                                  response);
   }
   grpc::ServerUnaryReactor* SubmitResponse(Context* context, const Bytes* request,
                                            Bytes* response) override {
-    return Execute<v1::SubmitResponseRequest, v1::SubmitResponseResponse>(desk_, calls_, context,
+    return Execute<v1::SubmitResponseRequest, v1::SubmitResponseResponse>(backend_, context,
                                                                           request, response);
   }
   grpc::ServerUnaryReactor* SendMessage(Context* context, const Bytes* request,
                                         Bytes* response) override {
-    return Execute<v1::SendMessageRequest, v1::SendMessageResponse>(desk_, calls_, context, request,
+    return Execute<v1::SendMessageRequest, v1::SendMessageResponse>(backend_, context, request,
                                                                     response);
   }
 
  private:
-  desk::Desk& desk_;
-  LiveCalls& calls_;
+  const Backend backend_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeSessionService(desk::Desk& desk, LiveCalls& calls) {
-  return std::make_unique<SessionService>(desk, calls);
+std::unique_ptr<grpc::Service> MakeSessionService(const Backend& backend) {
+  return std::make_unique<SessionService>(backend);
 }
 
 }  // namespace agentdesk::rpc

@@ -45,6 +45,11 @@ void StreamCall::Finish(const absl::Status& status) {
   FinishLocked(status);
 }
 
+void StreamCall::EndAt(absl::Duration left) {
+  MutexLock lock(mutex_);
+  ends_at_ = calls_.Now() + left;
+}
+
 void StreamCall::WriteLocked(grpc::ByteBuffer message) {
   buffer_.Swap(&message);
   writing_ = true;
@@ -85,16 +90,29 @@ void StreamCall::OnTick(absl::Duration now) {
   }
 }
 
+void StreamCall::CutLocked(const absl::Status& status) {
+  // The status of Finish would wait behind the stuck write; a cancel with a status overtakes it,
+  // and it frees what the write holds.
+  if (writing_) {
+    grpc_call_cancel_with_status(context_->c_call(),
+                                 static_cast<grpc_status_code>(status.raw_code()),
+                                 std::string(status.message()).c_str(), nullptr);
+  }
+  FinishLocked(status);
+}
+
 void StreamCall::TickLocked(absl::Duration now) {
+  if (now >= ends_at_) {
+    return CutLocked(ErrorWithReason(
+        absl::StatusCode::kUnauthenticated, "token_expired",
+        absl::StrCat("the token has expired; come back with a fresh one. ", ResumeLocked())));
+  }
   const absl::Duration age = now - write_started_;
   if (!writing_) return ProgressLocked(age >= kProgressAge);
   if (age < kMaxWrite) return;
   const std::string text = absl::StrCat("the client has not read for ",
                                         absl::ToInt64Seconds(kMaxWrite), " s. ", ResumeLocked());
-  // The status of Finish would wait behind the stuck write; a cancel with a status overtakes it,
-  // and it frees what the write holds.
-  grpc_call_cancel_with_status(context_->c_call(), GRPC_STATUS_UNAVAILABLE, text.c_str(), nullptr);
-  FinishLocked(ErrorWithReason(absl::StatusCode::kUnavailable, "slow_reader", text));
+  CutLocked(ErrorWithReason(absl::StatusCode::kUnavailable, "slow_reader", text));
 }
 
 void StreamCall::Drain() {

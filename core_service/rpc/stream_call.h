@@ -48,6 +48,8 @@ class StreamCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   // Starts the next write if none is in flight; to be called whenever there may be something new.
   void Pump() ABSL_LOCKS_EXCLUDED(mutex_);
   void Finish(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Ends the stream at the first tick after `left` with Unauthenticated (`token_expired`).
+  void EndAt(absl::Duration left) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Starts a write, or finishes, or arranges that Pump is called when there is more. Called only
   // while no write is in flight and the call is not finished.
@@ -75,6 +77,8 @@ class StreamCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
 
  private:
   void TickLocked(absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends the call also where a write is stuck.
+  void CutLocked(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   LiveCalls& calls_;
   grpc::CallbackServerContext* const context_;
@@ -84,6 +88,7 @@ class StreamCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   grpc::ByteBuffer buffer_ ABSL_GUARDED_BY(mutex_);  // the write in flight
   absl::Duration write_started_ ABSL_GUARDED_BY(mutex_);
   absl::Duration last_write_time_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration ends_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
 };
 
 }  // namespace agentdesk::rpc

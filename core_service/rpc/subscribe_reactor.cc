@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
 #include "core_service/base/timestamp.h"
-#include "core_service/rpc/caller.h"
 #include "core_service/rpc/message_bytes.h"
 #include "grpcpp/support/slice.h"
 
@@ -49,12 +48,16 @@ grpc::Slice CopyOf(const std::vector<events::Piece>& pieces) {
 }  // namespace
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* SubscribeReactor::Start(
-    desk::Desk& desk, LiveCalls& calls, grpc::CallbackServerContext* context,
-    const grpc::ByteBuffer& request) {
-  const auto reactor = std::make_shared<SubscribeReactor>(desk, calls, context);
+    const Backend& backend, grpc::CallbackServerContext* context, const grpc::ByteBuffer& request) {
+  const auto reactor = std::make_shared<SubscribeReactor>(backend.desk, backend.calls, context);
   if (reactor->Enter()) {
-    absl::Status status = CallerOf(context->client_metadata()).status();
-    if (status.ok()) status = reactor->Begin(request);
+    const absl::StatusOr<desk::Caller> caller = backend.access.Admit(
+        context->client_metadata(), v1::SubscribeRequest::descriptor()->full_name());
+    absl::Status status = caller.status();
+    if (status.ok()) {
+      reactor->EndAt(caller->expires_at - backend.desk.clock().Now());
+      status = reactor->Begin(request);
+    }
     if (!status.ok()) reactor->Finish(status);
   }
   return reactor.get();

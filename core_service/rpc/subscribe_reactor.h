@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "core_service/desk/desk.h"
 #include "core_service/events/subscription.h"
+#include "core_service/rpc/access.h"
 #include "core_service/rpc/stream_call.h"
 
 namespace agentdesk::rpc {
@@ -23,7 +24,7 @@ namespace agentdesk::rpc {
 class SubscribeReactor final : public StreamCall, public events::Waiter {
  public:
   // Answers a call; the reactor owns itself.
-  static grpc::ServerWriteReactor<grpc::ByteBuffer>* Start(desk::Desk& desk, LiveCalls& calls,
+  static grpc::ServerWriteReactor<grpc::ByteBuffer>* Start(const Backend& backend,
                                                            grpc::CallbackServerContext* context,
                                                            const grpc::ByteBuffer& request);
   SubscribeReactor(desk::Desk& desk, LiveCalls& calls, grpc::CallbackServerContext* context)

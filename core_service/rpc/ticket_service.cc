@@ -19,52 +19,49 @@ using RawService = v1::TicketService::WithRawCallbackMethod_CreateTicket<
 
 class TicketService final : public RawService {
  public:
-  TicketService(desk::Desk& desk, LiveCalls& calls) : desk_(desk), calls_(calls) {}
+  explicit TicketService(const Backend& backend) : backend_(backend) {}
 
   grpc::ServerUnaryReactor* CreateTicket(Context* context, const Bytes* request,
                                          Bytes* response) override {
-    return Execute<v1::CreateTicketRequest, v1::CreateTicketResponse>(desk_, calls_, context,
-                                                                      request, response);
+    return Execute<v1::CreateTicketRequest, v1::CreateTicketResponse>(backend_, context, request,
+                                                                      response);
   }
   grpc::ServerUnaryReactor* GetTicket(Context* context, const Bytes* request,
                                       Bytes* response) override {
-    return Read<v1::GetTicketRequest, v1::GetTicketResponse>(desk_, calls_, context, request,
-                                                             response);
+    return Read<v1::GetTicketRequest, v1::GetTicketResponse>(backend_, context, request, response);
   }
   grpc::ServerUnaryReactor* ListTickets(Context* context, const Bytes* request,
                                         Bytes* response) override {
-    return Read<v1::ListTicketsRequest, v1::ListTicketsResponse>(desk_, calls_, context, request,
+    return Read<v1::ListTicketsRequest, v1::ListTicketsResponse>(backend_, context, request,
                                                                  response);
   }
   grpc::ServerUnaryReactor* CancelTicket(Context* context, const Bytes* request,
                                          Bytes* response) override {
-    return Execute<v1::CancelTicketRequest, v1::CancelTicketResponse>(desk_, calls_, context,
-                                                                      request, response);
+    return Execute<v1::CancelTicketRequest, v1::CancelTicketResponse>(backend_, context, request,
+                                                                      response);
   }
   grpc::ServerUnaryReactor* RetryTicket(Context* context, const Bytes* request,
                                         Bytes* response) override {
-    return Execute<v1::RetryTicketRequest, v1::RetryTicketResponse>(desk_, calls_, context, request,
+    return Execute<v1::RetryTicketRequest, v1::RetryTicketResponse>(backend_, context, request,
                                                                     response);
   }
   grpc::ServerUnaryReactor* GetJob(Context* context, const Bytes* request,
                                    Bytes* response) override {
-    return Read<v1::GetJobRequest, v1::GetJobResponse>(desk_, calls_, context, request, response);
+    return Read<v1::GetJobRequest, v1::GetJobResponse>(backend_, context, request, response);
   }
   grpc::ServerUnaryReactor* ListJobs(Context* context, const Bytes* request,
                                      Bytes* response) override {
-    return Read<v1::ListJobsRequest, v1::ListJobsResponse>(desk_, calls_, context, request,
-                                                           response);
+    return Read<v1::ListJobsRequest, v1::ListJobsResponse>(backend_, context, request, response);
   }
 
  private:
-  desk::Desk& desk_;
-  LiveCalls& calls_;
+  const Backend backend_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeTicketService(desk::Desk& desk, LiveCalls& calls) {
-  return std::make_unique<TicketService>(desk, calls);
+std::unique_ptr<grpc::Service> MakeTicketService(const Backend& backend) {
+  return std::make_unique<TicketService>(backend);
 }
 
 }  // namespace agentdesk::rpc

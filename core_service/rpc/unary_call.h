@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "core_service/base/log.h"
 #include "core_service/desk/desk.h"
-#include "core_service/rpc/caller.h"
+#include "core_service/rpc/access.h"
 #include "core_service/rpc/grpc_status.h"
 #include "core_service/rpc/live_calls.h"
 #include "core_service/rpc/message_bytes.h"
@@ -56,20 +56,20 @@ class Reply {
   const bool counted_;
 };
 
-// Parses a call and hands it to `run(Caller, Request, Reply<Response>)`, which may answer later
-// from any thread; a call that cannot be parsed is answered here.
+// Admits and parses a call and hands it to `run(Caller, Request, Reply<Response>)`, which may
+// answer later from any thread; a call that is refused or cannot be parsed is answered here.
 template <typename Request, typename Response, typename Run>
-void RunUnary(LiveCalls& calls, grpc::ServerUnaryReactor* reactor,
+void RunUnary(const Backend& backend, grpc::ServerUnaryReactor* reactor,
               const grpc::CallbackServerContext& context, const grpc::ByteBuffer& bytes,
               grpc::ByteBuffer* response, Run run) {
-  Reply<Response> reply(calls, reactor, response);
+  Reply<Response> reply(backend.calls, reactor, response);
   try {
     if (!reply.counted()) return reply(Draining("Call again."));
+    absl::StatusOr<desk::Caller> caller =
+        backend.access.Admit(context.client_metadata(), Request::descriptor()->full_name());
+    if (!caller.ok()) return reply(caller.status());
     Request request;
-    absl::Status status = Parse(bytes, request);
-    absl::StatusOr<desk::Caller> caller = CallerOf(context.client_metadata());
-    if (status.ok()) status = caller.status();
-    if (!status.ok()) return reply(status);
+    if (absl::Status status = Parse(bytes, request); !status.ok()) return reply(status);
     run(*std::move(caller), std::move(request), std::move(reply));
   } catch (const std::exception& error) {
     LogError("a call threw",
@@ -78,26 +78,24 @@ void RunUnary(LiveCalls& calls, grpc::ServerUnaryReactor* reactor,
 }
 
 template <typename Request, typename Response>
-grpc::ServerUnaryReactor* Execute(desk::Desk& desk, LiveCalls& calls,
-                                  grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* Execute(const Backend& backend, grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* bytes, grpc::ByteBuffer* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  RunUnary<Request, Response>(calls, reactor, *context, *bytes, response,
-                              [&desk](desk::Caller caller, Request request, Reply<Response> reply) {
-                                desk.Execute(std::move(caller), std::move(request),
-                                             std::move(reply));
-                              });
+  RunUnary<Request, Response>(
+      backend, reactor, *context, *bytes, response,
+      [&desk = backend.desk](desk::Caller caller, Request request, Reply<Response> reply) {
+        desk.Execute(std::move(caller), std::move(request), std::move(reply));
+      });
   return reactor;
 }
 
 template <typename Request, typename Response>
-grpc::ServerUnaryReactor* Read(desk::Desk& desk, LiveCalls& calls,
-                               grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
-                               grpc::ByteBuffer* response) {
+grpc::ServerUnaryReactor* Read(const Backend& backend, grpc::CallbackServerContext* context,
+                               const grpc::ByteBuffer* bytes, grpc::ByteBuffer* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   RunUnary<Request, Response>(
-      calls, reactor, *context, *bytes, response,
-      [&desk](const desk::Caller& caller, Request request, Reply<Response> reply) {
+      backend, reactor, *context, *bytes, response,
+      [&desk = backend.desk](const desk::Caller& caller, Request request, Reply<Response> reply) {
         desk.Read(caller, request, std::move(reply));
       });
   return reactor;

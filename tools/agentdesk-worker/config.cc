@@ -7,6 +7,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "core_service/base/clock.h"
 #include "core_service/client/channel.h"
 #include "tools/utf8.h"
 
@@ -50,6 +51,10 @@ absl::Status Check(const Config& config) {
       tools::FirstCharacters(config.name, kMaxNameCharacters) != config.name ||
       tools::Repair(config.name) != config.name) {
     return Wrong("name", "must have 1 to 200 characters");
+  }
+  if (!config.token_file.empty()) {
+    const absl::Status token = client::BearerToken(config.token_file, Clock::Real()).Check();
+    if (!token.ok()) return Wrong("token_file", token.message());
   }
   if (config.concurrency < 1 || config.concurrency > kMaxConcurrency) {
     return Wrong("concurrency", absl::StrCat("must be from 1 to ", kMaxConcurrency));

@@ -19,6 +19,7 @@ struct Config {
   absl::Duration core_loss_grace = absl::Minutes(15);
   absl::Duration lease = absl::Seconds(30);
   std::string transcript_directory;
+  std::string token_file;
 };
 
 // InvalidArgument that names the flag and its rule.

@@ -17,6 +17,8 @@ bool IsTransient(const absl::Status& status) {
     case absl::StatusCode::kAborted:
     case absl::StatusCode::kUnknown:
     case absl::StatusCode::kInternal:
+    // The token ran out before its file got a fresh one.
+    case absl::StatusCode::kUnauthenticated:
       return true;
     case absl::StatusCode::kResourceExhausted:
       // Without a time to come back a limit of the desk was met, such as too many open questions.

@@ -31,6 +31,8 @@ ABSL_FLAG(absl::Duration, lease, absl::Seconds(30),
           "the term of a lease; renewed at a third of it");
 ABSL_FLAG(std::string, transcript_dir, "",
           "where transcript files are made while an agent runs; empty: TMPDIR or /tmp");
+ABSL_FLAG(std::string, token_file, "",
+          "file with the bearer token that the core wants, read again as it changes; empty: none");
 ABSL_FLAG(std::string, log_level, "info", "debug, info, warning or error");
 ABSL_FLAG(bool, check_config, false, "check the flags, print them and exit");
 
@@ -55,6 +57,7 @@ Config ReadConfig() {
   config.cancel_grace = absl::GetFlag(FLAGS_cancel_grace);
   config.core_loss_grace = absl::GetFlag(FLAGS_core_loss_grace);
   config.lease = absl::GetFlag(FLAGS_lease);
+  config.token_file = absl::GetFlag(FLAGS_token_file);
   config.transcript_directory = absl::GetFlag(FLAGS_transcript_dir);
   if (config.transcript_directory.empty()) {
     const char* directory = std::getenv("TMPDIR");

@@ -25,7 +25,12 @@ constexpr absl::Duration kGiveUp = absl::Seconds(15);
 Worker::Worker(Config config, boost::asio::io_context& io)
     : config_(std::move(config)),
       io_(io),
-      labels_({.actor = config_.name, .via = "worker", .traceparent = ""}),
+      labels_({.actor = config_.name,
+               .via = "worker",
+               .traceparent = "",
+               .token = config_.token_file.empty() ? nullptr
+                                                   : std::make_shared<client::BearerToken>(
+                                                         config_.token_file, Clock::Real())}),
       stubs_(std::make_shared<CoreStubs>(client::MakeChannel(config_.core))),
       alarms_(io),
       claim_calls_(std::make_unique<CoreCalls>(io, labels_)) {}

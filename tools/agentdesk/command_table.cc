@@ -277,6 +277,7 @@ const std::vector<FlagSpec>& ProgramFlags() {
       {.name = "json", .value = "", .help = "print JSON, one object a line"},
       {.name = "color", .value = "WHEN", .help = "auto (on a terminal), always or never"},
       {.name = "actor", .value = "NAME", .help = "who acts, as a label; default: $USER"},
+      {.name = "token_file", .value = "FILE", .help = "the bearer token that the core wants"},
       {.name = "flagfile", .value = "FILE", .help = "read flags from a file, one a line"},
       {.name = "check_config", .value = "", .help = "check these flags, print them and stop"},
       {.name = "version", .value = "", .help = "print the version"}};

@@ -1,6 +1,7 @@
 #include "tools/agentdesk/desk_connection.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core_service/base/clock.h"
 #include "core_service/base/error.h"
@@ -26,9 +27,10 @@ void Pause(absl::Duration pause) {
 
 }  // namespace
 
-DeskConnection::DeskConnection(const std::string& target, const std::string& actor)
+DeskConnection::DeskConnection(const std::string& target, const std::string& actor,
+                               std::shared_ptr<client::BearerToken> token)
     : target_(target),
-      labels_({.actor = actor, .via = "", .traceparent = ""}),
+      labels_({.actor = actor, .via = "", .traceparent = "", .token = std::move(token)}),
       channel_(client::MakeChannel(target)),
       tickets_(v1::TicketService::NewStub(channel_)),
       sessions_(v1::SessionService::NewStub(channel_)),

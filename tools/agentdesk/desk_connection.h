@@ -19,7 +19,9 @@ namespace agentdesk::cli {
 // The core, for a program that makes one call after the other. Calls block.
 class DeskConnection {
  public:
-  DeskConnection(const std::string& target, const std::string& actor);
+  // `token`: what the core wants to know us by; null where it does not.
+  DeskConnection(const std::string& target, const std::string& actor,
+                 std::shared_ptr<client::BearerToken> token);
 
   template <typename Stub, typename Request, typename Response>
   using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
@@ -58,6 +60,7 @@ class DeskConnection {
   // For a call that streams: the caller's labels, and no deadline.
   void PrepareStream(grpc::ClientContext& context) const;
   const std::string& target() const { return target_; }
+  const std::shared_ptr<client::BearerToken>& token() const { return labels_.token; }
 
  private:
   using Call = absl::FunctionRef<grpc::Status(grpc::ClientContext&)>;

@@ -2,12 +2,15 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core_service/base/clock.h"
 #include "core_service/base/error.h"
 #include "core_service/base/flags.h"
 #include "core_service/client/channel.h"
@@ -20,6 +23,7 @@ ABSL_FLAG(bool, json, false, "print JSON, one object a line");
 ABSL_FLAG(std::string, color, "auto", "auto (on a terminal), always or never");
 ABSL_FLAG(bool, check_config, false, "check the flags, print them and stop");
 ABSL_FLAG(std::string, actor, "", "who acts, as a label; empty: $USER");
+ABSL_FLAG(std::string, token_file, "", "file with the bearer token that the core wants");
 
 namespace agentdesk::cli {
 namespace {
@@ -131,7 +135,14 @@ int Main(int argc, char** argv) {
                                         std::getenv("NO_COLOR") == nullptr);
   std::string actor = absl::GetFlag(FLAGS_actor);
   if (const char* user = std::getenv("USER"); actor.empty() && user != nullptr) actor = user;
-  DeskConnection desk(core, actor);
+  std::shared_ptr<client::BearerToken> token;
+  if (const std::string path = absl::GetFlag(FLAGS_token_file); !path.empty()) {
+    token = std::make_shared<client::BearerToken>(path, Clock::Real());
+    if (const absl::Status status = token->Check(); !status.ok()) {
+      return WrongUse(absl::StrCat("--token_file: ", status.message()));
+    }
+  }
+  DeskConnection desk(core, actor, std::move(token));
   const absl::Status status = RunCommand(*invocation, desk, output);
   if (std::fflush(stdout) != 0) return kError;
   return status.ok() ? 0 : Fail(status, core, output.json);

@@ -160,8 +160,9 @@ absl::StatusOr<client::EventStreamOptions> ReadOptions(const Invocation& invocat
 }  // namespace
 
 absl::Status RunWatch(const Invocation& invocation, DeskConnection& desk, Output output) {
-  const absl::StatusOr<client::EventStreamOptions> options = ReadOptions(invocation);
+  absl::StatusOr<client::EventStreamOptions> options = ReadOptions(invocation);
   if (!options.ok()) return options.status();
+  options->labels.token = desk.token();
   asio::io_context io(1);
   asio::signal_set signals(io, SIGINT, SIGTERM);
   signals.async_wait([&](const boost::system::error_code&, int) { io.stop(); });

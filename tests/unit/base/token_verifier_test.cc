@@ -7,7 +7,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "core_service/base/base64url.h"
 #include "core_service/base/error.h"
+#include "core_service/base/identity.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_clock.h"
@@ -217,6 +219,39 @@ TEST_F(TokenVerifierTest, KeysCanBeReplaced) {
   EXPECT_FALSE(Verify(Claims()).ok());
   verifier_.SetKeys(0, nullptr);
   EXPECT_FALSE(verifier_.Verify(fresh.SignToken(Claims())).ok());
+}
+
+TEST(IdentityTest, IsReadAsItWasWritten) {
+  Identity identity;
+  identity.issuer = "i";
+  identity.subject = "Ünal";
+  identity.tenant = "t";
+  identity.scopes = {"a", "b"};
+  identity.groups = {"g"};
+  identity.expires_at = absl::FromUnixMillis(1764466501001);
+  const Identity read = Value(DecodeIdentity(EncodeIdentity(identity)));
+  EXPECT_EQ(read.issuer, "i");
+  EXPECT_EQ(read.subject, "Ünal");
+  EXPECT_EQ(read.tenant, "t");
+  EXPECT_THAT(read.scopes, ElementsAre("a", "b"));
+  EXPECT_THAT(read.groups, ElementsAre("g"));
+  EXPECT_THAT(read.roles, IsEmpty());
+  EXPECT_EQ(read.expires_at, identity.expires_at);
+  Identity least;
+  least.subject = "x";
+  EXPECT_EQ(Value(DecodeIdentity(EncodeIdentity(least))).expires_at, absl::InfiniteFuture());
+}
+
+TEST(IdentityTest, RefusesWhatNobodyWrites) {
+  for (const char* json :
+       {"", "[]", "{}", R"({"sub":""})", R"({"sub":7})", R"({"sub":"a\nb"})",
+        R"({"sub":"a","sub":"b"})", R"({"sub":"a","scopes":"x"})", R"({"sub":"a","tenant":""})",
+        R"({"sub":"a","expires_ms":-1})", R"({"sub":"a","expires_ms":"1"})",
+        R"({"sub":"a","expires_ms":1e300})"}) {
+    EXPECT_FALSE(DecodeIdentity(EncodeBase64Url(json)).ok()) << json;
+  }
+  EXPECT_FALSE(DecodeIdentity("%").ok());
+  EXPECT_FALSE(DecodeIdentity(std::string(20000, 'A')).ok());
 }
 
 TEST_F(TokenVerifierTest, NoErrorHoldsTheToken) {

@@ -235,10 +235,21 @@ TEST_F(SubmitResponseTest, ANameThatNobodyCheckedOpensNothing) {
   EXPECT_EQ(Outcome("q", "yes"), v1::RESPONSE_OUTCOME_FORBIDDEN);
 }
 
-TEST_F(SubmitResponseTest, GroupsAndRolesOpenNothingYet) {
+TEST_F(SubmitResponseTest, AGroupOrARoleOfTheGiverOpensIt) {
   desk_.log().authenticated = true;
-  Ask("key: 'q' content: 'c' may_answer { groups: 'ada' roles: 'ada' }");
+  Ask("key: 'q' content: 'c' may_answer { users: 'u' groups: 'ops' roles: 'lead' }");
+  Ask("key: 'r' content: 'c' may_answer { users: 'u' groups: 'ops' roles: 'lead' }");
+  // Each kind of name opens only its own list.
+  desk_.log().actor.set_id("ops");
+  desk_.log().groups = {"u", "lead"};
+  desk_.log().roles = {"u", "ops"};
   EXPECT_EQ(Outcome("q", "yes"), v1::RESPONSE_OUTCOME_FORBIDDEN);
+  desk_.log().groups = {"others", "ops"};
+  desk_.log().roles = {};
+  EXPECT_EQ(Outcome("q", "yes"), v1::RESPONSE_OUTCOME_RECEIVED);
+  desk_.log().groups = {};
+  desk_.log().roles = {"lead"};
+  EXPECT_EQ(Outcome("r", "yes"), v1::RESPONSE_OUTCOME_RECEIVED);
 }
 
 TEST_F(SubmitResponseTest, UnnamedItIsForTheOneThatWasOpen) {

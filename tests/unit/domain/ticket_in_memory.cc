@@ -40,6 +40,8 @@ Context TicketInMemory::context() const {
           .tenant = "tenant-1",
           .trace_id = absl::StrCat("trace-", log_->head()),
           .authenticated = log_->authenticated,
+          .groups = log_->groups,
+          .roles = log_->roles,
           .ids = &log_->ids};
 }
 

@@ -45,6 +45,8 @@ struct Log {
   absl::Time now = absl::FromUnixSeconds(1764466501) + absl::Microseconds(946551);
   v1::Actor actor;
   bool authenticated = false;
+  std::vector<std::string> groups;
+  std::vector<std::string> roles;
   CountingIds ids;
 
   int64_t head() const { return static_cast<int64_t>(events.size()); }

@@ -1,0 +1,190 @@
+#include "core_service/base/authenticator.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "boost/json/array.hpp"
+#include "core_service/base/error.h"
+#include "core_service/base/key_set.h"
+#include "core_service/base/log.h"
+#include "core_service/base/strict_json.h"
+
+namespace agentdesk {
+namespace {
+
+namespace json = boost::json;
+
+constexpr double kMaxSkewSeconds = 300;
+
+absl::Status At(absl::string_view where, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat(where, ": ", status.message()));
+}
+
+// A member that nobody reads would be one that somebody relies on.
+absl::Status CheckMembers(const json::object& object,
+                          std::initializer_list<absl::string_view> known) {
+  for (const auto& member : object) {
+    const absl::string_view name(member.key().data(), member.key().size());
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      return InvalidField(name, "is not known");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Text(const json::object& object, const char* name,
+                                 std::optional<std::string> otherwise) {
+  absl::StatusOr<std::optional<std::string>> value = StringField(object, name);
+  if (!value.ok()) return value.status();
+  if (!value->has_value()) *value = std::move(otherwise);
+  if (!value->has_value()) return InvalidField(name, "is missing");
+  return **std::move(value);
+}
+
+absl::StatusOr<std::vector<std::string>> Texts(const json::object& object, const char* name,
+                                               bool required) {
+  auto values = StringsField(object, name, /*or_one=*/false);
+  if (!values.ok()) return values.status();
+  if (!values->has_value()) *values = std::vector<std::string>();
+  if (required && (*values)->empty()) return InvalidField(name, "must name one at least");
+  return **std::move(values);
+}
+
+std::string Beside(const std::string& config_path, const std::string& path) {
+  const size_t slash = config_path.rfind('/');
+  if (path.empty() || path[0] == '/' || slash == std::string::npos) return path;
+  return config_path.substr(0, slash + 1) + path;
+}
+
+absl::Status ReadIssuer(const json::object& object, const std::string& config_path,
+                        AuthConfig& config) {
+  absl::Status status = CheckMembers(
+      object, {"issuer", "audiences", "algorithms", "keys_file", "subject_prefix", "tenant_claim"});
+  if (!status.ok()) return status;
+  const auto issuer = Text(object, "issuer", std::nullopt);
+  if (!issuer.ok()) return issuer.status();
+  const auto prefix = Text(object, "subject_prefix", "");
+  if (!prefix.ok()) return prefix.status();
+  const auto tenant_claim = Text(object, "tenant_claim", "tenant");
+  if (!tenant_claim.ok()) return tenant_claim.status();
+  const auto audiences = Texts(object, "audiences", /*required=*/true);
+  if (!audiences.ok()) return audiences.status();
+  const auto algorithms = Texts(object, "algorithms", /*required=*/true);
+  if (!algorithms.ok()) return algorithms.status();
+  const auto keys_file = Text(object, "keys_file", std::nullopt);
+  if (!keys_file.ok()) return keys_file.status();
+
+  TrustedIssuer trusted;
+  for (const std::string& name : *algorithms) {
+    const std::optional<TokenAlgorithm> algorithm = ParseAlgorithm(name);
+    if (!algorithm.has_value()) {
+      return InvalidField("algorithms", "each must be RS256, ES256, EdDSA or HS256");
+    }
+    trusted.algorithms.push_back(*algorithm);
+  }
+  for (const TrustedIssuer& other : config.issuers) {
+    if (other.issuer == *issuer) return InvalidField("issuer", "stands there twice");
+    if (other.subject_prefix == *prefix) {
+      return InvalidField("subject_prefix", "each issuer must have another");
+    }
+  }
+  const std::string path = Beside(config_path, *keys_file);
+  const absl::StatusOr<std::string> text = ReadKeyFile(path);
+  if (!text.ok()) return At("keys_file", text.status());
+  absl::StatusOr<KeySet> keys = KeySet::Parse(*text);
+  if (!keys.ok()) return At(absl::StrCat("keys_file: ", path), keys.status());
+  trusted.issuer = *issuer;
+  trusted.audiences = *audiences;
+  trusted.subject_prefix = *prefix;
+  trusted.tenant_claim = *tenant_claim;
+  trusted.keys = std::make_shared<const KeySet>(*std::move(keys));
+  config.issuers.push_back(std::move(trusted));
+  config.key_files.push_back(path);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<AuthConfig> ReadAuthConfig(const std::string& path) {
+  const absl::StatusOr<std::string> text = ReadKeyFile(path);
+  if (!text.ok()) return text.status();
+  const absl::StatusOr<json::object> object = ParseStrictObject(*text);
+  if (!object.ok()) return At(path, object.status());
+  absl::Status status = CheckMembers(*object, {"issuers", "gateways", "clock_skew_s"});
+  if (!status.ok()) return At(path, status);
+  AuthConfig config;
+  const json::value* issuers = object->if_contains("issuers");
+  if (issuers == nullptr || !issuers->is_array() || issuers->get_array().empty()) {
+    return At(path, InvalidField("issuers", "must be an array with one at least"));
+  }
+  for (const json::value& issuer : issuers->get_array()) {
+    const std::string where = absl::StrCat(path, ": issuers[", config.issuers.size(), "]");
+    if (!issuer.is_object()) return At(where, absl::InvalidArgumentError("must be an object"));
+    status = ReadIssuer(issuer.get_object(), path, config);
+    if (!status.ok()) return At(where, status);
+  }
+  auto gateways = Texts(*object, "gateways", /*required=*/false);
+  if (!gateways.ok()) return At(path, gateways.status());
+  config.gateways = *std::move(gateways);
+  const auto skew = NumberField(*object, "clock_skew_s");
+  if (!skew.ok()) return At(path, skew.status());
+  if (skew->has_value()) {
+    if (!(**skew >= 0 && **skew <= kMaxSkewSeconds)) {
+      return At(path, InvalidField("clock_skew_s", "must be 0 to 300"));
+    }
+    config.clock_skew = absl::Seconds(**skew);
+  }
+  return config;
+}
+
+Authenticator::Authenticator(AuthConfig config, Clock& clock)
+    : key_files_(config.key_files),
+      gateways_(config.gateways.begin(), config.gateways.end()),
+      clock_(clock),
+      verifier_(std::move(config.issuers), config.clock_skew, clock),
+      last_read_(key_files_.size()),
+      watcher_([this] { Watch(); }) {}
+
+Authenticator::~Authenticator() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+  }
+  stop_.NotifyAll();
+  watcher_.join();
+}
+
+void Authenticator::Watch() {
+  while (true) {
+    {
+      MutexLock lock(mutex_);
+      const absl::Duration next = clock_.Monotonic() + kReloadInterval;
+      while (!stopping_ && clock_.Monotonic() < next) clock_.WaitUntil(stop_, mutex_, next);
+      if (stopping_) return;
+    }
+    for (size_t issuer = 0; issuer < key_files_.size(); ++issuer) Reload(issuer);
+  }
+}
+
+void Authenticator::Reload(size_t issuer) {
+  const std::string& path = key_files_[issuer];
+  absl::StatusOr<std::string> text = ReadKeyFile(path);
+  // What it looked like is remembered also where it is of no use, so that this is logged once.
+  std::string seen = text.ok() ? *text : std::string(text.status().message());
+  if (seen == last_read_[issuer]) return;
+  const bool first = !last_read_[issuer].has_value();
+  last_read_[issuer] = std::move(seen);
+  absl::StatusOr<KeySet> keys = text.ok() ? KeySet::Parse(*text) : text.status();
+  if (!keys.ok()) {
+    LogError("keys cannot be read; the old ones stay", {{"file", path}, {"error", keys.status()}});
+    return;
+  }
+  const size_t count = keys->keys().size();
+  verifier_.SetKeys(issuer, std::make_shared<const KeySet>(*std::move(keys)));
+  if (!first) LogInfo("keys were read again", {{"file", path}, {"keys", count}});
+}
+
+}  // namespace agentdesk

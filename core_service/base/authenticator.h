@@ -1,0 +1,84 @@
+#ifndef AGENTDESK_CORE_SERVICE_BASE_AUTHENTICATOR_H_
+#define AGENTDESK_CORE_SERVICE_BASE_AUTHENTICATOR_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "core_service/base/clock.h"
+#include "core_service/base/identity.h"
+#include "core_service/base/mutex.h"
+#include "core_service/base/token_verifier.h"
+
+namespace agentdesk {
+
+// Whom a server believes, as the file of --auth_config says:
+//
+//   {"issuers": [{"issuer": "https://issuer.example",   the claim iss, byte for byte
+//                 "audiences": ["agentdesk"],           one of which the claim aud must name
+//                 "algorithms": ["ES256"],              RS256, ES256, EdDSA or HS256
+//                 "keys_file": "keys.json",             PEM or JWK Set; beside this file, or a path
+//                 "subject_prefix": "",                 put before each sub; default: nothing
+//                 "tenant_claim": "tenant"}],           default: tenant
+//    "gateways": ["gateway-1"],                         who may speak for users it has
+//    authenticated "clock_skew_s": 30}                                default 30, at most 300
+//
+// With several issuers their prefixes must differ, so that no two people are one subject.
+struct AuthConfig {
+  std::vector<TrustedIssuer> issuers;  // with their keys
+  std::vector<std::string> key_files;  // of each issuer
+  std::vector<std::string> gateways;   // subjects, with their prefix
+  absl::Duration clock_skew = TokenVerifier::kDefaultSkew;
+};
+
+// InvalidArgument says which member breaks which rule, or what is wrong with a file of keys; the
+// other errors are those of reading a file.
+absl::StatusOr<AuthConfig> ReadAuthConfig(const std::string& path);
+
+// Says who the bearer of a token is. Looks at its files of keys every kReloadInterval and takes
+// over what has changed; a file that cannot be used leaves the keys as they are, and is logged.
+// Thread-safe.
+class Authenticator {
+ public:
+  static constexpr absl::Duration kReloadInterval = absl::Seconds(10);
+
+  // `clock` must outlive it.
+  Authenticator(AuthConfig config, Clock& clock);
+  ~Authenticator();
+  Authenticator(const Authenticator&) = delete;
+  Authenticator& operator=(const Authenticator&) = delete;
+
+  // Errors are those of TokenVerifier::Verify.
+  absl::StatusOr<Identity> Verify(absl::string_view token) const { return verifier_.Verify(token); }
+  // Whether this subject may speak for users whom it has authenticated.
+  bool IsGateway(absl::string_view subject) const { return gateways_.contains(subject); }
+
+ private:
+  void Watch() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Reload(size_t issuer);
+
+  // Constant after construction; the verifier provides its own synchronization.
+  const std::vector<std::string> key_files_;
+  const absl::flat_hash_set<std::string> gateways_;
+  Clock& clock_;
+  TokenVerifier verifier_;
+
+  // What each file held when it was last looked at. The watching thread's alone.
+  std::vector<std::optional<std::string>> last_read_;
+
+  Mutex mutex_;
+  Condition stop_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread watcher_;
+};
+
+}  // namespace agentdesk
+
+#endif  // AGENTDESK_CORE_SERVICE_BASE_AUTHENTICATOR_H_

@@ -1,0 +1,55 @@
+#ifndef AGENTDESK_CORE_SERVICE_RPC_ACCESS_H_
+#define AGENTDESK_CORE_SERVICE_RPC_ACCESS_H_
+
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "core_service/base/authenticator.h"
+#include "core_service/base/clock.h"
+#include "core_service/desk/desk.h"
+#include "core_service/rpc/caller.h"
+#include "core_service/rpc/live_calls.h"
+
+namespace agentdesk::rpc {
+
+// The scope that a call needs, by the full name of its request, of which every call has one of its
+// own. Nothing: there is no such call, and it is refused. grpc.health.v1 and reflection are not
+// among them: they say nothing of the desk and are open to everyone.
+std::optional<absl::string_view> ScopeOf(absl::string_view request);
+
+// Who may make which call. Thread-safe.
+class Access {
+ public:
+  // Null: authentication is off, everyone may do everything, and callers are who they say. Both
+  // must outlive this.
+  Access(const Authenticator* authenticator, Clock& clock)
+      : authenticator_(authenticator), clock_(clock) {}
+
+  // On whose behalf a call is made, if it may be. Besides what CallerOf reads, the metadata holds
+  //   authorization   `Bearer TOKEN`
+  //   agentdesk-user  the user on whose behalf a gateway calls (base/identity.h)
+  // and with authentication on the label agentdesk-actor counts for nothing.
+  //
+  // Unauthenticated: there is no token (`token_missing`) or it is refused (base/token_verifier.h).
+  // PermissionDenied: a scope is missing (`missing_scope`), or who speaks for a user is no gateway
+  // (`not_a_gateway`). InvalidArgument: as CallerOf.
+  absl::StatusOr<desk::Caller> Admit(const Metadata& metadata, absl::string_view request) const;
+
+ private:
+  absl::StatusOr<Identity> Identify(const Metadata& metadata) const;
+
+  const Authenticator* const authenticator_;
+  Clock& clock_;
+};
+
+// What every service answers from. What it names must outlive it.
+struct Backend {
+  desk::Desk& desk;
+  LiveCalls& calls;
+  const Access& access;
+};
+
+}  // namespace agentdesk::rpc
+
+#endif  // AGENTDESK_CORE_SERVICE_RPC_ACCESS_H_

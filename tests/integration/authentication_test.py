@@ -1,0 +1,356 @@
+"""Who is let in to the core, what they may do, and under whose name it is recorded."""
+
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import time
+import unittest
+from typing import Any
+
+import grpc
+from agentdesk_test import BIN, System, wait_until
+from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, new_id, refusal_of, session_pb2,
+                         ticket_pb2)
+from agentdesk.v1 import admin_pb2
+from tokens import AUDIENCE, ISSUER, SCOPES, Issuer, auth_config, b64, make_key
+
+PEOPLE = "https://people.example"
+
+# What each call needs, written down once more, so that a slip in the core's table shows.
+NEEDS = {
+    "CreateTicket": "tickets:write", "CancelTicket": "tickets:write", "RetryTicket": "tickets:write",
+    "GetTicket": "tickets:read", "ListTickets": "tickets:read", "GetJob": "tickets:read",
+    "ListJobs": "tickets:read",
+    "GetSession": "sessions:read", "ListSessions": "sessions:read", "ListQuestions": "sessions:read",
+    "GetQuestion": "sessions:read",
+    "SubmitResponse": "answers:write", "SendMessage": "answers:write",
+    "ClaimJob": "agents:work", "RenewLease": "agents:work", "ReportActivity": "agents:work",
+    "AskQuestion": "agents:work", "WithdrawQuestion": "agents:work", "ReceiveInput": "agents:work",
+    "ReleaseJob": "agents:work", "CompleteJob": "agents:work", "FailJob": "agents:work",
+    "Subscribe": "events:read", "ListEvents": "events:read", "GetDesk": "events:read",
+    "Backup": "admin", "Compact": "admin",
+}
+
+Metadata = list[tuple[str, str]]
+
+
+def all_calls() -> list[Any]:
+    """Every method of every service of ours, as its descriptor."""
+    return [method for module in (ticket_pb2, agent_pb2, session_pb2, event_pb2, admin_pb2)
+            for service in module.DESCRIPTOR.services_by_name.values()
+            for method in service.methods]
+
+
+def bearer(token: str) -> Metadata:
+    return [("authorization", f"Bearer {token}")]
+
+
+class As:
+    """The desk's calls under one identity."""
+
+    def __init__(self, desk: DeskClient, metadata: Metadata) -> None:
+        self._desk = desk
+        self._metadata = metadata
+
+    def __getattr__(self, service: str) -> Any:
+        stub = getattr(self._desk, service)
+        outer = self
+
+        class Stub:
+            def __getattr__(self, name: str) -> Any:
+                method = getattr(stub, name)
+                return lambda request: method(request, timeout=30, metadata=outer._metadata)
+        return Stub()
+
+
+class AuthenticationTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        scratch = tempfile.TemporaryDirectory(prefix="agentdesk-auth-")
+        cls.addClassCleanup(scratch.cleanup)
+        cls.folder = pathlib.Path(scratch.name)
+        cls.issuer = Issuer()
+        cls.keys = cls.folder / "keys.json"
+        cls.keys.write_text(cls.issuer.key_set())
+        cls.signing, cls.public = make_key(cls.folder, "ES256")
+        cls.config = auth_config(cls.folder, [
+            {"issuer": ISSUER, "audiences": [AUDIENCE], "algorithms": ["HS256"],
+             "keys_file": "keys.json"},
+            {"issuer": PEOPLE, "audiences": [AUDIENCE], "algorithms": ["ES256"],
+             "keys_file": str(cls.public), "subject_prefix": "people:"},
+        ], gateways=["gateway-1"], clock_skew_s=0)
+        cls.system = System([f"--auth_config={cls.config}", "--log_level=debug"], gateway=False)
+        cls.addClassCleanup(cls.system.close)
+        cls.core = cls.system.core
+        cls.desk = DeskClient(cls.core.address)
+        cls.addClassCleanup(cls.desk.close)
+        cls.shown: list[str] = []
+
+    def token(self, subject: str = "alice", **more: Any) -> str:
+        token = self.issuer.token(subject, **more)
+        self.shown.append(token)
+        return token
+
+    def who(self, subject: str = "alice", extra: Metadata | None = None, **more: Any) -> As:
+        return As(self.desk, bearer(self.token(subject, **more)) + (extra or []))
+
+    def raw(self, method: Any, metadata: Metadata) -> Refusal | None:
+        """One call of any method with an empty request; nothing when it is not refused."""
+        path = f"/{method.containing_service.full_name}/{method.name}"
+        try:
+            if method.server_streaming:
+                call = self.desk.channel.unary_stream(path)(b"", timeout=30, metadata=metadata)
+                next(iter(call))
+                call.cancel()
+            else:
+                self.desk.channel.unary_unary(path)(b"", timeout=30, metadata=metadata)
+        except grpc.RpcError as error:
+            return refusal_of(error)
+        return None
+
+    def people_token(self, *more: str) -> str:
+        made = subprocess.run(
+            [str(BIN / "agentdesk"), "token", "create", f"--signing_key={self.signing}",
+             f"--issuer={PEOPLE}", f"--audience={AUDIENCE}", "--subject=bob",
+             *(f"--scope={scope}" for scope in SCOPES), *more],
+            check=True, capture_output=True, text=True)
+        self.shown.append(made.stdout.strip())
+        return made.stdout.strip()
+
+    def test_every_call_wants_a_token_that_is_right(self) -> None:
+        issuer, now = self.issuer, int(time.time())
+        header = {"alg": "HS256", "kid": issuer.kid}
+        people = {**issuer.claims(), "iss": PEOPLE}
+        public = self.public.read_bytes()
+        none = f"{b64(json.dumps({'alg': 'none'}))}.{b64(json.dumps(issuer.claims()))}."
+        invalid = {
+            "garbage": "x", "empty": "", "none": none,
+            "wrong issuer": issuer.token(iss="https://other.example"),
+            "no issuer": issuer.token(iss=None),
+            "wrong audience": issuer.token(aud="other"),
+            "wrong algorithm": issuer.sign({"alg": "ES256", "kid": issuer.kid}, issuer.claims()),
+            "HS256 signed with the public key": issuer.sign({"alg": "HS256"}, people, public),
+            "HS256 signed with the public key's text": issuer.sign(
+                {"alg": "HS256"}, people, public.strip()),
+            "unknown kid": issuer.sign({"alg": "HS256", "kid": "other"}, issuer.claims()),
+            "another's secret": Issuer().token(),
+            "one issuer's key for another": issuer.sign(header, people),
+            "no expiry": issuer.token(exp=None),
+            "cut": issuer.token()[:-2],
+        }
+        cases = [("no token", [], "token_missing"),
+                 ("another scheme", [("authorization", f"Basic {issuer.token()}")], "token_missing"),
+                 ("two tokens", bearer(issuer.token()) * 2, "token_missing"),
+                 ("expired", bearer(issuer.token(exp=now - 1)), "token_expired"),
+                 ("not yet valid", bearer(issuer.token(nbf=now + 3000)), "token_not_yet_valid"),
+                 *((name, bearer(token), "token_invalid") for name, token in invalid.items())]
+        for method in all_calls():
+            for name, metadata, reason in cases:
+                with self.subTest(call=method.name, case=name):
+                    refusal = self.raw(method, metadata)
+                    self.assertIsNotNone(refusal)
+                    self.assertEqual((refusal.code, refusal.reason),
+                                     (grpc.StatusCode.UNAUTHENTICATED, reason), refusal.text)
+
+    def test_every_call_wants_its_scope(self) -> None:
+        self.assertEqual({method.name for method in all_calls()}, set(NEEDS))
+        for method in all_calls():
+            needed = NEEDS[method.name]
+            with self.subTest(call=method.name):
+                others = " ".join(scope for scope in SCOPES if scope != needed)
+                for scope in (others, None, needed.upper(), needed.split(":", maxsplit=1)[0]):
+                    refusal = self.raw(method, bearer(self.token(scope=scope)))
+                    self.assertIsNotNone(refusal)
+                    self.assertEqual((refusal.code, refusal.reason),
+                                     (grpc.StatusCode.PERMISSION_DENIED, "missing_scope"))
+                    self.assertIn(needed, refusal.text)
+                refusal = self.raw(method, bearer(self.token(scope=needed)))
+                if refusal is not None:  # an empty request is seldom a good one
+                    self.assertNotIn(refusal.code, (grpc.StatusCode.UNAUTHENTICATED,
+                                                    grpc.StatusCode.PERMISSION_DENIED))
+
+    def test_health_and_reflection_are_open(self) -> None:
+        import health_pb2
+        import health_pb2_grpc
+        health = health_pb2_grpc.HealthStub(self.desk.channel)
+        answer = health.Check(health_pb2.HealthCheckRequest(), timeout=30)
+        self.assertEqual(answer.status, health_pb2.HealthCheckResponse.SERVING)
+
+    def test_what_is_done_is_recorded_under_who_was_proved(self) -> None:
+        label = [("agentdesk-actor", "mallory"), ("agentdesk-via", "http")]
+        created = self.who("alice", label).tickets.CreateTicket(
+            ticket_pb2.CreateTicketRequest(ticket_name="Whose"))
+        self.assertEqual(created.ticket.created_by.id, "alice")
+        self.assertEqual(created.ticket.created_by.via, "http")
+        bob = As(self.desk, bearer(self.people_token())).tickets.CreateTicket(
+            ticket_pb2.CreateTicketRequest(ticket_name="Bob's"))
+        self.assertEqual(bob.ticket.created_by.id, "people:bob")
+        refusal = self.raw(all_calls()[0], bearer(self.token("agentdesk")))
+        self.assertEqual((refusal.code, refusal.reason),
+                         (grpc.StatusCode.PERMISSION_DENIED, "reserved_name"))
+
+    def test_a_token_may_name_many_groups(self) -> None:
+        who = self.who(groups=[f"group-{number:04}" for number in range(700)])
+        who.events.GetDesk(event_pb2.GetDeskRequest())
+
+    def test_a_request_id_is_its_callers_own(self) -> None:
+        request = ticket_pb2.CreateTicketRequest(ticket_name="Once", request_id=new_id())
+        first = self.who("alice").tickets.CreateTicket(request)
+        again = self.who("alice").tickets.CreateTicket(request)
+        other = self.who("bob").tickets.CreateTicket(request)
+        self.assertEqual((again.ticket_id, again.replayed), (first.ticket_id, True))
+        self.assertNotEqual(other.ticket_id, first.ticket_id)
+
+    def question(self, **may_answer: list[str]) -> Any:
+        queue = f"q-{new_id()[:8]}"
+        worker = self.who("worker")
+        worker.tickets.CreateTicket(ticket_pb2.CreateTicketRequest(ticket_name="Ask", queue=queue))
+        claim = worker.agents.ClaimJob(agent_pb2.ClaimJobRequest(queues=[queue], worker="w"))
+        return worker.agents.AskQuestion(agent_pb2.AskQuestionRequest(
+            job_id=claim.job.job_id, lease_token=claim.lease_token, key="k", content="May I?",
+            may_answer=session_pb2.MayAnswer(**may_answer))).question
+
+    def answer(self, who: As, question: Any) -> Any:
+        return who.sessions.SubmitResponse(session_pb2.SubmitResponseRequest(
+            session_id=question.session_id, question_id=question.question_id, response="yes"))
+
+    def test_only_those_whom_a_question_names_may_answer_it(self) -> None:
+        allowed = {"users": self.who("carol"), "groups": self.who("dave", groups=["x", "ops"]),
+                   "roles": self.who("erin", roles=["approver"])}
+        names = {"users": ["carol"], "groups": ["ops"], "roles": ["approver"]}
+        for kind, who in allowed.items():
+            with self.subTest(kind=kind):
+                question = self.question(**{kind: names[kind]})
+                for stranger in (self.who("carol2", groups=["approver"], roles=["ops"]),
+                                 self.who("ops"), self.who("approver", [("agentdesk-actor", "carol")])):
+                    self.assertEqual(self.answer(stranger, question).outcome,
+                                     session_pb2.RESPONSE_OUTCOME_FORBIDDEN)
+                self.assertEqual(
+                    self.who().sessions.GetQuestion(session_pb2.GetQuestionRequest(
+                        question_id=question.question_id)).question.state,
+                    session_pb2.QUESTION_STATE_OPEN)
+                answered = self.answer(who, question)
+                self.assertEqual(answered.outcome, session_pb2.RESPONSE_OUTCOME_RECEIVED)
+
+    def gateway_metadata(self, user: dict[str, Any] | str, subject: str = "gateway-1") -> Metadata:
+        text = user if isinstance(user, str) else b64(json.dumps(user))
+        return bearer(self.token(subject)) + [("agentdesk-user", text)]
+
+    def test_only_a_gateway_speaks_for_its_users(self) -> None:
+        create = ticket_pb2.DESCRIPTOR.services_by_name["TicketService"].methods_by_name["CreateTicket"]
+        user = {"sub": "zoe", "scopes": ["tickets:write"], "groups": [], "roles": []}
+        created = As(self.desk, self.gateway_metadata(user)).tickets.CreateTicket(
+            ticket_pb2.CreateTicketRequest(ticket_name="For Zoe"))
+        self.assertEqual(created.ticket.created_by.id, "zoe")
+        past = int(time.time() * 1000) - 1000
+        denied, unknown = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED
+        bad = grpc.StatusCode.INVALID_ARGUMENT
+        for metadata, code, reason in [
+            (self.gateway_metadata(user, "alice"), denied, "not_a_gateway"),
+            (self.gateway_metadata({**user, "scopes": []}), denied, "missing_scope"),
+            (self.gateway_metadata({**user, "sub": "agentdesk"}), denied, "reserved_name"),
+            (self.gateway_metadata({**user, "expires_ms": past}), unknown, "token_expired"),
+            ([("agentdesk-user", b64(json.dumps(user)))], unknown, "token_missing"),
+            (self.gateway_metadata({"scopes": ["tickets:write"]}), bad, "invalid_argument"),
+            (self.gateway_metadata({**user, "sub": "a\nb"}), bad, "invalid_argument"),
+            (self.gateway_metadata("%%%"), bad, "invalid_argument"),
+            (self.gateway_metadata(user) + [("agentdesk-user", b64("{}"))], bad, "invalid_argument"),
+        ]:
+            with self.subTest(reason=reason, code=code):
+                refusal = self.raw(create, metadata)
+                self.assertEqual((refusal.code, refusal.reason), (code, reason), refusal.text)
+
+    def test_a_stream_ends_when_its_token_does(self) -> None:
+        token = self.token(exp=int(time.time()) + 2)
+        call = self.desk.events.Subscribe(event_pb2.SubscribeRequest(live=True), timeout=60,
+                                          metadata=bearer(token))
+        began = time.monotonic()
+        with self.assertRaises(grpc.RpcError) as ended:
+            for _ in call:
+                pass
+        refusal = refusal_of(ended.exception)
+        self.assertEqual((refusal.code, refusal.reason),
+                         (grpc.StatusCode.UNAUTHENTICATED, "token_expired"))
+        self.assertIn("Resume after", refusal.text)
+        self.assertLess(time.monotonic() - began, 50)
+
+    def test_keys_are_taken_over_as_they_change(self) -> None:
+        fresh = Issuer(kid="key-2")
+        fresh_token = fresh.token()
+        both = json.loads(self.issuer.key_set())["keys"] + json.loads(fresh.key_set())["keys"]
+        replaced = self.keys.with_suffix(".new")
+        replaced.write_text(json.dumps({"keys": both}))
+        os.replace(replaced, self.keys)
+        get_desk = event_pb2.DESCRIPTOR.services_by_name["EventService"].methods_by_name["GetDesk"]
+        wait_until(lambda: self.raw(get_desk, bearer(fresh_token)) is None, "the new key's tokens")
+        self.keys.write_text("{")
+        self.core.wait_for_log("keys cannot be read; the old ones stay")
+        self.assertIsNone(self.raw(get_desk, bearer(fresh_token)))
+        self.assertIsNone(self.raw(get_desk, bearer(self.token())))
+        self.keys.write_text(self.issuer.key_set())
+
+    def test_programs_show_the_token_of_their_file(self) -> None:
+        path = self.folder / "token"
+        path.write_text(self.token("cli") + "\n")
+        command = [str(BIN / "agentdesk"), f"--core={self.core.address}", "--json", "desk"]
+        shown = subprocess.run([*command, f"--token_file={path}"], capture_output=True, text=True,
+                               timeout=60, check=False)
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("token_missing", refused.stderr)
+
+    def test_no_log_holds_a_token(self) -> None:
+        for method in all_calls():
+            self.raw(method, bearer(self.token()))
+            self.raw(method, bearer(self.token(aud="other")))
+        log = self.core.tail(2000)
+        self.assertIn('"authentication":"on"', log)
+        for token in self.shown:
+            for part in token.split("."):
+                self.assertNotIn(part, log)
+
+
+class ConfigTest(unittest.TestCase):
+    """What is wrong with --auth_config is said at the start, by --check_config too."""
+
+    def check(self, config: Any) -> str:
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            (folder / "keys.json").write_text(Issuer().key_set())
+            (folder / "bad.json").write_text("{")
+            path = folder / "auth.json"
+            path.write_text(config if isinstance(config, str) else json.dumps(config))
+            done = subprocess.run(
+                [str(BIN / "agentdesk-core"), "--check_config", f"--auth_config={path}"],
+                capture_output=True, text=True, timeout=60, check=False)
+            self.assertIn(done.returncode, (0, 1), done)
+            return done.stderr if done.returncode else ""
+
+    def test_what_is_wrong_is_named(self) -> None:
+        good = {"issuer": "i", "audiences": ["a"], "algorithms": ["HS256"], "keys_file": "keys.json"}
+        self.assertEqual(self.check({"issuers": [good]}), "")
+        for config, words in [
+            ({}, "issuers: must be an array"),
+            ({"issuers": []}, "issuers: must be an array"),
+            ({"issuers": [good], "gateway": []}, "gateway: is not known"),
+            ({"issuers": [{**good, "audience": "a"}]}, "audience: is not known"),
+            ({"issuers": [{**good, "audiences": []}]}, "audiences: must name one"),
+            ({"issuers": [{**good, "algorithms": ["none"]}]}, "algorithms: each must be"),
+            ({"issuers": [{**good, "algorithms": []}]}, "algorithms: must name one"),
+            ({"issuers": [{**good, "keys_file": "no.json"}]}, "no.json"),
+            ({"issuers": [{**good, "keys_file": "bad.json"}]}, "bad.json"),
+            ({"issuers": [good, good]}, "issuer: stands there twice"),
+            ({"issuers": [good, {**good, "issuer": "j"}]}, "subject_prefix: each issuer must have"),
+            ({"issuers": [good], "clock_skew_s": 301}, "clock_skew_s: must be 0 to 300"),
+            ('{"issuers":[],"issuers":[]}', "occurs twice"),
+            ("", "not JSON"),
+        ]:
+            with self.subTest(words=words):
+                self.assertIn(words, self.check(config))
+
+
+if __name__ == "__main__":
+    unittest.main()
