@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core_service/base/timestamp.h"
@@ -123,6 +124,11 @@ void Requeue(const v1::Event& event, FoldedTicket& state) {
   EndLease(record);
   record.set_start_reason(StartReasonOf(requeued.reason()));
   v1::Job& job = *record.mutable_job();
+  // A lease lost while a question was open is no failed attempt, but the wait grows with it.
+  if (requeued.reason() == v1::REQUEUE_REASON_LEASE_LOST &&
+      requeued.failed_attempts() == job.failed_attempts()) {
+    record.set_lost_attempts(record.lost_attempts() + 1);
+  }
   job.set_failed_attempts(requeued.failed_attempts());
   if (!requeued.error().empty()) job.set_last_error(requeued.error());
   if (requeued.has_next_attempt_at()) *job.mutable_next_attempt_at() = requeued.next_attempt_at();
@@ -164,7 +170,11 @@ class FieldNames final : public MessageDifferencer::Reporter {
       if (field.field == nullptr) continue;
       absl::StrAppend(&name, name.empty() ? "" : ".", field.field->name());
     }
-    if (names_.empty() || names_.back() != name) names_.push_back(name);
+    // A message that differs is reported after what differs in it.
+    const bool known =
+        !names_.empty() &&
+        (names_.back() == name || absl::StartsWith(names_.back(), absl::StrCat(name, ".")));
+    if (!known) names_.push_back(name);
   }
   std::vector<std::string> names_;
 };

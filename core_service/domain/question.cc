@@ -535,6 +535,9 @@ absl::Status Validate(const v1::SubmitResponseRequest& request) {
   if (request.as_of_sequence() < 0) {
     status.Update(InvalidField("as_of_sequence", "must not be negative"));
   }
+  if (!request.desk_id().empty() && !Uuid::Parse(request.desk_id()).has_value()) {
+    status.Update(InvalidField("desk_id", "must be a UUID"));
+  }
   if (!request.response().empty() && !request.responses().empty()) {
     status.Update(InvalidField("responses", "must not be given together with `response`"));
   }

@@ -125,7 +125,7 @@ class SlowReaderTest(DeskTestCase):
         self.addCleanup(drip.end)
         browser = FullBrowser(gateway.address, query)
         browser.wait_sequence(desk.head_sequence)
-        oracle.check_complete(browser.seen(), 0, desk.head_sequence)
+        oracle.check_complete(browser.seen, 0, desk.head_sequence)
         self.assertLess(drip.read, SLOW_RESUMERS * 8_000_000, "the slow ones were not slow")
         browser.close()
 

@@ -257,7 +257,7 @@ class CommandLineTest(DeskTestCase):
                            core=False)
         self.assertEqual(done.code, 1)
         self.assertIn("does agentdesk-core run there?", done.err)
-        repeat = re.search(r"not known: (--run_after=\S+) (--request_id=\S+) repeats it", done.err)
+        repeat = re.search(r"not known: (--request_id=\S+) (--run_after=\S+) repeats it", done.err)
         self.assertIsNotNone(repeat, done.err)
         created = [self.succeeds("ticket", "create", "x", "--json", *repeat.groups()).json
                    for _ in range(2)]
@@ -289,7 +289,8 @@ class CommandLineTest(DeskTestCase):
         commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?= |$)", everything, re.MULTILINE)
         self.assertEqual(commands, [
             "ticket create", "ticket list", "ticket show", "ticket cancel", "ticket retry", "watch",
-            "questions", "answer", "message", "desk"])
+            "questions", "answer", "message", "desk", "token key", "token create", "token verify",
+            "admin backup", "admin restore", "admin check", "admin compact", "admin export"])
         for command in commands:
             text = self.succeeds(*command.split(), "--help", core=False).out
             self.assertIn(f"agentdesk {command}", text)
