@@ -257,7 +257,8 @@ class CommandLineTest(DeskTestCase):
                            core=False)
         self.assertEqual(done.code, 1)
         self.assertIn("does agentdesk-core run there?", done.err)
-        repeat = re.search(r"not known: (--request_id=\S+) (--run_after=\S+) repeats it", done.err)
+        repeat = re.search(r"not known: (--(?:request_id|run_after)=\S+) "
+                           r"(--(?:request_id|run_after)=\S+) repeats it", done.err)
         self.assertIsNotNone(repeat, done.err)
         created = [self.succeeds("ticket", "create", "x", "--json", *repeat.groups()).json
                    for _ in range(2)]
