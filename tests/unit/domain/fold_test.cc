@@ -281,6 +281,9 @@ TEST(DifferenceTest, EveryChangeIsNamed) {
   other.ticket.mutable_ticket()->set_ticket_name("secret");
   EXPECT_EQ(Difference(sound, other), "ticket: ticket.ticket_name");
   other = sound;
+  (*other.ticket.mutable_ticket()->mutable_labels())["team"] = "secret";
+  EXPECT_EQ(Difference(sound, other), "ticket: ticket.labels");
+  other = sound;
   other.jobs[job].mutable_job()->set_worker("secret");
   EXPECT_EQ(Difference(sound, other), absl::StrCat("job ", job, ": job.worker"));
   other = sound;
