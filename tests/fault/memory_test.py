@@ -3,6 +3,7 @@
 import pathlib
 import re
 import resource
+import signal
 import tempfile
 import threading
 import unittest
@@ -55,7 +56,9 @@ class MemoryTest(unittest.TestCase):
         wait_until(lambda: not self.core.running, "the end of a core without memory", 120)
         for writer in writers:
             writer.join(60)
-        self.assertNotEqual(self.core.wait(), 0, "not as if all were well")
+        code = self.core.wait()
+        # What gRPC allocates for itself ends in abort(), which has no words.
+        self.assertIn(code, (1, -signal.SIGABRT))
         acks = [ack for each in acknowledged for ack in each]
         self.assertGreater(len(acks), 100)
         how = self.core.tail(3)
@@ -68,8 +71,9 @@ class MemoryTest(unittest.TestCase):
         self.core.end()
         checked = command_line("admin", "check", self.core.data_dir)
         self.assertEqual(checked.returncode, 0, checked.stderr)
-        self.assertIn("memory", how)
-        print(f"{len(acks)} writes acknowledged before memory ran out; then: {how.splitlines()[-1]}")
+        if code == 1:
+            self.assertIn("out of memory", how)
+        print(f"{len(acks)} writes acknowledged before memory ran out; exit code {code}")
 
 
 if __name__ == "__main__":
