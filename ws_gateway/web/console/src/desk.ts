@@ -36,7 +36,13 @@ export function useConnection(): State {
 /** Draws again whenever `start` says so; what it returns ends that. */
 export function useTicks(start: (draw: () => void) => () => void): void {
   const [, set] = useState(0);
-  useEffect(() => start(() => set((count) => count + 1)), []);
+  useEffect(() => {
+    const draw = (): void => set((count) => count + 1);
+    const end = start(draw);
+    // What came after the first drawing and before this was told to nobody.
+    draw();
+    return end;
+  }, []);
 }
 
 /** A task that runs once, `ms` after it was first asked for, and how to call it off. */
