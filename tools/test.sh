@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands; about half an hour on two cores from nothing.
+# Everything that must hold before a change lands.
 #
 #   tools/test.sh         lint, all tests in release, address and thread sanitizers
 #   tools/test.sh --all   also more rounds of each fault, clang-tidy of the whole tree, the mutants, and
