@@ -3,11 +3,14 @@
 
 #include <cstdint>
 
+#include "absl/strings/string_view.h"
+
 namespace agentdesk::gateway {
 
 // The close codes that this side chooses (RFC 6455 section 7.4, and our own from 4000). 4000 to
 // 4499: come back; 4500 to 4999: do not.
 inline constexpr uint16_t kCloseRestart = 1012;  // restart, drain, or a stream that cannot go on
+inline constexpr absl::string_view kRestarts = "the gateway restarts";
 inline constexpr uint16_t kCloseTooSlow = 4430;  // read too slowly: resume
 
 }  // namespace agentdesk::gateway

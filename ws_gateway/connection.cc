@@ -43,14 +43,15 @@ Connection::Connection(ConnectionHost& host, ConnectionOptions options)
 
 void Connection::OnOpen(Socket& socket) {
   socket_ = &socket;
-  host_.Add(*this);
-  cursor_.Open(socket, host_.recent().head());
-  next_beat_ = host_.Monotonic() + kHeartbeat - absl::Seconds(1);
   if (is_stream()) {
     const double spread = host_.Fraction() * absl::ToDoubleMilliseconds(kRetrySpread);
     socket_->Send(OwnFrames(absl::StrCat(
         "retry: ", absl::ToInt64Milliseconds(kRetryAfter) + static_cast<int64_t>(spread), "\n\n")));
   }
+  if (host_.draining()) return Leave(kCloseRestart, kRestarts);
+  host_.Add(*this);
+  cursor_.Open(socket, host_.recent().head());
+  next_beat_ = host_.Monotonic() + kHeartbeat - absl::Seconds(1);
   if (host_.recent().known()) OnReady();
 }
 

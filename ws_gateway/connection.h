@@ -43,6 +43,8 @@ class ConnectionHost {
   virtual absl::Time Now() = 0;
   virtual Uuid NewUuid() = 0;
   virtual double Fraction() = 0;  // random, from 0 to below 1
+  // Whether all are being sent away, also those that still come.
+  virtual bool draining() const = 0;
 };
 
 struct ConnectionOptions {

@@ -84,7 +84,7 @@ void Hub::Drain(absl::Duration now) {
   for (Connection* connection : leaving) {
     // It is on its way out, and must not be counted again.
     connections_.erase(connection);
-    connection->Leave(kCloseRestart, "the gateway restarts");
+    connection->Leave(kCloseRestart, kRestarts);
   }
 }
 

@@ -38,7 +38,6 @@ class Hub final : public ConnectionHost {
   void Tick();
   // Closes every connection, spread evenly over a time, and those that still come.
   void StartDrain(absl::Duration over);
-  bool draining() const { return draining_; }
   bool empty() const { return connections_.empty(); }
 
   void Add(Connection& connection) override;
@@ -50,6 +49,7 @@ class Hub final : public ConnectionHost {
   absl::Time Now() override { return clock_.Now() + core_ahead_; }
   Uuid NewUuid() override { return ids_.NewUuid(clock_.Now()); }
   double Fraction() override { return ids_.Fraction(); }
+  bool draining() const override { return draining_; }
 
  private:
   void SendAway(const EventBlock& block);

@@ -74,7 +74,6 @@ void Shard::Post(Task task) {
 
 void Shard::Drain(absl::Duration spread, absl::Duration timeout) {
   Post([this, spread, timeout] {
-    transport_->StopAccepting();
     transport_->DrainHttp();
     hub_->StartDrain(spread);
     drain_until_ = clock_.Monotonic() + timeout;
@@ -90,6 +89,8 @@ void Shard::StartTicks() {
 
 void Shard::OnTick() {
   hub_->Tick();
+  // Who comes while others are sent away is told to come back, which a closed port cannot say.
+  if (hub_->draining() && hub_->empty()) transport_->StopAccepting();
   if (hub_->draining() && (transport_->connections() == 0 || clock_.Monotonic() >= drain_until_)) {
     loop_->io.stop();
     return;

@@ -52,8 +52,8 @@ class Shard final : private TransportHandler {
   // Runs `task` on the shard's thread, in the order of the calls; never when the thread has ended.
   void Post(Task task);
   Hub& hub() { return *hub_; }
-  // Takes nothing new, sends the browsers away evenly over `spread`, and ends the thread when all
-  // have gone, after `timeout` at the latest.
+  // Sends the browsers away evenly over `spread`, and those that come meanwhile at once; then takes
+  // nothing new, and ends the thread when all have gone, after `timeout` at the latest.
   void Drain(absl::Duration spread, absl::Duration timeout);
 
  private:

@@ -79,10 +79,15 @@ class GatewayStopTest(DeskTestCase):
             again.close()
         return list(pairs), began, last
 
-    def test_readyz_says_no_while_it_drains(self) -> None:
-        browser = Browser(self.gateway.address)
-        self.gateway.stop()
-        self.assertEqual(browser.wait_closed(), 1012)
+    def test_while_it_drains_readyz_says_no_and_who_comes_is_told_to_come_back(self) -> None:
+        browsers = [Browser(self.gateway.address) for _ in range(40)]
+        self.gateway.signal(signal.SIGTERM)
+        wait_until(lambda: http_status(self.gateway.address, "/readyz") == 503, "a drain")
+        late = Browser(self.gateway.address)
+        self.assertEqual(late.wait_closed(), 1012)
+        for browser in browsers:
+            self.assertEqual(browser.wait_closed(), 1012)
+        self.assertEqual(self.gateway.wait(), 0)
         self.assertEqual(http_status(self.gateway.address, "/readyz"), 0)
         self.gateway.start()
 

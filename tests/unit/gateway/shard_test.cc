@@ -56,9 +56,9 @@ class ShardTest : public ::testing::Test {
       shard->Post([hub = &shard->hub(), block] { hub->Publish(block, absl::Now()); });
     }
   }
-  void Drain() {
+  void Drain(absl::Duration spread = absl::Milliseconds(200)) {
     for (const std::unique_ptr<Shard>& shard : shards_) {
-      shard->Drain(absl::Milliseconds(200), absl::Seconds(5));
+      shard->Drain(spread, spread + absl::Seconds(5));
     }
   }
 
@@ -148,6 +148,40 @@ TEST_F(ShardTest, EveryStreamGetsEveryEventOnce) {
   }
   clients.clear();
   for (const std::unique_ptr<Shard>& shard : shards_) shard->Join();
+}
+
+// A closed port says nothing to a page; a code does.
+TEST_F(ShardTest, WhoComesDuringADrainIsToldToComeBack) {
+  Start(1);
+  Publish(Block(0, {}));
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 64; ++i) {
+    clients.push_back(std::make_unique<RawClient>(port_));
+    ASSERT_TRUE(clients.back()->Handshake());
+    clients.back()->SendFrame(kTextFrame, R"({"type":"ping"})");
+    EXPECT_THAT(clients.back()->ReadFrame()->payload, HasSubstr("pong"));
+  }
+  state_.draining = true;
+  Drain(absl::Seconds(4));
+
+  RawClient late(port_);
+  ASSERT_TRUE(late.Handshake("Sec-WebSocket-Protocol: agentdesk.v1\r\n"));
+  const std::optional<ReceivedFrame> goodbye = late.ReadFrame();
+  ASSERT_TRUE(goodbye.has_value());
+  EXPECT_EQ(goodbye->close_code(), 1012);
+  RawClient probe(port_);
+  probe.Send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(probe.ReadResponse().status, 503);
+  RawClient stream(port_);
+  stream.Send("GET /events?after=0 HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_THAT(stream.ReadAll(), HasSubstr("retry: "));
+
+  for (const std::unique_ptr<RawClient>& client : clients) {
+    EXPECT_EQ(client->ReadFrame()->close_code(), 1012);
+  }
+  clients.clear();
+  for (const std::unique_ptr<Shard>& shard : shards_) shard->Join();
+  EXPECT_FALSE(RawClient(port_).Handshake());
 }
 
 TEST_F(ShardTest, RefusesForeignOriginsAndOtherPathsBeforeTheUpgrade) {
