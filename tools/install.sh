@@ -10,12 +10,12 @@ build_packages=(
   cmake ninja-build ccache g++ pkg-config
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev grpc-proto
   libabsl-dev libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
-  libsqlite3-dev libssl-dev libcurl4-openssl-dev libspdlog-dev libgtest-dev libgmock-dev
-  libnghttp2-dev
+  libsqlite3-dev libssl-dev libcurl4-openssl-dev libspdlog-dev
+  libgtest-dev libgmock-dev libbenchmark-dev libnghttp2-dev
   python3 curl ca-certificates
 )
 test_packages=(
-  clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev libbenchmark-dev
+  clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev
   python3-websockets python3-grpcio python3-protobuf
   git strace sqlite3 shellcheck util-linux gnuplot-nox debootstrap dpkg-dev systemd
   chromium fonts-dejavu-core fonts-noto-color-emoji
