@@ -35,7 +35,8 @@ parts() {
   }
   say "installing the parts of $2"
   mkdir -p "$stamps"
-  (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
+  # Said here, since nothing ends by itself within the condition of an if.
+  (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null) || return 1
   cp "$folder/package-lock.json" "$stamp"
 }
 
