@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <random>
 
 #include "absl/random/random.h"
 
@@ -28,16 +29,26 @@ void TakeHex(absl::string_view text, uint64_t& value, uint8_t& seen) {
   }
 }
 
+// Not by the default constructor: that takes its seed from a pool of absl's that all threads share,
+// with a lock that the thread sanitizer cannot see.
+absl::BitGen SeededBits() {
+  std::random_device device;
+  std::array<uint32_t, 8> seed{};
+  for (uint32_t& word : seed) word = device();
+  std::seed_seq sequence(seed.begin(), seed.end());
+  return absl::BitGen(sequence);
+}
+
 class RealIdSource final : public IdSource {
  public:
   Uuid NewUuid(absl::Time now) override {
-    thread_local absl::BitGen bits;
+    thread_local absl::BitGen bits = SeededBits();
     const auto ms = static_cast<uint64_t>(absl::ToUnixMillis(now));
     return Uuid{(ms << 16) | 0x7000 | absl::Uniform<uint64_t>(bits, 0, 0x1000),
                 (uint64_t{2} << 62) | (absl::Uniform<uint64_t>(bits) >> 2)};
   }
   double Fraction() override {
-    thread_local absl::BitGen bits;
+    thread_local absl::BitGen bits = SeededBits();
     return absl::Uniform<double>(bits, 0, 1);
   }
 };
