@@ -54,6 +54,7 @@ class BrowserGroup::Browser final : public Watcher {
   Browser(BrowserGroup& group, int index) : group_(group), index_(index) {}
 
   bool idle() const { return phase_ == Phase::kIdle; }
+  int64_t sequence() const { return sequence_; }
 
   void Connect() {
     socket_ = bench::StartConnecting(group_.options_.port);
@@ -239,6 +240,8 @@ void BrowserGroup::OnOpen() {
   --connecting_;
   ConnectMore();
 }
+
+int64_t BrowserGroup::sequence() const { return browsers_.front()->sequence(); }
 
 void BrowserGroup::Drop(int first) {
   for (int i = first; i < options_.count; ++i) browsers_[static_cast<size_t>(i)]->Drop();

@@ -56,10 +56,14 @@ void CheckEnd(const char* path, int status) {
 
 Filler::Filler(EventLoop& loop, uint16_t core_port) : loop_(loop), connection_(loop, core_port) {}
 
-int64_t Filler::FillTo(int64_t head) {
+int64_t Filler::Head() {
   v1::GetDeskResponse desk;
   connection_.Call("/agentdesk.v1.EventService/GetDesk", v1::GetDeskRequest(), desk);
-  head_ = desk.head_sequence();
+  return desk.head_sequence();
+}
+
+int64_t Filler::FillTo(int64_t head) {
+  head_ = Head();
   goal_ = head;
   for (int i = 0; i < kWorkers; ++i) {
     const auto work = std::make_shared<Work>();

@@ -15,6 +15,8 @@ class Filler {
  public:
   Filler(EventLoop& loop, uint16_t core_port);
 
+  // How long the log is.
+  int64_t Head();
   // Adds tickets, each with 100 messages of its agent, until the log is at least so long. Returns
   // how long it is then.
   int64_t FillTo(int64_t head);

@@ -4,6 +4,17 @@
 #include "tools/agentdesk-bench/runs.h"
 
 namespace agentdesk::bench {
+namespace {
+
+// Returns when the gateway has followed to `head`: of the browsers that come earlier, some would
+// still get the last events before it and some would not.
+void AwaitGateway(EventLoop& loop, uint16_t port, int64_t head) {
+  BrowserGroup browsers(loop, {.port = port, .count = 1, .v1 = true});
+  browsers.Connect();
+  loop.RunUntil([&] { return browsers.sequence() >= head; }, "the gateway's way to the head");
+}
+
+}  // namespace
 
 void RunReconnect(const Options& options, EventLoop& loop, Report& report) {
   report.Begin("reconnect",
@@ -17,6 +28,7 @@ void RunReconnect(const Options& options, EventLoop& loop, Report& report) {
     DeskSetting desk(options);
     Filler filler(loop, desk.core().port());
     filler.Append(1);  // so that no browser's position is 0
+    AwaitGateway(loop, desk.gateway().port(), filler.Head());
     BrowserGroup browsers(loop, {.port = desk.gateway().port(),
                                  .count = options.clients + options.storm_clients,
                                  .v1 = true,
