@@ -12,6 +12,7 @@ gtest_discover_tests(desk_test PROPERTIES LABELS unit TIMEOUT 120)
 add_executable(desk_fault_test fault/desk_power_loss_test.cc)
 target_link_libraries(desk_fault_test PRIVATE agentdesk_desk_fixture GTest::gmock_main)
 gtest_discover_tests(desk_fault_test PROPERTIES LABELS fault TIMEOUT 120)
+agentdesk_test_headers(agentdesk_desk_fixture desk_test desk_fault_test)
 
 if(AGENTDESK_SANITIZE MATCHES "thread")
   add_executable(planted_race fault/planted_race.cc)

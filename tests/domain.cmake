@@ -4,3 +4,4 @@ add_executable(domain_test
   unit/domain/text_test.cc unit/domain/ticket_in_memory.cc unit/domain/ticket_test.cc)
 target_link_libraries(domain_test PRIVATE agentdesk_domain GTest::gmock_main)
 gtest_discover_tests(domain_test)
+agentdesk_test_headers(domain_test)

@@ -17,10 +17,12 @@ target_link_libraries(gateway_test PRIVATE
   agentdesk_hub agentdesk_http agentdesk_request_rules agentdesk_shard
   agentdesk_transport_test_support Boost::json GTest::gmock_main)
 gtest_discover_tests(gateway_test)
+agentdesk_test_headers(gateway_test)
 
 if(AGENTDESK_GRPC)
   add_executable(client_test
     unit/client/event_stream_test.cc unit/client/fake_event_service.cc)
   target_link_libraries(client_test PRIVATE agentdesk_client GTest::gmock_main)
   gtest_discover_tests(client_test)
+  agentdesk_test_headers(client_test)
 endif()

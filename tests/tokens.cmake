@@ -5,3 +5,4 @@ add_executable(tokens_test
 target_link_libraries(tokens_test PRIVATE
   agentdesk_signing_key agentdesk_tokens GTest::gmock_main OpenSSL::Crypto)
 gtest_discover_tests(tokens_test PROPERTIES LABELS unit TIMEOUT 120)
+agentdesk_test_headers(tokens_test)

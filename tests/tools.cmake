@@ -10,6 +10,7 @@ target_link_libraries(webhooks_unit_test PRIVATE
   agentdesk_webhook_delivery GTest::gmock_main)
 gtest_discover_tests(webhooks_unit_test)
 gtest_discover_tests(tools_test)
+agentdesk_test_headers(tools_test webhooks_unit_test)
 
 if(AGENTDESK_GRPC)
   add_executable(cli_test
@@ -17,4 +18,5 @@ if(AGENTDESK_GRPC)
     unit/tools/event_text_test.cc)
   target_link_libraries(cli_test PRIVATE agentdesk_cli GTest::gmock_main)
   gtest_discover_tests(cli_test)
+  agentdesk_test_headers(cli_test)
 endif()
