@@ -1,6 +1,7 @@
 # Unit tests of the gateway's rooms. They need no gRPC and run under every sanitizer.
 add_executable(gateway_test
   support/fake_clock.cc
+  unit/gateway/authentication_test.cc
   unit/gateway/client_protocol_test.cc
   unit/gateway/connection_test.cc
   unit/gateway/event_cursor_test.cc
@@ -14,7 +15,7 @@ add_executable(gateway_test
   unit/gateway/web_files_test.cc
   support/temp_dir.cc)
 target_link_libraries(gateway_test PRIVATE
-  agentdesk_hub agentdesk_http agentdesk_request_rules agentdesk_shard
+  agentdesk_hub agentdesk_http agentdesk_request_rules agentdesk_shard agentdesk_signing_key
   agentdesk_transport_test_support Boost::json GTest::gmock_main)
 gtest_discover_tests(gateway_test)
 agentdesk_test_headers(gateway_test)

@@ -156,6 +156,10 @@ void ReadCommand(absl::string_view type, Protocol protocol, FieldReader& fields,
   const bool full = protocol == Protocol::kV1;
   if (type == "ping") {
     message.command = Ping{};
+  } else if (type == "auth") {
+    const boost::json::value* token = fields.Find("token");
+    const bool is_text = token != nullptr && token->is_string();
+    message.command = Auth{is_text ? *fields.Text("token") : std::string()};
   } else if (type == "user_response") {
     std::string session_id = fields.RequiredText("session_id");
     v1::SubmitResponseRequest request = ReadSubmitResponse(fields);
@@ -181,8 +185,7 @@ void ReadCommand(absl::string_view type, Protocol protocol, FieldReader& fields,
     request.set_request_id(fields.Text("request_id").value_or(std::string()));
     message.command = std::move(request);
   } else {
-    message.status = ErrorWithReason(absl::StatusCode::kInvalidArgument, "unknown_type",
-                                     "type: no such type of message");
+    message.status = UnknownType();
   }
 }
 
@@ -224,6 +227,11 @@ auto ParseBody(absl::string_view body, Read read)
 }
 
 }  // namespace
+
+absl::Status UnknownType() {
+  return ErrorWithReason(absl::StatusCode::kInvalidArgument, "unknown_type",
+                         "type: no such type of message");
+}
 
 ClientMessage ParseClientMessage(absl::string_view text, Protocol protocol) {
   ClientMessage message;

@@ -28,6 +28,10 @@ struct SubscribeFrom {
 };
 
 struct Ping {};
+// Proves who the client is: the first message, or later a fresh token for the same user.
+struct Auth {
+  std::string token;  // whatever is no text is empty
+};
 struct Subscribe {
   SubscribeFrom from;
   v1::EventFilter filter;
@@ -45,10 +49,11 @@ struct ClientMessage {
   // `command` means nothing then.
   absl::Status status;
   Echo echo;
-  std::variant<Ping, Subscribe, v1::SubmitResponseRequest, v1::SendMessageRequest,
+  std::variant<Ping, Auth, Subscribe, v1::SubmitResponseRequest, v1::SendMessageRequest,
                v1::CreateTicketRequest, v1::CancelTicketRequest, v1::RetryTicketRequest>
       command;
 };
+absl::Status UnknownType();
 ClientMessage ParseClientMessage(absl::string_view text, Protocol protocol);
 
 // Where the query of the socket's URL says to begin: `after=N&desk=ID`, `snapshot=1` or `live=1`;

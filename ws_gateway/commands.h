@@ -8,6 +8,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "agentdesk/v1/event.pb.h"
 #include "agentdesk/v1/session.pb.h"
 #include "agentdesk/v1/ticket.pb.h"
@@ -18,9 +19,13 @@ namespace agentdesk::gateway {
 
 // On whose behalf something is asked.
 struct Caller {
-  std::string actor;        // a label such as `guest-1a2b`
+  std::string actor;        // a label such as `guest-1a2b`, or who was authenticated
   std::string via;          // `websocket` or `http`
   std::string traceparent;  // W3C trace context; may be empty
+  // Who was authenticated, by EncodeIdentity, and until when that holds. Empty: authentication is
+  // off.
+  std::string user = {};
+  absl::Time user_until = absl::InfiniteFuture();
 };
 
 // Takes the one result of a call. The errors are the core's, with its details (base/error.h), or
@@ -82,8 +87,8 @@ class Commands {
                     Reply<v1::ListEventsResponse> reply) = 0;
 
   // kLive is not for here: the hub has that.
-  virtual std::unique_ptr<Feed> Follow(const SubscribeFrom& from, const v1::EventFilter& filter,
-                                       FeedReceiver receiver) = 0;
+  virtual std::unique_ptr<Feed> Follow(const Caller& caller, const SubscribeFrom& from,
+                                       const v1::EventFilter& filter, FeedReceiver receiver) = 0;
 };
 
 }  // namespace agentdesk::gateway

@@ -10,11 +10,19 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core_service/base/clock.h"
+#include "core_service/client/bearer_token.h"
 #include "core_service/client/channel.h"
 
 ABSL_FLAG(std::string, listen, "127.0.0.1:8000",
           "ADDRESS:PORT for HTTP and WebSocket; port 0 picks a free one and logs it");
 ABSL_FLAG(std::string, core, "127.0.0.1:50051", "HOST:PORT of agentdesk-core");
+ABSL_FLAG(std::string, auth_config, "",
+          "file that says whose tokens are believed (docs/SECURITY.md); then nobody gets anything "
+          "without one. Empty: there is no authentication");
+ABSL_FLAG(std::string, core_token_file, "",
+          "file with the gateway's own token for the core, which must know its subject as a "
+          "gateway; read again as it changes. Goes with --auth_config");
 ABSL_FLAG(int32_t, threads, 0,
           "threads that serve browsers, 1 to 64; 0: half the machine's cores, at most 4");
 ABSL_FLAG(
@@ -28,7 +36,8 @@ ABSL_FLAG(
     "folder of the web page to serve at `/`; default: the one that was built or installed with "
     "this program, else a plain page that is built in");
 ABSL_FLAG(bool, allow_insecure_remote, false,
-          "listen on an address that others can reach, although nobody has to prove who they are");
+          "listen on an address that others can reach, although nothing is encrypted (a proxy may "
+          "do that), and without --auth_config nobody has to prove who they are");
 ABSL_FLAG(int32_t, max_connections, 20000, "browsers and HTTP connections at a time, in all");
 ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(3),
           "after SIGTERM, how long browsers have to leave");
@@ -67,6 +76,23 @@ absl::StatusOr<WebFiles> InstalledWebFiles() {
   return WebFiles();
 }
 
+// Both or neither: without its own token the gateway could ask the core nothing for the users that
+// it knows, and with it alone everybody would be the gateway.
+absl::Status ReadAuthentication(Config& config) {
+  const std::string path = absl::GetFlag(FLAGS_auth_config);
+  config.core_token_file = absl::GetFlag(FLAGS_core_token_file);
+  if (path.empty() && config.core_token_file.empty()) return absl::OkStatus();
+  if (path.empty()) return Wrong("auth_config", "is required with --core_token_file");
+  if (config.core_token_file.empty()) {
+    return Wrong("core_token_file", "is required with --auth_config");
+  }
+  absl::StatusOr<AuthConfig> auth = ReadAuthConfig(path);
+  if (!auth.ok()) return Wrong("auth_config", auth.status().message());
+  config.auth = *std::move(auth);
+  const absl::Status token = client::BearerToken(config.core_token_file, Clock::Real()).Check();
+  return token.ok() ? token : Wrong("core_token_file", token.message());
+}
+
 }  // namespace
 
 absl::StatusOr<Config> ReadConfig() {
@@ -74,13 +100,14 @@ absl::StatusOr<Config> ReadConfig() {
   config.listen = absl::GetFlag(FLAGS_listen);
   if (!IsLoopback(config.listen) && !absl::GetFlag(FLAGS_allow_insecure_remote)) {
     return Wrong("listen", absl::StrCat("others can reach ", config.listen,
-                                        " and nobody has to prove who they are; if that is meant, "
-                                        "add --allow_insecure_remote"));
+                                        ", and what is sent there is not encrypted; if that is "
+                                        "meant, add --allow_insecure_remote"));
   }
   config.core = absl::GetFlag(FLAGS_core);
   if (const absl::Status status = client::CheckTarget(config.core); !status.ok()) {
     return Wrong("core", status.message());
   }
+  if (absl::Status status = ReadAuthentication(config); !status.ok()) return status;
   config.threads = absl::GetFlag(FLAGS_threads);
   if (config.threads < 0 || config.threads > kMaxThreads) {
     return Wrong("threads", absl::StrCat("must be 0 to ", kMaxThreads));

@@ -2,10 +2,12 @@
 #define AGENTDESK_WS_GATEWAY_CONFIG_H_
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core_service/base/authenticator.h"
 #include "ws_gateway/origin.h"
 #include "ws_gateway/web_files.h"
 
@@ -15,6 +17,8 @@ namespace agentdesk::gateway {
 struct Config {
   std::string listen;
   std::string core;
+  std::optional<AuthConfig> auth;  // none: authentication is off
+  std::string core_token_file;
   int threads = 1;
   OriginList origins;
   WebFiles web;

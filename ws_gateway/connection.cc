@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
@@ -20,6 +21,8 @@ constexpr absl::Duration kMaxBackoff = absl::Seconds(1);
 // When the client of a stream comes back: not all at the same moment.
 constexpr absl::Duration kRetryAfter = absl::Seconds(1);
 constexpr absl::Duration kRetrySpread = absl::Seconds(2);
+constexpr absl::Duration kAuthenticateWithin = absl::Seconds(10);
+constexpr absl::string_view kFollowScope = "events:read";
 constexpr absl::string_view kUnavailable =
     "the desk cannot be reached: the outcome is unknown, repeat with the same request_id";
 
@@ -36,10 +39,24 @@ absl::Status ForSocket(const absl::Status& status) {
   return WithDetail(status, detail);
 }
 
+uint16_t CloseCodeFor(const absl::Status& status) {
+  if (status.code() == absl::StatusCode::kPermissionDenied) return kCloseForbidden;
+  return DetailOf(status).reason == kTokenInvalid ? kCloseTokenInvalid : kCloseTokenEnded;
+}
+
 }  // namespace
 
+absl::Status CheckMayFollow(const Identity& user) {
+  if (absl::c_linear_search(user.scopes, kFollowScope)) return absl::OkStatus();
+  return ErrorWithReason(absl::StatusCode::kPermissionDenied, "missing_scope",
+                         absl::StrCat("the events need the scope ", kFollowScope));
+}
+
 Connection::Connection(ConnectionHost& host, ConnectionOptions options)
-    : host_(host), options_(std::move(options)), cursor_(host.recent(), options_.protocol) {}
+    : host_(host),
+      options_(std::move(options)),
+      caller_(options_.caller),
+      cursor_(host.recent(), options_.protocol) {}
 
 void Connection::OnOpen(Socket& socket) {
   socket_ = &socket;
@@ -52,7 +69,43 @@ void Connection::OnOpen(Socket& socket) {
   host_.Add(*this);
   cursor_.Open(socket, host_.recent().head());
   next_beat_ = host_.Monotonic() + kHeartbeat - absl::Seconds(1);
-  if (host_.recent().known()) OnReady();
+  if (host_.authenticator() == nullptr) {
+    served_ = true;
+    if (host_.recent().known()) OnReady();
+  } else if (!options_.user.ok()) {
+    Admit(options_.user.status());
+  } else if (options_.user->has_value()) {
+    Admit(**options_.user);
+  } else {
+    served_until_ = host_.Monotonic() + kAuthenticateWithin;
+  }
+}
+
+bool Connection::Admit(absl::StatusOr<Identity> user) {
+  absl::Status status = user.status();
+  if (status.ok()) status = CheckMayFollow(*user);
+  // Requests are remembered for their user, and so is what was shown here.
+  if (status.ok() && user_.has_value() &&
+      (user->issuer != user_->issuer || user->subject != user_->subject ||
+       user->tenant != user_->tenant)) {
+    status = absl::PermissionDeniedError("the fresh token is somebody else's");
+  }
+  if (!status.ok()) {
+    Leave(CloseCodeFor(status), status.message());
+    return false;
+  }
+  const bool first = !user_.has_value();
+  user_ = *std::move(user);
+  caller_.actor = user_->subject;
+  caller_.user = EncodeIdentity(*user_);
+  caller_.user_until = user_->expires_at;
+  served_until_ = host_.Monotonic() + (user_->expires_at - host_.WallTime());
+  if (first) {
+    served_ = true;
+    cursor_.RestrictTo(user_->tenant);
+    if (host_.recent().known()) OnReady();
+  }
+  return true;
 }
 
 void Connection::OnClosed(uint16_t /*code*/) {
@@ -77,12 +130,14 @@ void Connection::SendHello() {
   hello_sent_ = true;
   SendText(HelloMessage({.desk_id = host_.recent().desk_id(),
                          .sequence = host_.recent().head(),
-                         .user = options_.caller.actor,
+                         .user = caller_.actor,
+                         .user_until = caller_.user_until,
                          .heartbeat = kHeartbeat,
                          .time = host_.Now()}));
 }
 
 void Connection::OnReady() {
+  if (!served_) return;
   // At first a browser counts as having seen all there was when it came.
   if (!hello_sent_ && !cursor_.started()) cursor_.Reopen(host_.recent().head());
   if (options_.protocol == Protocol::kPlain) {
@@ -106,6 +161,9 @@ void Connection::OnReady() {
 
 void Connection::OnText(absl::string_view text) {
   ClientMessage message = ParseClientMessage(text, options_.protocol);
+  if (!served_ && !(message.status.ok() && std::holds_alternative<Auth>(message.command))) {
+    return Leave(kCloseTokenEnded, "the first message must be of type auth, with a token");
+  }
   if (!message.status.ok())
     return SendText(ErrorMessage(message.status, message.echo, options_.protocol));
   std::visit(
@@ -114,6 +172,19 @@ void Connection::OnText(absl::string_view text) {
 }
 
 void Connection::Handle(Ping, const Echo& /*echo*/) { SendText(PongMessage()); }
+
+void Connection::Handle(Auth message, const Echo& echo) {
+  const Authenticator* const authenticator = host_.authenticator();
+  if (authenticator == nullptr) {
+    return SendText(ErrorMessage(UnknownType(), echo, options_.protocol));
+  }
+  const bool first = !served_;
+  if (!Admit(authenticator->Verify(message.token))) return;
+  // The first one is answered by the hello.
+  if (!first && options_.protocol == Protocol::kV1) {
+    SendText(AuthenticatedAck(caller_.actor, caller_.user_until, echo));
+  }
+}
 
 bool Connection::TakeCommandSlot(const Echo& echo) {
   if (commands_ >= kMaxCommands) {
@@ -145,7 +216,7 @@ void Connection::EndCommand() {
 template <typename Request, typename Then>
 void Connection::Ask(Request request, Then then) {
   host_.commands().Call(
-      options_.caller, std::move(request),
+      caller_, std::move(request),
       [alive = std::weak_ptr<bool>(alive_), then = std::move(then)](auto result) mutable {
         if (!alive.expired()) then(std::move(result));
       });
@@ -196,6 +267,9 @@ void Connection::OnJudged(ResponsePtr response,
   if (absl::IsOutOfRange(outcome.status())) return GiveUp(*response);
   if (outcome.ok()) {
     SendText(ResponseAck(response->session_id, *outcome, response->echo, options_.protocol));
+  } else if (absl::IsPermissionDenied(outcome.status())) {
+    SendText(OutcomeAck(response->session_id, "forbidden", outcome.status().message(), 0,
+                        response->echo, options_.protocol));
   } else {
     SendError(outcome.status(), response->echo);
   }
@@ -234,6 +308,7 @@ void Connection::Handle(v1::SendMessageRequest request, const Echo& echo) {
     if (status.code() == absl::StatusCode::kNotFound) outcome = "unknown_session";
     if (DetailOf(status).reason == "session_closed") outcome = "session_closed";
     if (IsUnreachable(status)) outcome = "unavailable";
+    if (absl::IsPermissionDenied(status)) outcome = "forbidden";
     if (sent.ok()) {
       SendText(MessageAck(session_id, sent->sequence(), echo));
     } else if (!outcome.empty()) {
@@ -352,7 +427,7 @@ void Connection::BeginFeed(const SubscribeFrom& from) {
     start.desk_id = Uuid::Parse(start.desk_id).value_or(Uuid{}).ToString();
   }
   feed_ = host_.commands().Follow(
-      start, wanted_->filter,
+      caller_, start, wanted_->filter,
       [this, alive = std::weak_ptr<bool>(alive_)](absl::StatusOr<FeedPart> part) {
         if (!alive.expired()) OnFeed(std::move(part));
       });
@@ -378,6 +453,8 @@ void Connection::OnFeed(absl::StatusOr<FeedPart> part) {
           unanswered_);
   } else if (status.code() == absl::StatusCode::kInvalidArgument) {
     SendError(status, {});
+  } else if (absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status)) {
+    Leave(CloseCodeFor(status), status.message());
   } else {
     Leave(kCloseRestart, "the stream of events cannot go on: resume");
   }
@@ -450,6 +527,7 @@ void Connection::OnDrained() {
 }
 
 void Connection::OnGap(const Gap& gap) {
+  if (!served_) return;
   if (options_.protocol == Protocol::kPlain) {
     in_hub_ = false;
     return Leave(kCloseRestart, "the desk has changed");
@@ -476,6 +554,10 @@ Frames Connection::PositionFrame() {
 }
 
 void Connection::Beat(absl::Duration now, SharedPosition& shared) {
+  if (now >= served_until_) {
+    return Leave(kCloseTokenEnded, served_ ? "the token ran out: come back with a fresh one"
+                                           : "no token came within 10 s");
+  }
   if (options_.protocol == Protocol::kPlain || !hello_sent_ || now < next_beat_) return;
   next_beat_ = now + kHeartbeat - absl::Seconds(1);
   if (!in_hub_) return socket_->Send(PositionFrame());

@@ -11,7 +11,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "core_service/base/authenticator.h"
 #include "core_service/base/clock.h"
+#include "core_service/base/identity.h"
 #include "core_service/base/uuid.h"
 #include "ws_gateway/client_protocol.h"
 #include "ws_gateway/commands.h"
@@ -38,25 +40,36 @@ class ConnectionHost {
   virtual void Attend(Connection& connection) = 0;
   virtual const RecentEvents& recent() const = 0;
   virtual Commands& commands() = 0;
+  // Null where authentication is off.
+  virtual const Authenticator* authenticator() const = 0;
   virtual absl::Duration Monotonic() = 0;
   // The core's time, as far as it is known.
   virtual absl::Time Now() = 0;
+  // This machine's, by which tokens are judged.
+  virtual absl::Time WallTime() = 0;
   virtual Uuid NewUuid() = 0;
   virtual double Fraction() = 0;  // random, from 0 to below 1
   // Whether all are being sent away, also those that still come.
   virtual bool draining() const = 0;
 };
 
+// Whether somebody may be sent events: by the scope that the core asks for Subscribe, as what the
+// hub sends comes from the gateway's own subscription.
+absl::Status CheckMayFollow(const Identity& user);
+
 struct ConnectionOptions {
   Protocol protocol = Protocol::kPlain;
   Caller caller;
+  // Who it is, where authentication is on and the request already told; an error closes the
+  // connection as soon as it is open.
+  absl::StatusOr<std::optional<Identity>> user = std::optional<Identity>();
   // What the URL says about where to begin; an error is told after the hello. A stream can say it
   // nowhere else.
   absl::StatusOr<std::optional<Subscribe>> subscribe = std::optional<Subscribe>();
 };
 
-// One browser: its commands, its position in the log, and when it is closed. A stream is a browser
-// that has no commands.
+// One browser: who it is, its commands, its position in the log, and when it is closed. A stream is
+// a browser that has no commands.
 //
 // Belongs to one thread, that of its hub and transport.
 class Connection final : public SocketHandler {
@@ -109,6 +122,9 @@ class Connection final : public SocketHandler {
   void SendError(const absl::Status& status, const Echo& echo);
   void SendHello();
 
+  // Serves this user from now on, or closes; false then.
+  bool Admit(absl::StatusOr<Identity> user);
+  void Handle(Auth message, const Echo& echo);
   bool TakeCommandSlot(const Echo& echo);
   void EndCommand();
   void Handle(Ping, const Echo& echo);
@@ -142,6 +158,10 @@ class Connection final : public SocketHandler {
 
   ConnectionHost& host_;
   const ConnectionOptions options_;
+  Caller caller_;
+  std::optional<Identity> user_;  // where authentication is on, once it is known
+  bool served_ = false;           // gets events and answers
+  absl::Duration served_until_ = absl::InfiniteDuration();  // or the end of waiting for a token
   EventCursor cursor_;
   Socket* socket_ = nullptr;
   // Replies hold it weakly, so that one for a connection that is gone goes nowhere.

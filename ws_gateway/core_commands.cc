@@ -4,7 +4,10 @@
 #include <string>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "core_service/base/error.h"
+#include "core_service/base/log.h"
 #include "core_service/client/channel.h"
 #include "core_service/client/event_stream.h"
 #include "core_service/client/rpc_status.h"
@@ -15,6 +18,16 @@ namespace {
 constexpr absl::Duration kTimeout = absl::Seconds(5);
 constexpr size_t kMaxOpenFeeds = 128;  // of a shard; each holds a stream of the core
 constexpr size_t kMaxSnapshotFrame = 256 * 1024;
+
+// What the user is told of the core's answer: where it is the gateway that the core does not let
+// in, or the core itself that keeps no scopes, another token of the user's would not help.
+absl::Status ForUser(absl::Status status, absl::Time user_until) {
+  const bool refused = absl::IsUnauthenticated(status) && absl::Now() < user_until;
+  const std::string reason = DetailOf(status).reason;
+  if (!refused && reason != "not_a_gateway" && reason != "authentication_off") return status;
+  LogError("the core takes no calls of this gateway", {{"status", status}});
+  return absl::UnavailableError("the desk cannot be reached: it takes no calls of this gateway");
+}
 
 // What a feed shares with the tasks that are posted for it. Belongs to the shard's thread; the
 // tasks hold it weakly.
@@ -102,9 +115,10 @@ struct Subscription {
 
 class CoreCommands::CoreFeed final : public Feed {
  public:
-  CoreFeed(CoreCommands& commands, SubscribeFrom from, v1::EventFilter filter,
+  CoreFeed(CoreCommands& commands, const Caller& caller, SubscribeFrom from, v1::EventFilter filter,
            FeedReceiver receiver)
       : commands_(commands),
+        caller_(caller),
         filter_(std::move(filter)),
         state_(std::make_shared<FeedState>(FeedState{
             .receiver = std::move(receiver), .from = std::move(from), .on_standstill = [&commands] {
@@ -131,6 +145,7 @@ class CoreCommands::CoreFeed final : public Feed {
                              : client::StreamStart::Kind::kAfter;
     options.start.after = {from.desk_id, from.after};
     options.filter = filter_;
+    options.labels = commands_.Labels(caller_);
     subscription_.consumer = std::make_unique<FeedConsumer>(commands_.shard_, state_, from);
     subscription_.stream = std::make_unique<client::EventStream>(
         commands_.link_.channel(), std::move(options), *subscription_.consumer);
@@ -155,14 +170,15 @@ class CoreCommands::CoreFeed final : public Feed {
 
  private:
   CoreCommands& commands_;
+  const Caller caller_;
   const v1::EventFilter filter_;
   std::shared_ptr<FeedState> state_;
   Subscription subscription_;
 };
 
-std::unique_ptr<Feed> CoreCommands::Follow(const SubscribeFrom& from, const v1::EventFilter& filter,
-                                           FeedReceiver receiver) {
-  auto feed = std::make_unique<CoreFeed>(*this, from, filter, std::move(receiver));
+std::unique_ptr<Feed> CoreCommands::Follow(const Caller& caller, const SubscribeFrom& from,
+                                           const v1::EventFilter& filter, FeedReceiver receiver) {
+  auto feed = std::make_unique<CoreFeed>(*this, caller, from, filter, std::move(receiver));
   BeginFeeds();
   return feed;
 }
@@ -181,6 +197,15 @@ void CoreCommands::BeginFeeds() {
   }
 }
 
+client::CallLabels CoreCommands::Labels(const Caller& caller) const {
+  // Who was authenticated may have any name, and metadata must be ASCII.
+  return {.actor = caller.user.empty() ? caller.actor : std::string(),
+          .via = caller.via,
+          .traceparent = caller.traceparent,
+          .token = link_.token(),
+          .user = caller.user};
+}
+
 template <typename Request, typename Response, typename Begin>
 void CoreCommands::Start(const Caller& caller, Request request, Reply<Response> reply,
                          Begin begin) {
@@ -193,13 +218,13 @@ void CoreCommands::Start(const Caller& caller, Request request, Reply<Response> 
   auto state = std::make_shared<State>();
   state->request = std::move(request);
   state->reply = std::move(reply);
-  client::PrepareCall({.actor = caller.actor, .via = caller.via, .traceparent = caller.traceparent},
-                      kTimeout, state->context);
+  client::PrepareCall(Labels(caller), kTimeout, state->context);
   if (!link_.Enter(state->context)) return;  // the shard has stopped
   begin(state->context, state->request, state->response,
-        [&link = link_, &shard = shard_, state](const grpc::Status& status) {
+        [&link = link_, &shard = shard_, state,
+         user_until = caller.user_until](const grpc::Status& status) {
           absl::StatusOr<Response> result = std::move(state->response);
-          if (!status.ok()) result = client::FromRpc(status);
+          if (!status.ok()) result = ForUser(client::FromRpc(status), user_until);
           // What the reply holds belongs to the shard's thread: it must not stay in `state`.
           shard.Post([result = std::move(result), reply = std::move(state->reply)]() mutable {
             reply(std::move(result));

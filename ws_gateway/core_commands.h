@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 
+#include "core_service/client/channel.h"
 #include "ws_gateway/commands.h"
 #include "ws_gateway/core_link.h"
 #include "ws_gateway/shard.h"
@@ -43,11 +44,13 @@ class CoreCommands final : public Commands {
             Reply<v1::SendMessageResponse> reply) override;
   void Call(const Caller& caller, v1::ListEventsRequest request,
             Reply<v1::ListEventsResponse> reply) override;
-  std::unique_ptr<Feed> Follow(const SubscribeFrom& from, const v1::EventFilter& filter,
-                               FeedReceiver receiver) override;
+  std::unique_ptr<Feed> Follow(const Caller& caller, const SubscribeFrom& from,
+                               const v1::EventFilter& filter, FeedReceiver receiver) override;
 
  private:
   class CoreFeed;
+
+  client::CallLabels Labels(const Caller& caller) const;
 
   template <typename Request, typename Response, typename Begin>
   void Start(const Caller& caller, Request request, Reply<Response> reply, Begin begin);

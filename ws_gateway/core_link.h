@@ -11,6 +11,7 @@
 #include "agentdesk/v1/ticket.grpc.pb.h"
 #include "core_service/base/mutex.h"
 #include "core_service/base/thread_pool.h"
+#include "core_service/client/bearer_token.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 
@@ -20,7 +21,8 @@ namespace agentdesk::gateway {
 // the stream of events does. Thread-safe.
 class CoreLink {
  public:
-  explicit CoreLink(const std::string& target);
+  // `token_file`: what proves the gateway's own identity to the core; empty: nothing does.
+  CoreLink(const std::string& target, const std::string& token_file);
   // Calls off what is under way and waits for its end.
   ~CoreLink() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -34,11 +36,14 @@ class CoreLink {
   v1::SessionService::Stub& sessions() { return *sessions_; }
   v1::EventService::Stub& events() { return *events_; }
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+  // May be null.
+  const std::shared_ptr<client::BearerToken>& token() const { return token_; }
   // Ends subscriptions, which blocks for a moment.
   ThreadPool& endings() { return endings_; }
 
  private:
   const std::shared_ptr<grpc::Channel> channel_;
+  const std::shared_ptr<client::BearerToken> token_;
   const std::unique_ptr<v1::TicketService::Stub> tickets_;
   const std::unique_ptr<v1::SessionService::Stub> sessions_;
   const std::unique_ptr<v1::EventService::Stub> events_;

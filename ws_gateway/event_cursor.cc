@@ -70,14 +70,15 @@ bool EventCursor::Send(const EventBlock& block) {
                                                 }) -
                                entries.begin());
   }
+  const int64_t tenant = TenantIn(block);
   while (next < entries.size()) {
-    if (!filter_.Matches(entries[next])) {
+    if (!Passes(entries[next], tenant)) {
       position_ = entries[next++].sequence;
       continue;
     }
     if (full()) return false;
     const size_t begin = next == 0 ? 0 : block.end(protocol_, next - 1);
-    next = RunEnd(block, next);
+    next = RunEnd(block, next, tenant);
     position_ = entries[next - 1].sequence;
     const size_t end = block.end(protocol_, next - 1);
     if (end == begin) continue;  // nothing that this protocol knows
@@ -94,13 +95,19 @@ bool EventCursor::Send(const EventBlock& block) {
   return true;
 }
 
-size_t EventCursor::RunEnd(const EventBlock& block, size_t begin) const {
+int64_t EventCursor::TenantIn(const EventBlock& block) const {
+  if (!tenant_.has_value()) return kEveryTenant;
+  // One past the end, where there is none, is no entry's.
+  return std::find(block.tenants.begin(), block.tenants.end(), *tenant_) - block.tenants.begin();
+}
+
+size_t EventCursor::RunEnd(const EventBlock& block, size_t begin, int64_t tenant) const {
   const std::vector<EventBlock::Entry>& entries = block.entries;
   const size_t first_byte = begin == 0 ? 0 : block.end(protocol_, begin - 1);
   size_t end = begin + 1;
   // A question ends its run: from its last byte on, a response may be meant for it.
   while (end < entries.size() && entries[end - 1].type != v1::EVENT_TYPE_AGENT_QUESTION &&
-         filter_.Matches(entries[end]) && block.end(protocol_, end) - first_byte <= kMaxRunBytes) {
+         Passes(entries[end], tenant) && block.end(protocol_, end) - first_byte <= kMaxRunBytes) {
     ++end;
   }
   return end;

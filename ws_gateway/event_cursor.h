@@ -3,6 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -61,6 +64,9 @@ class EventCursor {
   // The browser has seen the log up to `position`, and what was written before says nothing about
   // that: it is another log, or the browser says itself where it is.
   void Reopen(int64_t position);
+  // Sends only what is this tenant's, from now on. What is another's is not missing in the view:
+  // nobody may see it here.
+  void RestrictTo(std::string tenant) { tenant_ = std::move(tenant); }
   // What is sent next is the first event after `position` that passes the filter.
   void Start(int64_t position, EntryFilter filter);
   void Stop();
@@ -96,8 +102,15 @@ class EventCursor {
     int64_t position;
   };
 
+  // An index into a block's tenants, or this.
+  static constexpr int64_t kEveryTenant = -1;
+
+  int64_t TenantIn(const EventBlock& block) const;
+  bool Passes(const EventBlock::Entry& entry, int64_t tenant) const {
+    return (tenant == kEveryTenant || entry.tenant == tenant) && filter_.Matches(entry);
+  }
   // Where the run of events ends that starts with entry `begin` and can be sent in one piece.
-  size_t RunEnd(const EventBlock& block, size_t begin) const;
+  size_t RunEnd(const EventBlock& block, size_t begin, int64_t tenant) const;
   void SendMarked(Frames frames, int64_t position);
   int64_t WrittenPosition();
 
@@ -105,6 +118,7 @@ class EventCursor {
   const Protocol protocol_;
   Socket* socket_ = nullptr;
   EntryFilter filter_;
+  std::optional<std::string> tenant_;  // none: whoever's
   bool started_ = false;
   bool paused_ = false;
   int64_t position_ = 0;

@@ -1,5 +1,6 @@
 #include "ws_gateway/event_json.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -249,6 +250,13 @@ void AppendItems(absl::string_view list, const Items& items, Write write,
   }
 }
 
+uint32_t IndexOf(const std::string& tenant, std::vector<std::string>& tenants) {
+  const auto found = std::find(tenants.begin(), tenants.end(), tenant);
+  const auto index = static_cast<uint32_t>(found - tenants.begin());
+  if (found == tenants.end()) tenants.push_back(tenant);
+  return index;
+}
+
 }  // namespace
 
 bool AppendPlainEvent(const v1::Event& event, std::string& out) {
@@ -370,7 +378,8 @@ std::shared_ptr<const EventBlock> EncodeEvents(
                               .v1_end = v1.size(),
                               .ticket = Uuid::Parse(event.ticket_id()).value_or(Uuid{}),
                               .session = Uuid::Parse(event.session_id()).value_or(Uuid{}),
-                              .type = TypeOf(event)});
+                              .type = TypeOf(event),
+                              .tenant = IndexOf(event.tenant(), block->tenants)});
   }
   block->plain = std::make_shared<const std::string>(std::move(plain));
   block->v1 = std::make_shared<const std::string>(std::move(v1));

@@ -43,6 +43,7 @@ struct EventBlock {
     Uuid ticket;
     Uuid session;
     v1::EventType type = v1::EVENT_TYPE_UNSPECIFIED;
+    uint32_t tenant = 0;  // whose it is, as an index of `tenants`
   };
 
   std::string desk_id;
@@ -51,6 +52,7 @@ struct EventBlock {
   int64_t after = 0;
   int64_t up_to = 0;
   std::vector<Entry> entries;
+  std::vector<std::string> tenants;  // each that some entry has, once
   std::shared_ptr<const std::string> plain;
   std::shared_ptr<const std::string> v1;
 

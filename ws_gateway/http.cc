@@ -13,6 +13,7 @@
 #include "core_service/base/uuid.h"
 #include "ws_gateway/client_protocol.h"
 #include "ws_gateway/http_error.h"
+#include "ws_gateway/http_exchange.h"
 #include "ws_gateway/json_writer.h"
 #include "ws_gateway/resource_json.h"
 #include "ws_gateway/server_message.h"
@@ -73,12 +74,6 @@ void AddPageHeaders(HttpResponse& response) {
   response.headers.emplace_back("Referrer-Policy", "no-referrer");
 }
 
-HttpResponse JsonResponse(std::string body) {
-  HttpResponse response;
-  response.body = std::move(body);
-  return response;
-}
-
 template <typename Resource, typename Write>
 HttpResponse ResourceResponse(const Resource& resource, Write write, int64_t sequence) {
   std::string body;
@@ -106,41 +101,6 @@ HttpResponse ListResponse(absl::string_view name, const Resources& resources, Wr
 
 }  // namespace
 
-struct Http::Exchange {
-  HttpRequest request;
-  Responder respond;
-  std::string query;
-  std::vector<std::string> ids;  // what stood for `{}` in the path
-  Caller caller;
-  std::string cors_origin;  // empty: none is to be named
-
-  void Send(HttpResponse response) {
-    if (!cors_origin.empty()) {
-      response.headers.emplace_back("Access-Control-Allow-Origin", cors_origin);
-      response.headers.emplace_back("Access-Control-Expose-Headers", "Retry-After");
-    }
-    response.headers.emplace_back("Vary", "Origin");
-    respond(std::move(response));
-  }
-  void Fail(const absl::Status& status) { Send(ErrorResponse(status)); }
-  // The id in the path, as the core writes it; otherwise fails as not found.
-  std::optional<std::string> Id(absl::string_view noun, absl::string_view prefix = "") {
-    absl::string_view text = ids[0];
-    std::optional<Uuid> id;
-    if (absl::ConsumePrefix(&text, prefix)) id = Uuid::Parse(text);
-    if (id.has_value()) return absl::StrCat(prefix, id->ToString());
-    Fail(absl::NotFoundError(absl::StrCat("no such ", noun)));
-    return std::nullopt;
-  }
-  // The id for repeats: the body's, else the header's.
-  void SetRequestId(std::string& request_id) const {
-    if (!request_id.empty()) return;
-    absl::string_view key = absl::StripAsciiWhitespace(request.Header("idempotency-key"));
-    if (absl::ConsumePrefix(&key, "\"")) absl::ConsumeSuffix(&key, "\"");
-    request_id = std::string(key);
-  }
-};
-
 Http::Http(Commands& commands, Hub& hub, const GatewayState& state, const WebFiles& web,
            OriginList origins)
     : commands_(commands), hub_(hub), state_(state), web_(web), origins_(std::move(origins)) {}
@@ -148,7 +108,9 @@ Http::Http(Commands& commands, Hub& hub, const GatewayState& state, const WebFil
 // The first pattern that matches a path is the path's; so a word goes before `{}`.
 const std::vector<Http::Route>& Http::Routes() {
   static const auto* const routes = new std::vector<Route>{
-      {"GET", "/", &Http::Page},
+      {"GET", "/", &Http::Page, true},
+      {"POST", "/login", &Http::Login, true},
+      {"POST", "/logout", &Http::Logout, true},
       {"POST", "/tickets/create", &Http::CreateTicket},
       {"GET", "/tickets", &Http::ListTickets},
       {"GET", "/tickets/{}", &Http::GetTicket},
@@ -162,9 +124,9 @@ const std::vector<Http::Route>& Http::Routes() {
       {"GET", "/questions", &Http::ListQuestions},
       {"GET", "/questions/{}", &Http::GetQuestion},
       {"POST", "/webhook/notion", &Http::NotionWebhook},
-      {"GET", "/health", &Http::Health},
-      {"GET", "/livez", &Http::Livez},
-      {"GET", "/readyz", &Http::Readyz},
+      {"GET", "/health", &Http::Health, true},
+      {"GET", "/livez", &Http::Livez, true},
+      {"GET", "/readyz", &Http::Readyz, true},
   };
   return *routes;
 }
@@ -186,7 +148,7 @@ void Http::OnRequest(HttpRequest request, Responder respond) {
 
   const std::string method = in.method == "HEAD" ? "GET" : in.method;
   absl::string_view pattern;
-  Handler handler = nullptr;
+  const Route* found = nullptr;
   std::vector<std::string> methods;
   for (const Route& route : Routes()) {
     if (!pattern.empty() && route.pattern != pattern) continue;
@@ -196,7 +158,7 @@ void Http::OnRequest(HttpRequest request, Responder respond) {
     exchange->ids = *std::move(ids);
     methods.emplace_back(route.method);
     if (route.method == "GET") methods.emplace_back("HEAD");
-    if (route.method == method) handler = route.handler;
+    if (route.method == method) found = &route;
   }
   methods.emplace_back("OPTIONS");
   if (const WebFile* file = web_.Find(target.first);
@@ -205,7 +167,7 @@ void Http::OnRequest(HttpRequest request, Responder respond) {
   }
   if (pattern.empty()) return exchange->Fail(absl::NotFoundError("there is nothing at this path"));
   if (in.method == "OPTIONS") return Preflight(exchange, absl::StrJoin(methods, ", "));
-  if (handler == nullptr) {
+  if (found == nullptr) {
     HttpResponse response = ErrorResponse(
         ErrorWithReason(absl::StatusCode::kUnimplemented, "method_not_allowed",
                         absl::StrCat("only ", absl::StrJoin(methods, ", "), " can be used here")));
@@ -223,7 +185,10 @@ void Http::OnRequest(HttpRequest request, Responder respond) {
     response.status = 415;
     return exchange->Send(std::move(response));
   }
-  (this->*handler)(exchange);
+  if (!found->open) {
+    if (absl::Status status = Identify(exchange); !status.ok()) return exchange->Fail(status);
+  }
+  (this->*found->handler)(exchange);
 }
 
 void Http::Preflight(const ExchangePtr& exchange, const std::string& methods) {
@@ -359,40 +324,6 @@ void Http::GetJob(const ExchangePtr& exchange) {
                  });
 }
 
-// The page's id becomes the ticket's, so the same page is always the same ticket.
-void Http::NotionWebhook(const ExchangePtr& exchange) {
-  const absl::StatusOr<NotionPage> page = ParseNotionPage(exchange->request.body);
-  if (!page.ok()) return exchange->Fail(page.status());
-  v1::CreateTicketRequest request;
-  request.set_ticket_id(page->page_id);
-  request.set_ticket_name(absl::StrCat("Notion page ", page->page_id));
-  const auto answer = [exchange](const std::string& job_id, v1::JobStatus status,
-                                 const std::string& ticket_id) {
-    std::string body;
-    JsonWriter json(body);
-    json.BeginObject()
-        .Text("job_id", job_id)
-        .Text("status", StatusWord(status))
-        .Text("ticket_id", ticket_id)
-        .EndObject();
-    exchange->Send(JsonResponse(std::move(body)));
-  };
-  commands_.Call(
-      exchange->caller, std::move(request),
-      [this, exchange, answer, id = page->page_id](absl::StatusOr<v1::CreateTicketResponse> made) {
-        if (made.ok()) return answer(made->job_id(), made->status(), made->ticket_id());
-        if (!absl::IsAlreadyExists(made.status())) return exchange->Fail(made.status());
-        v1::GetTicketRequest existing;
-        existing.set_ticket_id(id);
-        commands_.Call(exchange->caller, std::move(existing),
-                       [exchange, answer](absl::StatusOr<v1::GetTicketResponse> found) {
-                         if (!found.ok()) return exchange->Fail(found.status());
-                         answer(found->ticket().job_id(), found->ticket().status(),
-                                found->ticket().ticket_id());
-                       });
-      });
-}
-
 void Http::GetSession(const ExchangePtr& exchange) {
   const std::optional<std::string> id = exchange->Id("session");
   if (!id.has_value()) return;
@@ -446,6 +377,10 @@ void Http::StreamEvents(const ExchangePtr& exchange) {
   absl::StatusOr<Subscribe> subscribe =
       ParseStreamRequest(exchange->query, exchange->request.Header("last-event-id"));
   if (!subscribe.ok()) return exchange->Fail(subscribe.status());
+  if (exchange->user.has_value()) {
+    const absl::Status status = CheckMayFollow(*exchange->user);
+    if (!status.ok()) return exchange->Fail(status);
+  }
   HttpResponse response;
   response.content_type = "text/event-stream";
   response.headers.emplace_back("Cache-Control", "no-store");
@@ -453,6 +388,7 @@ void Http::StreamEvents(const ExchangePtr& exchange) {
   response.headers.emplace_back("X-Accel-Buffering", "no");
   response.stream = hub_.MakeConnection({.protocol = Protocol::kStream,
                                          .caller = exchange->caller,
+                                         .user = exchange->user,
                                          .subscribe = *std::move(subscribe)});
   exchange->Send(std::move(response));
 }

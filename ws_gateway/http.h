@@ -34,9 +34,14 @@ class Http final : public RequestHandler {
     absl::string_view method;
     absl::string_view pattern;  // `{}` stands for one segment
     Handler handler;
+    bool open = false;  // to everyone, also where authentication is on
   };
   static const std::vector<Route>& Routes();
 
+  // Finds out who asks, where authentication is on.
+  absl::Status Identify(const ExchangePtr& exchange);
+  void Login(const ExchangePtr& exchange);
+  void Logout(const ExchangePtr& exchange);
   void Preflight(const ExchangePtr& exchange, const std::string& methods);
 
   void CreateTicket(const ExchangePtr& exchange);

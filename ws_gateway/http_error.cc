@@ -54,6 +54,16 @@ HttpResponse ErrorResponse(const absl::Status& status, absl::string_view more) {
       .EndObject();
   if (!more.empty()) absl::StrAppend(&response.body, ",", more);
   json.EndObject();
+  // RFC 6750 section 3.
+  if (detail.reason == "token_missing") {
+    response.headers.emplace_back("WWW-Authenticate", R"(Bearer realm="agentdesk")");
+  } else if (response.status == 401) {
+    response.headers.emplace_back("WWW-Authenticate",
+                                  R"(Bearer realm="agentdesk", error="invalid_token")");
+  } else if (detail.reason == "missing_scope") {
+    response.headers.emplace_back("WWW-Authenticate",
+                                  R"(Bearer realm="agentdesk", error="insufficient_scope")");
+  }
   if (response.status == 429 || response.status == 503) {
     const absl::Duration wait = detail.retry_after.value_or(absl::Seconds(1));
     const int64_t seconds = absl::ToInt64Seconds(absl::Ceil(wait, absl::Seconds(1)));
@@ -63,7 +73,7 @@ HttpResponse ErrorResponse(const absl::Status& status, absl::string_view more) {
 }
 
 absl::Status ForbiddenOrigin() {
-  return ErrorWithReason(absl::StatusCode::kPermissionDenied, "forbidden_origin",
+  return ErrorWithReason(absl::StatusCode::kPermissionDenied, kForbiddenOrigin,
                          "pages of this origin may not use the gateway");
 }
 

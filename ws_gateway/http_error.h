@@ -10,10 +10,12 @@ namespace agentdesk::gateway {
 // The HTTP status for an error: the one table.
 int HttpStatus(const absl::Status& status);
 
-// `{"error":{"code":…,"message":…,"field":…}}`, with Retry-After where a repeat may succeed.
+// `{"error":{"code":…,"message":…,"field":…}}`, with Retry-After where a repeat may succeed,
+// and WWW-Authenticate where another token may.
 // `more`, if any, are further fields beside `error`, as JSON without braces.
 HttpResponse ErrorResponse(const absl::Status& status, absl::string_view more = "");
 
+inline constexpr absl::string_view kForbiddenOrigin = "forbidden_origin";
 absl::Status ForbiddenOrigin();
 
 }  // namespace agentdesk::gateway

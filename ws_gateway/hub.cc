@@ -12,8 +12,13 @@ namespace agentdesk::gateway {
 // While the hub goes through its connections nothing is added or removed: the transport calls no
 // handler from within a call.
 
-Hub::Hub(Commands& commands, Clock& clock, IdSource& ids, RecentEvents::Limits limits)
-    : commands_(commands), clock_(clock), ids_(ids), recent_(limits) {}
+Hub::Hub(Commands& commands, Clock& clock, IdSource& ids, RecentEvents::Limits limits,
+         const Authenticator* authenticator)
+    : commands_(commands),
+      clock_(clock),
+      ids_(ids),
+      authenticator_(authenticator),
+      recent_(limits) {}
 
 std::unique_ptr<SocketHandler> Hub::MakeConnection(ConnectionOptions options) {
   return std::make_unique<Connection>(*this, std::move(options));

@@ -23,7 +23,9 @@ class Hub final : public ConnectionHost {
   static constexpr absl::Duration kTick = absl::Milliseconds(100);
 
   // All must outlive the hub.
-  Hub(Commands& commands, Clock& clock, IdSource& ids, RecentEvents::Limits limits);
+  // `authenticator`: null where authentication is off.
+  Hub(Commands& commands, Clock& clock, IdSource& ids, RecentEvents::Limits limits,
+      const Authenticator* authenticator = nullptr);
 
   // A browser that connects. It counts itself in and out.
   std::unique_ptr<SocketHandler> MakeConnection(ConnectionOptions options);
@@ -45,8 +47,10 @@ class Hub final : public ConnectionHost {
   void Attend(Connection& connection) override;
   const RecentEvents& recent() const override { return recent_; }
   Commands& commands() override { return commands_; }
+  const Authenticator* authenticator() const override { return authenticator_; }
   absl::Duration Monotonic() override { return clock_.Monotonic(); }
   absl::Time Now() override { return clock_.Now() + core_ahead_; }
+  absl::Time WallTime() override { return clock_.Now(); }
   Uuid NewUuid() override { return ids_.NewUuid(clock_.Now()); }
   double Fraction() override { return ids_.Fraction(); }
   bool draining() const override { return draining_; }
@@ -58,6 +62,7 @@ class Hub final : public ConnectionHost {
   Commands& commands_;
   Clock& clock_;
   IdSource& ids_;
+  const Authenticator* const authenticator_;
   RecentEvents recent_;
   absl::Duration core_ahead_;  // of this machine's clock
   absl::flat_hash_set<Connection*> connections_;

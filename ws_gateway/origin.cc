@@ -27,6 +27,11 @@ bool IsAddress(absl::string_view host) {
   return IsDigits(name.substr(name.rfind('.') + 1));
 }
 
+bool IsOrigin(absl::string_view origin, absl::string_view host) {
+  return !host.empty() &&
+         (origin == absl::StrCat("http://", host) || origin == absl::StrCat("https://", host));
+}
+
 }  // namespace
 
 absl::StatusOr<OriginList> OriginList::Parse(const std::vector<std::string>& entries) {
@@ -54,6 +59,12 @@ absl::StatusOr<OriginList> OriginList::Parse(const std::vector<std::string>& ent
   return list;
 }
 
+bool OriginList::Owns(absl::string_view origin, absl::string_view host) const {
+  const std::string name = absl::AsciiStrToLower(origin);
+  if (std::find(exact_.begin(), exact_.end(), name) != exact_.end()) return true;
+  return IsOrigin(name, absl::AsciiStrToLower(host));
+}
+
 bool OriginList::Allows(absl::string_view origin, absl::string_view host) const {
   if (any_) return true;
   const std::string name = absl::AsciiStrToLower(origin);
@@ -64,8 +75,7 @@ bool OriginList::Allows(absl::string_view origin, absl::string_view host) const 
     if (rest.empty() || (absl::ConsumePrefix(&rest, ":") && IsDigits(rest))) return true;
   }
   const std::string own = absl::AsciiStrToLower(host);
-  return IsAddress(own) &&
-         (name == absl::StrCat("http://", own) || name == absl::StrCat("https://", own));
+  return IsAddress(own) && IsOrigin(name, own);
 }
 
 }  // namespace agentdesk::gateway

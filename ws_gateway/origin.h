@@ -20,6 +20,11 @@ class OriginList {
   // `host` is the request's Host header. The own origin is believed only where the host is an
   // address: a name may be one that a foreign page made point here.
   bool Allows(absl::string_view origin, absl::string_view host) const;
+  // Whether what a page of this origin asks may count on the user's cookie: the gateway's own
+  // pages, and those of an origin that stands on the list by its whole name. What `*` and `:*` let
+  // in is anybody's; of the own origin any name is believed, since the browser keeps a cookie for
+  // the name under which it was given.
+  bool Owns(absl::string_view origin, absl::string_view host) const;
 
  private:
   bool any_ = false;

@@ -65,7 +65,13 @@ class Pulse {
 
 absl::Status Serve(const Config& config, const sigset_t& signals) {
   GatewayState state;
-  ShardOptions options{.transport = {}, .recent = {}, .origins = config.origins};
+  const std::unique_ptr<const Authenticator> authenticator =
+      config.auth.has_value() ? std::make_unique<Authenticator>(*config.auth, Clock::Real())
+                              : nullptr;
+  ShardOptions options{.transport = {},
+                       .recent = {},
+                       .origins = config.origins,
+                       .authenticator = authenticator.get()};
   const auto threads = static_cast<size_t>(config.threads);
   options.transport.max_connections = std::max<size_t>(1, config.max_connections / threads);
   std::vector<std::unique_ptr<Shard>> shards;
@@ -76,7 +82,7 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
   }
   const absl::StatusOr<std::string> address = Listen(config, options, shards);
   if (!address.ok()) return address.status();
-  CoreLink link(config.core);
+  CoreLink link(config.core, config.core_token_file);
   for (Shard* shard : all) {
     shard->Start(std::make_unique<CoreCommands>(link, *shard),
                  [&](Commands& commands, Hub& hub) -> std::unique_ptr<RequestHandler> {
@@ -84,7 +90,8 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
                  });
   }
   const Upstream upstream(link, all, state);
-  LogInfo("listening", {{"address", *address}});
+  LogInfo("listening",
+          {{"address", *address}, {"authentication", authenticator == nullptr ? "off" : "on"}});
 
   SdNotify("READY=1");
 

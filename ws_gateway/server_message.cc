@@ -148,6 +148,16 @@ std::string UnknownSessionBody(absl::string_view session_id) {
   return text;
 }
 
+std::string AuthenticatedAck(absl::string_view user, absl::Time until, const Echo& echo) {
+  std::string text;
+  JsonWriter json(text);
+  json.BeginObject().Text("type", "ack").Text("status", "authenticated").Text("user", user);
+  WriteTime("token_expires_at", ToProto(until), json);
+  WriteEcho(echo, Protocol::kV1, json);
+  json.EndObject();
+  return text;
+}
+
 std::string HelloMessage(const Hello& hello) {
   std::string text;
   JsonWriter json(text);
@@ -156,9 +166,11 @@ std::string HelloMessage(const Hello& hello) {
       .Text("protocol", "agentdesk.v1")
       .Text("desk", hello.desk_id)
       .Number("sequence", hello.sequence)
-      .Text("user", hello.user)
-      .Number("heartbeat_ms", absl::ToInt64Milliseconds(hello.heartbeat))
-      .Raw("limits", kLimits);
+      .Text("user", hello.user);
+  if (hello.user_until != absl::InfiniteFuture()) {
+    WriteTime("token_expires_at", ToProto(hello.user_until), json);
+  }
+  json.Number("heartbeat_ms", absl::ToInt64Milliseconds(hello.heartbeat)).Raw("limits", kLimits);
   WriteTime("time", ToProto(hello.time), json);
   json.EndObject();
   return text;

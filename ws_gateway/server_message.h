@@ -51,9 +51,12 @@ struct Hello {
   std::string desk_id;
   int64_t sequence = 0;
   std::string user;
+  absl::Time user_until = absl::InfiniteFuture();  // when a fresh token must have come
   absl::Duration heartbeat;
   absl::Time time;
 };
+// A fresh token was accepted.
+std::string AuthenticatedAck(absl::string_view user, absl::Time until, const Echo& echo);
 std::string HelloMessage(const Hello& hello);
 std::string SubscribedMessage(int64_t up_to);
 std::string PositionMessage(int64_t up_to, absl::Time time);

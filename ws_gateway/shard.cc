@@ -7,7 +7,9 @@
 #include "boost/asio/io_context.hpp"
 #include "boost/asio/post.hpp"
 #include "boost/asio/steady_timer.hpp"
+#include "core_service/base/error.h"
 #include "ws_gateway/client_protocol.h"
+#include "ws_gateway/credential.h"
 #include "ws_gateway/http_error.h"
 #include "ws_gateway/trace_context.h"
 
@@ -53,7 +55,7 @@ void Shard::Start(
     std::unique_ptr<Commands> commands,
     const std::function<std::unique_ptr<RequestHandler>(Commands&, Hub&)>& make_handler) {
   commands_ = std::move(commands);
-  hub_ = std::make_unique<Hub>(*commands_, clock_, ids_, options_.recent);
+  hub_ = std::make_unique<Hub>(*commands_, clock_, ids_, options_.recent, options_.authenticator);
   handler_ = make_handler(*commands_, *hub_);
   StartTicks();
   thread_ = std::thread([this] { loop_->io.run(); });
@@ -116,16 +118,33 @@ UpgradeDecision Shard::OnUpgrade(const HttpRequest& request) {
     return decision;
   }
   ConnectionOptions options;
+  const Credential credential = FindCredential(request);
+  if (options_.authenticator != nullptr && credential.way != Credential::Way::kNone) {
+    absl::StatusOr<Identity> user =
+        Authenticate(request, credential, *options_.authenticator, options_.origins);
+    if (DetailOf(user.status()).reason == kForbiddenOrigin) {
+      decision.refusal = ErrorResponse(user.status());
+      return decision;
+    }
+    if (user.ok()) {
+      options.user = *std::move(user);
+    } else {
+      options.user = user.status();
+    }
+  }
   if (Offers(request, kSubprotocol)) {
     options.protocol = Protocol::kV1;
     options.subscribe = ParseSubscribeQuery(target.second);
-    decision.subprotocol = std::string(kSubprotocol);
   }
   options.caller = {.actor = hub_->NewGuestName(),
                     .via = "websocket",
                     .traceparent = ValidTraceParent(request.Header("traceparent"))};
   decision.handler = hub_->MakeConnection(std::move(options));
   return decision;
+}
+
+std::string Shard::ChooseSubprotocol(const HttpRequest& request) {
+  return Offers(request, kSubprotocol) ? std::string(kSubprotocol) : std::string();
 }
 
 }  // namespace agentdesk::gateway

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "core_service/base/authenticator.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/uuid.h"
 #include "ws_gateway/commands.h"
@@ -26,6 +27,7 @@ struct ShardOptions {
   TransportOptions transport;
   RecentEvents::Limits recent;
   OriginList origins;
+  const Authenticator* authenticator = nullptr;  // null: authentication is off; outlives the shard
 };
 
 // One thread, with its sockets, its hub and its share of the browsers.
@@ -61,6 +63,7 @@ class Shard final : private TransportHandler {
 
   void OnRequest(HttpRequest request, Responder respond) override;
   UpgradeDecision OnUpgrade(const HttpRequest& request) override;
+  std::string ChooseSubprotocol(const HttpRequest& request) override;
   void StartTicks();
   void OnTick();
 

@@ -360,22 +360,17 @@ class HttpConnection final : public TcpConnection {
     if (std::optional<HttpResponse> fault = HandshakeFault(message)) {
       return Write(std::move(*fault), keep_alive_);
     }
+    const HttpRequest request = PlainRequest(message, remote_address_);
     UpgradeDecision decision;
     if (admitted) {
-      decision = server_.handler.OnUpgrade(PlainRequest(message, remote_address_));
+      decision = server_.handler.OnUpgrade(request);
       if (decision.handler == nullptr) return Write(std::move(decision.refusal), keep_alive_);
-    } else {
-      // A browser that offers subprotocols takes no socket without one, and would not see the code.
-      for (const auto offered : http::token_list{message[http::field::sec_websocket_protocol]}) {
-        decision.subprotocol = std::string(offered);
-        break;
-      }
     }
     auto upgraded = std::make_shared<WebSocketConnection>(server_.options, std::move(socket_),
                                                           beast::buffers_to_string(input_.cdata()),
                                                           std::move(decision.handler));
     PassTo(upgraded);
-    upgraded->Start(message, decision.subprotocol);
+    upgraded->Start(message, server_.handler.ChooseSubprotocol(request));
   }
 
   void Stream(HttpResponse response) {

@@ -101,11 +101,10 @@ class SocketHandler {
   virtual void OnClosed(uint16_t code) = 0;
 };
 
-// What to do with a request to upgrade to a WebSocket: accept it with `handler` (and perhaps a
-// subprotocol, one of those offered), or refuse it with `refusal`.
+// What to do with a request to upgrade to a WebSocket: accept it with `handler`, or refuse it with
+// `refusal`.
 struct UpgradeDecision {
   std::unique_ptr<SocketHandler> handler;  // null: refused
-  std::string subprotocol;                 // empty: none is named in the response
   HttpResponse refusal;
 };
 
@@ -116,6 +115,10 @@ class TransportHandler {
 
   virtual void OnRequest(HttpRequest request, Responder respond) = 0;
   virtual UpgradeDecision OnUpgrade(const HttpRequest& request) = 0;
+  // One of the subprotocols that are offered, to be named in the response; empty: none. Also asked
+  // where the socket is accepted only to be closed, as a browser that offers subprotocols takes no
+  // socket without one, and would not see the code.
+  virtual std::string ChooseSubprotocol(const HttpRequest& /*request*/) { return {}; }
 };
 
 struct TransportOptions {

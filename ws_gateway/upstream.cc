@@ -43,7 +43,9 @@ void Upstream::Flow::OnTaken() {
 
 Upstream::Upstream(CoreLink& link, std::vector<Shard*> shards, GatewayState& state)
     : shards_(std::move(shards)), state_(state) {
-  stream_ = std::make_unique<client::EventStream>(link.channel(), client::EventStreamOptions(),
+  client::EventStreamOptions options;
+  options.labels.token = link.token();
+  stream_ = std::make_unique<client::EventStream>(link.channel(), std::move(options),
                                                   static_cast<Consumer&>(*this));
   flow_->SetStream(stream_.get());
 }

@@ -55,6 +55,7 @@ void PrepareCall(const CallLabels& labels, absl::Duration timeout, grpc::ClientC
   if (!labels.actor.empty()) context.AddMetadata("agentdesk-actor", labels.actor);
   if (!labels.via.empty()) context.AddMetadata("agentdesk-via", labels.via);
   if (!labels.traceparent.empty()) context.AddMetadata("traceparent", labels.traceparent);
+  if (!labels.user.empty()) context.AddMetadata("agentdesk-user", labels.user);
   if (labels.token != nullptr) {
     if (std::string header = labels.token->Header(); !header.empty()) {
       context.AddMetadata("authorization", header);

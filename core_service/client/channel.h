@@ -36,6 +36,8 @@ struct CallLabels {
   std::string via;          // such as `websocket`; empty: `grpc`
   std::string traceparent;  // W3C trace context; may be empty
   std::shared_ptr<BearerToken> token = nullptr;
+  // The user for whom a gateway calls, by EncodeIdentity; then the token is the gateway's.
+  std::string user = {};
 };
 
 // Prepares the context of one call: its labels, and its end `timeout` from now (on the monotonic

@@ -114,7 +114,15 @@ absl::StatusOr<Identity> Access::Identify(const Metadata& metadata) const {
 
 absl::StatusOr<desk::Caller> Access::Admit(const Metadata& metadata,
                                            absl::string_view request) const {
-  if (authenticator_ == nullptr) return CallerOf(metadata);
+  if (authenticator_ == nullptr) {
+    // A gateway that authenticates its users counts on their scopes being kept here.
+    if (metadata.find(kUserKey) != metadata.end()) {
+      return ErrorWithReason(absl::StatusCode::kFailedPrecondition, "authentication_off",
+                             "agentdesk-user: this desk runs without --auth_config, and would let "
+                             "every user do everything");
+    }
+    return CallerOf(metadata);
+  }
   absl::StatusOr<Identity> identity = Identify(metadata);
   if (!identity.ok()) return identity.status();
   if (absl::Status status = CheckScope(*identity, request); !status.ok()) return status;

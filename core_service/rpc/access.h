@@ -32,6 +32,7 @@ class Access {
   // and with authentication on the label agentdesk-actor counts for nothing.
   //
   // Unauthenticated: there is no token (`token_missing`) or it is refused (base/token_verifier.h).
+  // FailedPrecondition: a user is named while authentication is off (`authentication_off`).
   // PermissionDenied: a scope is missing (`missing_scope`), or who speaks for a user is no gateway
   // (`not_a_gateway`). InvalidArgument: as CallerOf.
   absl::StatusOr<desk::Caller> Admit(const Metadata& metadata, absl::string_view request) const;

@@ -13,9 +13,10 @@ from typing import Any
 
 import every_event
 import http_client
-from agentdesk_test import DeskTestCase, wait_until
+from agentdesk_test import DeskTestCase, System, wait_until
 from desk_client import new_id, session_pb2
 from event_stream import EventStream
+from tokens import AUDIENCE, ISSUER, Issuer, auth_config
 from ws_client import BareSocket, Browser, FullBrowser
 
 CHECK = pathlib.Path(__file__).resolve().parents[2] / "tools/api/check.mjs"
@@ -96,6 +97,7 @@ class TruthTest(DeskTestCase):
         full.wait_sequence(head)
         stream.wait_sequence(head)
         self.refuse_everything()
+        self.with_authentication()
         self.without_the_core(full)
         self.end(plain, full, stream)
         self.records.lines.append(
@@ -151,6 +153,48 @@ class TruthTest(DeskTestCase):
         full.wait_for(lambda texts: sum('"subscribed"' in text for text in texts[start:]) == 2,
                       "second subscription")
 
+    def with_authentication(self) -> None:
+        """What only comes from a gateway that wants tokens."""
+        self.call("POST", "/login")
+        with tempfile.TemporaryDirectory(prefix="agentdesk-api-") as scratch:
+            folder = pathlib.Path(scratch)
+            issuer = Issuer()
+            (folder / "keys.json").write_text(issuer.key_set())
+            (folder / "token").write_text(issuer.token("gateway"))
+            config = auth_config(folder, [
+                {"issuer": ISSUER, "audiences": [AUDIENCE], "algorithms": ["HS256"],
+                 "keys_file": "keys.json"}], gateways=["gateway"])
+            system = System([f"--auth_config={config}"],
+                            [f"--auth_config={config}", f"--core_token_file={folder}/token"])
+            try:
+                self.sign_in(system.gateway.address, issuer)
+            finally:
+                system.close()
+
+    def sign_in(self, address: str, issuer: Issuer) -> None:
+        bearer = {"Authorization": f"Bearer {issuer.token()}"}
+        less = {"Authorization": f"Bearer {issuer.token(scope='events:read')}"}
+        self.call("POST", "/login", address=address, **bearer)
+        self.call("POST", "/logout", address=address)
+        for path, headers in (("/tickets", {}), ("/tickets", {"Authorization": "Bearer x"}),
+                              ("/tickets", less), ("/login", {})):
+            self.call("POST" if path == "/login" else "GET", path, address=address, **headers)
+        for channel, protocol in (("plain", None), ("v1", "agentdesk.v1")):
+            browser = Browser(address, protocol=protocol)
+            message = {"type": "auth", "token": issuer.token(), "request_id": "r"}
+            for _ in range(2):
+                self.records.message(channel, "client", json.dumps(message))
+                browser.send(message)
+            respond = {"type": "user_response", "session_id": new_id(), "response": "x",
+                       "question_id": new_id()}
+            self.assertEqual(self.ask(channel, browser, respond)["status"], "unknown_session")
+            browser.send({**message, "token": issuer.token(scope="events:read")})
+            wait_until(lambda: browser.ask(respond)["status"] == "forbidden", "a scope that is gone")
+            browser.send({**message, "token": "x"})
+            self.records.lines.append({"channel": channel, "code": browser.wait_closed()})
+            for text in browser.texts:
+                self.records.message(channel, "gateway", text)
+
     def without_the_core(self, full: Browser) -> None:
         self.core.kill()
         for message in ({"type": "user_response", "session_id": new_id(), "response": "x",
@@ -182,9 +226,9 @@ class TruthTest(DeskTestCase):
     # HTTP.
 
     def call(self, method: str, path: str, body: Any = None, as_path: str = "",
-             **headers: str) -> http_client.Answer:
+             address: str = "", **headers: str) -> http_client.Answer:
         """`as_path`: the path as the document has it."""
-        answer = http_client.call(self.gateway.address, method, path, body, **headers)
+        answer = http_client.call(address or self.gateway.address, method, path, body, **headers)
         self.records.lines.append({
             "method": method, "path": as_path or path.split("?")[0], "status": answer.status,
             "headers": answer.headers, "body": answer.text})

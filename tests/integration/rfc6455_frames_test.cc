@@ -325,7 +325,6 @@ TEST(Rfc6455FramesTest, SubprotocolAndRefusalAreTheHandlers) {
       return decision;
     }
     EXPECT_EQ(request.remote_address, "127.0.0.1");
-    decision.subprotocol = std::string(request.Header("sec-websocket-protocol"));
     decision.handler = std::move(session);
     return decision;
   };

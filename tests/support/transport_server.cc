@@ -143,7 +143,12 @@ void TransportServer::OnRequest(gateway::HttpRequest request, gateway::Responder
 gateway::UpgradeDecision TransportServer::OnUpgrade(const gateway::HttpRequest& request) {
   auto session = std::make_unique<Session>(*this);
   if (hooks_.on_upgrade) return hooks_.on_upgrade(request, std::move(session));
-  return gateway::UpgradeDecision{std::move(session), "", {}};
+  return gateway::UpgradeDecision{std::move(session), {}};
+}
+
+std::string TransportServer::ChooseSubprotocol(const gateway::HttpRequest& request) {
+  const absl::string_view offered = request.Header("sec-websocket-protocol");
+  return std::string(offered.substr(0, offered.find(',')));
 }
 
 }  // namespace agentdesk::testing

@@ -54,6 +54,8 @@ class TransportServer : public gateway::TransportHandler {
 
   void OnRequest(gateway::HttpRequest request, gateway::Responder respond) override;
   gateway::UpgradeDecision OnUpgrade(const gateway::HttpRequest& request) override;
+  // The first that is offered.
+  std::string ChooseSubprotocol(const gateway::HttpRequest& request) override;
 
  private:
   class Session;

@@ -41,16 +41,18 @@ def the_loop() -> _Loop:
 class Browser:
     """A connection whose messages are kept as the texts that came, in order."""
 
-    def __init__(self, gateway: str, path: str = "/ws", protocol: str | None = None,
-                 origin: str | None = None, query: str = "") -> None:
+    def __init__(self, gateway: str, path: str = "/ws", protocol: str | list[str] | None = None,
+                 origin: str | None = None, query: str = "",
+                 headers: dict[str, str] | None = None) -> None:
         self.texts: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
         self._connection: Any = None
         target = f"ws://{gateway}{path}" + (f"?{query}" if query else "")
-        subprotocols = [websockets.Subprotocol(protocol)] if protocol else None
-        headers = {"Origin": origin} if origin else None
-        the_loop().do(self._open(target, subprotocols, headers))
+        offered = [protocol] if isinstance(protocol, str) else protocol or []
+        subprotocols = [websockets.Subprotocol(name) for name in offered] or None
+        sent = {**(headers or {}), **({"Origin": origin} if origin else {})}
+        the_loop().do(self._open(target, subprotocols, sent))
 
     async def _open(self, target: str, subprotocols: Any, headers: Any) -> None:
         self._connection = await ws_connect(
@@ -138,10 +140,11 @@ class Browser:
         the_loop().do(self._connection.close())
 
 
-def refused_status(gateway: str, path: str = "/ws", origin: str | None = None) -> int:
+def refused_status(gateway: str, path: str = "/ws", origin: str | None = None,
+                   **more: Any) -> int:
     """The HTTP status with which a handshake is refused."""
     try:
-        browser = Browser(gateway, path, origin=origin)
+        browser = Browser(gateway, path, origin=origin, **more)
     except websockets.InvalidStatusCode as refused:
         return refused.status_code
     browser.close()

@@ -35,7 +35,7 @@ class EchoServer final : public TransportHandler {
     respond(std::move(response));
   }
   UpgradeDecision OnUpgrade(const HttpRequest& /*request*/) override {
-    return UpgradeDecision{std::make_unique<Echo>(), "", {}};
+    return UpgradeDecision{std::make_unique<Echo>(), {}};
   }
 };
 

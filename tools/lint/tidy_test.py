@@ -54,10 +54,10 @@ GATEWAY_FILES = {
     "recent_events": "event_json",
     "field_reader": "client_protocol", "server_message": "client_protocol",
     "close_code": "client_protocol",
-    "http_error": "request_rules", "origin": "request_rules", "trace_context": "request_rules",
+    "credential": "request_rules", "http_error": "request_rules", "origin": "request_rules", "trace_context": "request_rules",
     "request_handler": "request_rules", "gateway_state": "request_rules",
     "event_cursor": "connection",
-    "start_page": "http",
+    "http_exchange": "http", "notion_webhook": "http", "sign_in": "http", "start_page": "http",
     "core_commands": "upstream", "core_link": "upstream",
 }
 # The JSON of events and of what they are about is the same for browsers, agents and the command line.

@@ -77,9 +77,10 @@ v1::Event Event(int64_t sequence, absl::string_view session) {
 
 }  // namespace
 
-std::unique_ptr<Feed> FakeCommands::Follow(const SubscribeFrom& from, const v1::EventFilter& filter,
-                                           FeedReceiver receiver) {
+std::unique_ptr<Feed> FakeCommands::Follow(const Caller& caller, const SubscribeFrom& from,
+                                           const v1::EventFilter& filter, FeedReceiver receiver) {
   auto end = std::make_shared<FeedEnd>();
+  end->caller = caller;
   end->from = from;
   end->filter = filter;
   end->receiver = std::move(receiver);

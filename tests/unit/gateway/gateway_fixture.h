@@ -90,10 +90,11 @@ class FakeCommands final : public Commands {
   AGENTDESK_FAKE_CALL(ListEvents, event_lists)
 #undef AGENTDESK_FAKE_CALL
 
-  std::unique_ptr<Feed> Follow(const SubscribeFrom& from, const v1::EventFilter& filter,
-                               FeedReceiver receiver) override;
+  std::unique_ptr<Feed> Follow(const Caller& caller, const SubscribeFrom& from,
+                               const v1::EventFilter& filter, FeedReceiver receiver) override;
 
   struct FeedEnd {
+    Caller caller;
     SubscribeFrom from;
     v1::EventFilter filter;
     FeedReceiver receiver;

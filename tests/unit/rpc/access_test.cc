@@ -73,12 +73,19 @@ constexpr char kRequest[] = "agentdesk.v1.GetDeskRequest";
 
 TEST_F(AccessTest, WithoutAuthenticationEveryoneIsWhoTheySay) {
   const Access open(nullptr, clock_);
-  const auto caller = open.Admit({{"agentdesk-actor", "ann"}, {"agentdesk-user", "x"}}, "anything");
+  const auto caller = open.Admit({{"agentdesk-actor", "ann"}}, "anything");
   ASSERT_TRUE(caller.ok());
   EXPECT_EQ(caller->actor.id(), "ann");
   EXPECT_FALSE(caller->authenticated);
   EXPECT_EQ(caller->identity, "");
   EXPECT_EQ(caller->expires_at, absl::InfiniteFuture());
+}
+
+TEST_F(AccessTest, WhereNoScopesAreKeptNoGatewayIsMadeToBelieveTheyAre) {
+  const Access open(nullptr, clock_);
+  const auto caller = open.Admit({{"agentdesk-user", "x"}}, kRequest);
+  EXPECT_EQ(caller.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(DetailOf(caller.status()).reason, "authentication_off");
 }
 
 TEST_F(AccessTest, ACallerIsWhoTheTokenSays) {
