@@ -109,7 +109,8 @@ Http::Http(Commands& commands, Hub& hub, const GatewayState& state, const WebFil
 const std::vector<Http::Route>& Http::Routes() {
   static const auto* const routes = new std::vector<Route>{
       {"GET", "/", &Http::Page, true},
-      {"POST", "/login", &Http::Login, true},
+      {"GET", "/login", &Http::ShowUser},
+      {"POST", "/login", &Http::Login},
       {"POST", "/logout", &Http::Logout, true},
       {"POST", "/tickets/create", &Http::CreateTicket},
       {"GET", "/tickets", &Http::ListTickets},

@@ -40,6 +40,7 @@ class Http final : public RequestHandler {
 
   // Finds out who asks, where authentication is on.
   absl::Status Identify(const ExchangePtr& exchange);
+  void ShowUser(const ExchangePtr& exchange);
   void Login(const ExchangePtr& exchange);
   void Logout(const ExchangePtr& exchange);
   void Preflight(const ExchangePtr& exchange, const std::string& methods);

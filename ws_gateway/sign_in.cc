@@ -11,6 +11,21 @@
 
 namespace agentdesk::gateway {
 
+namespace {
+
+HttpResponse UserResponse(absl::string_view user, absl::Time until) {
+  std::string body;
+  JsonWriter json(body);
+  json.BeginObject().Text("user", user);
+  if (until != absl::InfiniteFuture()) WriteTime("token_expires_at", ToProto(until), json);
+  json.EndObject();
+  HttpResponse response = JsonResponse(std::move(body));
+  response.headers.emplace_back("Cache-Control", "no-store");
+  return response;
+}
+
+}  // namespace
+
 absl::Status Http::Identify(const ExchangePtr& exchange) {
   const Authenticator* const authenticator = hub_.authenticator();
   if (authenticator == nullptr) return absl::OkStatus();
@@ -25,13 +40,16 @@ absl::Status Http::Identify(const ExchangePtr& exchange) {
   return absl::OkStatus();
 }
 
+void Http::ShowUser(const ExchangePtr& exchange) {
+  exchange->Send(UserResponse(exchange->caller.actor, exchange->caller.user_until));
+}
+
 void Http::Login(const ExchangePtr& exchange) {
-  if (hub_.authenticator() == nullptr) {
+  if (!exchange->user.has_value()) {
     return exchange->Fail(ErrorWithReason(absl::StatusCode::kFailedPrecondition,
                                           "authentication_off",
                                           "authentication is off: nobody signs in"));
   }
-  if (absl::Status status = Identify(exchange); !status.ok()) return exchange->Fail(status);
   const Credential& credential = exchange->credential;
   if (credential.way != Credential::Way::kHeader) {
     return exchange->Fail(ErrorWithReason(absl::StatusCode::kUnauthenticated, "token_missing",
@@ -43,15 +61,9 @@ void Http::Login(const ExchangePtr& exchange) {
         absl::StrCat("a token over ", kMaxCookieToken, " bytes fits no cookie: show it itself")));
   }
   const Identity& user = *exchange->user;
-  std::string body;
-  JsonWriter json(body);
-  json.BeginObject().Text("user", user.subject);
-  WriteTime("token_expires_at", ToProto(user.expires_at), json);
-  json.EndObject();
-  HttpResponse response = JsonResponse(std::move(body));
+  HttpResponse response = UserResponse(user.subject, user.expires_at);
   response.headers.emplace_back("Set-Cookie",
                                 TokenCookie(credential.token, user.expires_at - hub_.WallTime()));
-  response.headers.emplace_back("Cache-Control", "no-store");
   exchange->Send(std::move(response));
 }
 

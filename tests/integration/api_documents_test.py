@@ -176,6 +176,7 @@ class TruthTest(DeskTestCase):
         less = {"Authorization": f"Bearer {issuer.token(scope='events:read')}"}
         self.call("POST", "/login", address=address, **bearer)
         self.call("POST", "/logout", address=address)
+        self.call("GET", "/login", address=address, **bearer)
         for path, headers in (("/tickets", {}), ("/tickets", {"Authorization": "Bearer x"}),
                               ("/tickets", less), ("/login", {})):
             self.call("POST" if path == "/login" else "GET", path, address=address, **headers)

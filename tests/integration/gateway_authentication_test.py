@@ -255,6 +255,9 @@ class GatewayAuthenticationTest(unittest.TestCase):
         cookie, *attributes = signed_in.headers["set-cookie"].split("; ")
         self.assertEqual(attributes[:4], ["Path=/", "HttpOnly", "Secure", "SameSite=Strict"])
         self.assertAlmostEqual(int(attributes[4].removeprefix("Max-Age=")), 3600, delta=120)
+        for way in ({"Cookie": cookie}, {"Authorization": f"Bearer {token}"}):
+            self.assertEqual(self.http("GET", "/login", None, **way).json, signed_in.json)
+        self.assertEqual(self.http("GET", "/login", None).status, 401)
         # With it: reads, writes from the own page, sockets, streams.
         self.assertEqual(self.http("GET", "/tickets", None, Cookie=cookie).status, 200)
         made = self.http("POST", "/tickets/create", None, Cookie=cookie, Origin=own)

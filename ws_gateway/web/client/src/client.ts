@@ -35,7 +35,10 @@ export interface ClientOptions extends Partial<Environment> {
   /** Where to begin: with the state (the default), with the next event, or after a position. */
   readonly from?: "snapshot" | "live" | Position;
   readonly filter?: Filter;
-  /** Asked before each connection; none where the desk needs no authentication. */
+  /**
+   * Asked before each connection, and again in good time before the token runs out, so that the
+   * connection stays; none where the desk needs no authentication.
+   */
   readonly token?: () => string | undefined | Promise<string | undefined>;
 }
 
@@ -43,7 +46,12 @@ export type State =
   | { readonly kind: "idle" }
   | { readonly kind: "connecting" }
   /** Events come as they happen. */
-  | { readonly kind: "live"; readonly user: string }
+  | {
+      readonly kind: "live";
+      readonly user: string;
+      /** By the desk's clock; absent where the desk needs no authentication. */
+      readonly tokenExpiresAt?: string;
+    }
   /** Lost, with the close code; the next try is at `retryAt` (of the environment's clock). */
   | {
       readonly kind: "waiting";
@@ -90,8 +98,12 @@ interface Handlers {
   error: (error: ErrorMessage) => void;
 }
 
-/** For a token, an open or a hello that never comes. */
-const kOpenMs = 10_000;
+/** For a token, an open or a hello that never comes; a gateway says within 11 s that it wants one. */
+const kOpenMs = 13_000;
+/** How long before its end a token is replaced, or a quarter of what is left of it. */
+const kFreshMs = 60_000;
+/** The longest that a browser's timer waits. */
+const kMaxTimerMs = 2 ** 31 - 1;
 /** For the answer to a ping when the machine has slept or changed its network. */
 const kPingMs = 5_000;
 /** Of heartbeats without a message: the path is dead. */
@@ -136,6 +148,7 @@ export class DeskClient {
   #clockAhead = 0;
   #cancelTimer: () => void = () => {};
   #endWake: () => void = () => {};
+  #cancelFresh: () => void = () => {};
 
   constructor(options: ClientOptions) {
     this.#options = options;
@@ -276,7 +289,10 @@ export class DeskClient {
     return (await this.#give(command, options)) as TicketOutcome;
   }
 
-  /** Shows a fresh token before the one that opened the connection runs out. */
+  /**
+   * Shows a fresh token before the one that opened the connection runs out; where `token` was given,
+   * that is done by itself.
+   */
   authenticate(token: string): void {
     this.#socket?.send(JSON.stringify({ type: "auth", token }));
   }
@@ -392,6 +408,7 @@ export class DeskClient {
   }
 
   #dropSocket(): void {
+    this.#cancelFresh();
     this.#cancelTimer();
     this.#cancelTimer = () => {};
     const socket = this.#socket;
@@ -435,7 +452,7 @@ export class DeskClient {
         this.#failures = 0;
         // A snapshot's position holds when all of its parts are there.
         if (!this.#position && this.#first() === "live") this.#reached(message.up_to);
-        return this.#setState({ kind: "live", user: this.#hello!.user });
+        return this.#setLive();
       case "position":
         this.#setClock(message.time);
         if (this.#position && !this.#parts) this.#reached(message.up_to);
@@ -453,6 +470,7 @@ export class DeskClient {
           availableFrom: message.available_from,
         });
       case "ack":
+        if (message.token_expires_at) this.#freshenBefore(message.token_expires_at);
         this.#commands.onAnswer(message);
         return;
       case "error":
@@ -474,12 +492,34 @@ export class DeskClient {
     this.#setClock(hello.time);
     if (!first) return;
     this.#watchBeats(hello);
+    if (hello.token_expires_at) this.#freshenBefore(hello.token_expires_at);
     this.#desk = hello.desk;
     const from = this.#position ?? this.#first();
     const { filter } = this.#options;
     const send = (text: string): void => this.#socket?.send(text);
     send(JSON.stringify({ type: "subscribe", from, ...(filter && { filter }) }));
     this.#commands.connected(send, { ...kDefaultLimits, ...hello.limits });
+  }
+
+  #setLive(): void {
+    const { user, token_expires_at: tokenExpiresAt } = this.#hello!;
+    this.#setState({ kind: "live", user, ...(tokenExpiresAt && { tokenExpiresAt }) });
+  }
+
+  /** Shows a fresh token before the one that holds runs out. Without one, the gateway ends it then. */
+  #freshenBefore(expiresAt: string): void {
+    this.#cancelFresh();
+    const { token } = this.#options;
+    const left = Date.parse(expiresAt) - this.serverNow();
+    if (!token || !(left > 1000)) return;
+    const attempt = this.#attempt;
+    const show = (text: string | undefined): void => {
+      if (text && this.#attempt === attempt) this.authenticate(text);
+    };
+    const ms = Math.min(left - Math.min(kFreshMs, left / 4), kMaxTimerMs);
+    this.#cancelFresh = this.#environment.after(ms, () => {
+      void (async () => show(await token()))().catch(() => {});
+    });
   }
 
   #first(): "live" | "snapshot" {

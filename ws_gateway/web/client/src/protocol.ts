@@ -229,6 +229,7 @@ export interface HelloMessage {
   readonly desk: string;
   readonly sequence: number;
   readonly user: string;
+  readonly token_expires_at?: string;
   readonly heartbeat_ms: number;
   readonly limits: Partial<Limits>;
   readonly time: string;
@@ -247,6 +248,8 @@ export interface AckMessage {
   readonly message?: string;
   readonly sequence?: number;
   readonly request_id?: string;
+  /** A fresh token was accepted (`authenticated`). */
+  readonly token_expires_at?: string;
 }
 
 export interface ErrorMessage {

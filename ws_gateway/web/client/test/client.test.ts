@@ -282,7 +282,7 @@ describe("the place in the log", () => {
 
   test("a connection that never says hello is given up", () => {
     const desk = client();
-    clock.advance(10_000);
+    clock.advance(13_000);
     expect(desk.state.kind).toBe("waiting");
   });
 });
@@ -372,10 +372,46 @@ test("shows its token as a subprotocol and asks for a fresh one each time", asyn
   expect(FakeSocket.last.protocols).toEqual(["agentdesk.v1", "agentdesk.bearer.t2"]);
 });
 
+test("shows a fresh token in good time before the one that holds runs out", async () => {
+  let asked = 0;
+  const desk = client({ token: () => Promise.resolve(`t${++asked}`) });
+  await Promise.resolve();
+  const { last } = FakeSocket;
+  last.receive({ ...hello, token_expires_at: "2026-01-01T00:10:00.000000+00:00" });
+  last.receive({ type: "subscribed", up_to: 5 });
+  expect(desk.state).toMatchObject({
+    kind: "live",
+    tokenExpiresAt: "2026-01-01T00:10:00.000000+00:00",
+  });
+  const shown = (): unknown[] => last.sent.filter(({ type }) => type === "auth");
+  const pass = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 10_000) {
+      last.receive({ type: "pong" });
+      clock.advance(10_000);
+    }
+    for (let i = 0; i < 4; ++i) await Promise.resolve();
+  };
+  await pass(530_000);
+  expect(shown()).toEqual([]);
+  await pass(10_000);
+  expect(shown()).toEqual([{ type: "auth", token: "t2" }]);
+  last.receive({
+    type: "ack",
+    status: "authenticated",
+    user: "guest-1",
+    token_expires_at: "2026-01-01T00:20:00.000000+00:00",
+  });
+  await pass(600_000);
+  expect(shown()).toEqual([
+    { type: "auth", token: "t2" },
+    { type: "auth", token: "t3" },
+  ]);
+});
+
 test("a token that never comes, or comes too late, opens nothing by itself", async () => {
   const give: ((token: string) => void)[] = [];
   const desk = client({ token: () => new Promise((resolve) => give.push(resolve)) });
-  clock.advance(10_000);
+  clock.advance(13_000);
   expect(desk.state).toMatchObject({ kind: "waiting" });
   clock.advance(1000);
   expect(give).toHaveLength(2);

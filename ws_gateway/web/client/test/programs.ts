@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const kRoot = join(dirname(fileURLToPath(import.meta.url)), "../../../..");
-const kBin = process.env["AGENTDESK_BIN"] ?? join(kRoot, "build/release/bin");
+export const kBin = process.env["AGENTDESK_BIN"] ?? join(kRoot, "build/release/bin");
 
 interface LogLine {
   readonly message?: string;

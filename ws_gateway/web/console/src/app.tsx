@@ -8,6 +8,7 @@ import { Feed } from "./feed";
 import { Health } from "./health";
 import { Inbox } from "./inbox";
 import { NewTicket } from "./new_ticket";
+import { SignIn, useSignedIn } from "./sign_in";
 import { TicketPage } from "./ticket_page";
 
 const kPlaces = [
@@ -22,6 +23,7 @@ const kNames = new Map<string, string>([...kPlaces.slice(1), ["#/new", "New tick
 
 export function App(): JSX.Element {
   const place = usePlace();
+  const { isWanted } = useSignedIn();
   useView(place);
   return (
     <>
@@ -51,7 +53,7 @@ export function App(): JSX.Element {
         </a>
       </header>
       <main id="main" tabIndex={-1}>
-        <View place={place} />
+        {isWanted ? <SignIn /> : <View place={place} />}
       </main>
     </>
   );

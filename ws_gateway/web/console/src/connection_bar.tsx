@@ -3,25 +3,33 @@ import type { State } from "@agentdesk/client";
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { desk, useConnection, useEachSecond } from "./desk";
+import { signOut, useSignedIn } from "./sign_in";
 
 const kCoreCheckMs = 3000;
 
 export function ConnectionBar(): JSX.Element {
   const state = useConnection();
+  const { isWanted, user } = useSignedIn();
   const isCoreAway = useIsCoreAway();
   const seconds = useEachSecond(() =>
     desk.state.kind === "waiting" ? Math.ceil((desk.state.retryAt - Date.now()) / 1000) : 0,
   );
   const unanswered = useEachSecond(() => desk.unanswered);
-  const kind = state.kind === "live" && isCoreAway ? "stale" : state.kind;
+  const kind = isWanted ? "signed-out" : state.kind === "live" && isCoreAway ? "stale" : state.kind;
   return (
     <div class={`connection ${kind}`} data-state={kind}>
       <span class="dot" aria-hidden="true" />
-      <span role="status">{kind === "stale" ? "The desk's core is away" : words(state)}</span>
-      {state.kind === "waiting" && seconds > 1 && (
+      <span role="status">
+        {kind === "stale"
+          ? "The desk's core is away"
+          : kind === "signed-out"
+            ? "You are not signed in"
+            : words(state)}
+      </span>
+      {kind === "waiting" && seconds > 1 && (
         <span aria-hidden="true">, next try in {seconds} s</span>
       )}
-      {state.kind === "waiting" && (
+      {kind === "waiting" && (
         <button type="button" class="plain" onClick={() => desk.retryNow()}>
           Try now
         </button>
@@ -29,6 +37,11 @@ export function ConnectionBar(): JSX.Element {
       {state.kind === "closed" && (
         <button type="button" class="plain" onClick={() => location.reload()}>
           Reload
+        </button>
+      )}
+      {user !== undefined && !isWanted && (
+        <button type="button" class="plain" onClick={() => void signOut()}>
+          Sign out
         </button>
       )}
       {unanswered > 0 && kind !== "live" && <b> {unanswered} to be sent</b>}

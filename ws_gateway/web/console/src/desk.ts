@@ -2,8 +2,14 @@
 import { DeskClient } from "@agentdesk/client";
 import type { DeskEvent, Question, State } from "@agentdesk/client";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { onSignIn, untilSignedIn } from "./sign_in";
 
-export const desk = new DeskClient({ url: `${location.origin.replace(/^http/, "ws")}/ws` });
+export const desk = new DeskClient({
+  url: `${location.origin.replace(/^http/, "ws")}/ws`,
+  token: untilSignedIn,
+});
+// It may have given up waiting for the user meanwhile.
+onSignIn(() => desk.retryNow());
 
 const kKeptEvents = 1000;
 const recent: DeskEvent[] = [];
