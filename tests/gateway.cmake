@@ -8,6 +8,7 @@ add_executable(gateway_test
   unit/gateway/event_json_test.cc
   unit/gateway/gateway_fixture.cc
   unit/gateway/http_test.cc
+  unit/gateway/load_limits_test.cc
   unit/gateway/request_rules_test.cc
   unit/gateway/shard_test.cc
   unit/gateway/stream_test.cc

@@ -345,6 +345,16 @@ absl::StatusOr<NotionPage> ParseNotionPage(absl::string_view body) {
     }
     page.database_id = fields.Text("database_id").value_or(std::string());
     page.event_type = fields.Text("event_type").value_or(std::string());
+    const boost::json::value* timestamp = fields.Find("timestamp");
+    if (timestamp != nullptr && timestamp->is_string()) {
+      const boost::json::string& text = timestamp->get_string();
+      absl::Time time;
+      std::string ignored;
+      if (absl::ParseTime(absl::RFC3339_full, absl::string_view(text.data(), text.size()), &time,
+                          &ignored)) {
+        page.timestamp = time;
+      }
+    }
     return page;
   });
 }

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "agentdesk/v1/event.pb.h"
 #include "agentdesk/v1/session.pb.h"
 #include "agentdesk/v1/ticket.pb.h"
@@ -76,6 +77,7 @@ struct NotionPage {
   std::string page_id;  // a UUID as AgentDesk writes it
   std::string database_id;
   std::string event_type;
+  std::optional<absl::Time> timestamp;  // where there is one that can be read
 };
 absl::StatusOr<NotionPage> ParseNotionPage(absl::string_view body);
 

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core_service/base/clock.h"
@@ -39,6 +42,23 @@ ABSL_FLAG(bool, allow_insecure_remote, false,
           "listen on an address that others can reach, although nothing is encrypted (a proxy may "
           "do that), and without --auth_config nobody has to prove who they are");
 ABSL_FLAG(int32_t, max_connections, 20000, "browsers and HTTP connections at a time, in all");
+ABSL_FLAG(int32_t, max_connections_per_user, 100,
+          "sockets and streams of one user at a time, where authentication is on; 0: any number");
+ABSL_FLAG(int32_t, max_connections_per_address, 0,
+          "sockets and streams from one address at a time; 0: any number, as behind a proxy, where "
+          "everybody has the proxy's");
+ABSL_FLAG(int32_t, max_handshakes_per_second, 2000,
+          "new sockets a second, in all; after a pause four times as many at once; 0: any number");
+ABSL_FLAG(int32_t, max_messages_per_second, 500,
+          "messages a second that one socket may send; after a pause four times as many at once; "
+          "0: any number");
+ABSL_FLAG(int32_t, max_message_bytes_per_second, 2097152,
+          "the same for the bytes of its messages; 0: any number");
+ABSL_FLAG(std::string, notion_secret_file, "",
+          "file with the secret that signs what comes to /webhook/notion: a request without its "
+          "signature (X-Notion-Signature) is refused, and one with it needs no token");
+ABSL_FLAG(absl::Duration, notion_max_age, absl::Hours(24),
+          "how old the `timestamp` in what is signed may be, where there is one");
 ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(3),
           "after SIGTERM, how long browsers have to leave");
 ABSL_FLAG(std::string, log_level, "info", "least level to log: debug, info, warning or error");
@@ -48,6 +68,8 @@ namespace agentdesk::gateway {
 namespace {
 
 constexpr int kMaxThreads = 64;
+constexpr size_t kMinSecretBytes = 16;
+constexpr size_t kMaxSecretBytes = 4096;
 
 int DefaultThreads() {
   return std::clamp(static_cast<int>(std::thread::hardware_concurrency()) / 2, 1, 4);
@@ -93,6 +115,51 @@ absl::Status ReadAuthentication(Config& config) {
   return token.ok() ? token : Wrong("core_token_file", token.message());
 }
 
+absl::Status ReadLimits(LoadLimitOptions& limits) {
+  const struct {
+    absl::string_view flag;
+    int32_t value;
+    int64_t& limit;
+  } flags[] = {
+      {"max_connections_per_user", absl::GetFlag(FLAGS_max_connections_per_user),
+       limits.connections_per_user},
+      {"max_connections_per_address", absl::GetFlag(FLAGS_max_connections_per_address),
+       limits.connections_per_address},
+      {"max_handshakes_per_second", absl::GetFlag(FLAGS_max_handshakes_per_second),
+       limits.handshakes_per_second},
+      {"max_messages_per_second", absl::GetFlag(FLAGS_max_messages_per_second),
+       limits.messages_per_second},
+      {"max_message_bytes_per_second", absl::GetFlag(FLAGS_max_message_bytes_per_second),
+       limits.bytes_per_second},
+  };
+  for (const auto& flag : flags) {
+    if (flag.value < 0) return Wrong(flag.flag, "must not be negative");
+    flag.limit = flag.value;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadNotionSecret(Config& config) {
+  config.notion_max_age = absl::GetFlag(FLAGS_notion_max_age);
+  if (config.notion_max_age <= absl::ZeroDuration()) {
+    return Wrong("notion_max_age", "must be positive");
+  }
+  const std::string path = absl::GetFlag(FLAGS_notion_secret_file);
+  if (path.empty()) return absl::OkStatus();
+  std::ifstream file(path, std::ios::binary);
+  std::string secret(kMaxSecretBytes + 1, '\0');
+  file.read(secret.data(), static_cast<std::streamsize>(secret.size()));
+  secret.resize(static_cast<size_t>(std::max<std::streamsize>(file.gcount(), 0)));
+  absl::StripTrailingAsciiWhitespace(&secret);
+  if (secret.size() < kMinSecretBytes || secret.size() > kMaxSecretBytes) {
+    return Wrong("notion_secret_file",
+                 absl::StrCat(path, ": must be a file that holds ", kMinSecretBytes, " to ",
+                              kMaxSecretBytes, " bytes"));
+  }
+  config.notion_secret = std::move(secret);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Config> ReadConfig() {
@@ -122,6 +189,8 @@ absl::StatusOr<Config> ReadConfig() {
   config.web = *std::move(web);
   if (absl::GetFlag(FLAGS_max_connections) < 1) return Wrong("max_connections", "must be positive");
   config.max_connections = static_cast<size_t>(absl::GetFlag(FLAGS_max_connections));
+  if (absl::Status status = ReadLimits(config.limits); !status.ok()) return status;
+  if (absl::Status status = ReadNotionSecret(config); !status.ok()) return status;
   config.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
   if (config.drain_timeout < absl::ZeroDuration() || config.drain_timeout > absl::Hours(1)) {
     return Wrong("drain_timeout", "must be 0 to 1h");

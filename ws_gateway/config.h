@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core_service/base/authenticator.h"
+#include "ws_gateway/load_limits.h"
 #include "ws_gateway/origin.h"
 #include "ws_gateway/web_files.h"
 
@@ -23,6 +24,9 @@ struct Config {
   OriginList origins;
   WebFiles web;
   size_t max_connections = 0;  // in all
+  LoadLimitOptions limits;
+  std::string notion_secret;  // empty: signatures are not looked at
+  absl::Duration notion_max_age;
   absl::Duration drain_timeout;
   std::string log_level;
   bool check_only = false;

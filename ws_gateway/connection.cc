@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/algorithm/container.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
@@ -13,16 +12,12 @@
 namespace agentdesk::gateway {
 namespace {
 
-constexpr int kMaxCommands = 64;                           // under way at a time
-constexpr absl::Duration kHold = absl::Milliseconds(900);  // with a tick, at most a second
 constexpr absl::Duration kRetryFor = absl::Seconds(10);
 constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
 constexpr absl::Duration kMaxBackoff = absl::Seconds(1);
 // When the client of a stream comes back: not all at the same moment.
 constexpr absl::Duration kRetryAfter = absl::Seconds(1);
 constexpr absl::Duration kRetrySpread = absl::Seconds(2);
-constexpr absl::Duration kAuthenticateWithin = absl::Seconds(10);
-constexpr absl::string_view kFollowScope = "events:read";
 constexpr absl::string_view kUnavailable =
     "the desk cannot be reached: the outcome is unknown, repeat with the same request_id";
 
@@ -39,23 +34,14 @@ absl::Status ForSocket(const absl::Status& status) {
   return WithDetail(status, detail);
 }
 
-uint16_t CloseCodeFor(const absl::Status& status) {
-  if (status.code() == absl::StatusCode::kPermissionDenied) return kCloseForbidden;
-  return DetailOf(status).reason == kTokenInvalid ? kCloseTokenInvalid : kCloseTokenEnded;
-}
-
 }  // namespace
-
-absl::Status CheckMayFollow(const Identity& user) {
-  if (absl::c_linear_search(user.scopes, kFollowScope)) return absl::OkStatus();
-  return ErrorWithReason(absl::StatusCode::kPermissionDenied, "missing_scope",
-                         absl::StrCat("the events need the scope ", kFollowScope));
-}
 
 Connection::Connection(ConnectionHost& host, ConnectionOptions options)
     : host_(host),
       options_(std::move(options)),
       caller_(options_.caller),
+      messages_(static_cast<double>(host.limits().options().messages_per_second)),
+      bytes_(static_cast<double>(host.limits().options().bytes_per_second)),
       cursor_(host.recent(), options_.protocol) {}
 
 void Connection::OnOpen(Socket& socket) {
@@ -66,46 +52,11 @@ void Connection::OnOpen(Socket& socket) {
         "retry: ", absl::ToInt64Milliseconds(kRetryAfter) + static_cast<int64_t>(spread), "\n\n")));
   }
   if (host_.draining()) return Leave(kCloseRestart, kRestarts);
+  if (!FindPlace()) return;
   host_.Add(*this);
   cursor_.Open(socket, host_.recent().head());
   next_beat_ = host_.Monotonic() + kHeartbeat - absl::Seconds(1);
-  if (host_.authenticator() == nullptr) {
-    served_ = true;
-    if (host_.recent().known()) OnReady();
-  } else if (!options_.user.ok()) {
-    Admit(options_.user.status());
-  } else if (options_.user->has_value()) {
-    Admit(**options_.user);
-  } else {
-    served_until_ = host_.Monotonic() + kAuthenticateWithin;
-  }
-}
-
-bool Connection::Admit(absl::StatusOr<Identity> user) {
-  absl::Status status = user.status();
-  if (status.ok()) status = CheckMayFollow(*user);
-  // Requests are remembered for their user, and so is what was shown here.
-  if (status.ok() && user_.has_value() &&
-      (user->issuer != user_->issuer || user->subject != user_->subject ||
-       user->tenant != user_->tenant)) {
-    status = absl::PermissionDeniedError("the fresh token is somebody else's");
-  }
-  if (!status.ok()) {
-    Leave(CloseCodeFor(status), status.message());
-    return false;
-  }
-  const bool first = !user_.has_value();
-  user_ = *std::move(user);
-  caller_.actor = user_->subject;
-  caller_.user = EncodeIdentity(*user_);
-  caller_.user_until = user_->expires_at;
-  served_until_ = host_.Monotonic() + (user_->expires_at - host_.WallTime());
-  if (first) {
-    served_ = true;
-    cursor_.RestrictTo(user_->tenant);
-    if (host_.recent().known()) OnReady();
-  }
-  return true;
+  BeginService();
 }
 
 void Connection::OnClosed(uint16_t /*code*/) {
@@ -164,6 +115,7 @@ void Connection::OnText(absl::string_view text) {
   if (!served_ && !(message.status.ok() && std::holds_alternative<Auth>(message.command))) {
     return Leave(kCloseTokenEnded, "the first message must be of type auth, with a token");
   }
+  if (!PassesRate(text.size(), message.echo)) return;
   if (!message.status.ok())
     return SendText(ErrorMessage(message.status, message.echo, options_.protocol));
   std::visit(
@@ -172,38 +124,6 @@ void Connection::OnText(absl::string_view text) {
 }
 
 void Connection::Handle(Ping, const Echo& /*echo*/) { SendText(PongMessage()); }
-
-void Connection::Handle(Auth message, const Echo& echo) {
-  const Authenticator* const authenticator = host_.authenticator();
-  if (authenticator == nullptr) {
-    return SendText(ErrorMessage(UnknownType(), echo, options_.protocol));
-  }
-  const bool first = !served_;
-  if (!Admit(authenticator->Verify(message.token))) return;
-  // The first one is answered by the hello.
-  if (!first && options_.protocol == Protocol::kV1) {
-    SendText(AuthenticatedAck(caller_.actor, caller_.user_until, echo));
-  }
-}
-
-bool Connection::TakeCommandSlot(const Echo& echo) {
-  if (commands_ >= kMaxCommands) {
-    SendError(WithDetail(absl::ResourceExhaustedError("too many commands wait for their answer"),
-                         {.reason = "rate_limited",
-                          .field = {},
-                          .retry_after = absl::Seconds(1),
-                          .metadata = {}}),
-              echo);
-    return false;
-  }
-  ++commands_;
-  if (options_.protocol == Protocol::kPlain) {
-    cursor_.Pause();
-    held_until_ = host_.Monotonic() + kHold;
-    host_.Attend(*this);
-  }
-  return true;
-}
 
 void Connection::EndCommand() {
   --commands_;

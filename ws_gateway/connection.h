@@ -18,8 +18,10 @@
 #include "ws_gateway/client_protocol.h"
 #include "ws_gateway/commands.h"
 #include "ws_gateway/event_cursor.h"
+#include "ws_gateway/load_limits.h"
 #include "ws_gateway/recent_events.h"
 #include "ws_gateway/server_message.h"
+#include "ws_gateway/token_bucket.h"
 #include "ws_gateway/transport.h"
 
 namespace agentdesk::gateway {
@@ -42,6 +44,7 @@ class ConnectionHost {
   virtual Commands& commands() = 0;
   // Null where authentication is off.
   virtual const Authenticator* authenticator() const = 0;
+  virtual LoadLimits& limits() = 0;
   virtual absl::Duration Monotonic() = 0;
   // The core's time, as far as it is known.
   virtual absl::Time Now() = 0;
@@ -63,6 +66,9 @@ struct ConnectionOptions {
   // Who it is, where authentication is on and the request already told; an error closes the
   // connection as soon as it is open.
   absl::StatusOr<std::optional<Identity>> user = std::optional<Identity>();
+  std::string remote_address = {};
+  // There is no room for one more: it is closed as soon as it is open.
+  absl::Duration busy_for = absl::ZeroDuration();
   // What the URL says about where to begin; an error is told after the hello. A stream can say it
   // nowhere else.
   absl::StatusOr<std::optional<Subscribe>> subscribe = std::optional<Subscribe>();
@@ -122,9 +128,16 @@ class Connection final : public SocketHandler {
   void SendError(const absl::Status& status, const Echo& echo);
   void SendHello();
 
+  // False: there is no room, and it closes.
+  bool FindPlace();
+  // Serves at once where nobody has to say who they are, or this one has; else waits for a token.
+  void BeginService();
+  static uint16_t CloseCodeFor(const absl::Status& status);
   // Serves this user from now on, or closes; false then.
   bool Admit(absl::StatusOr<Identity> user);
   void Handle(Auth message, const Echo& echo);
+  // False: too many messages come, and this one is refused.
+  bool PassesRate(size_t bytes, const Echo& echo);
   bool TakeCommandSlot(const Echo& echo);
   void EndCommand();
   void Handle(Ping, const Echo& echo);
@@ -162,6 +175,11 @@ class Connection final : public SocketHandler {
   std::optional<Identity> user_;  // where authentication is on, once it is known
   bool served_ = false;           // gets events and answers
   absl::Duration served_until_ = absl::InfiniteDuration();  // or the end of waiting for a token
+  std::optional<LoadLimits::Place> address_place_;
+  std::optional<LoadLimits::Place> user_place_;
+  TokenBucket messages_;
+  TokenBucket bytes_;
+  int refused_in_a_row_ = 0;
   EventCursor cursor_;
   Socket* socket_ = nullptr;
   // Replies hold it weakly, so that one for a connection that is gone goes nowhere.

@@ -74,6 +74,14 @@ void AddPageHeaders(HttpResponse& response) {
   response.headers.emplace_back("Referrer-Policy", "no-referrer");
 }
 
+absl::Status TooManyConnections() {
+  return WithDetail(absl::ResourceExhaustedError("too many connections of this user or address"),
+                    {.reason = "too_many_connections",
+                     .field = {},
+                     .retry_after = absl::Seconds(30),
+                     .metadata = {}});
+}
+
 template <typename Resource, typename Write>
 HttpResponse ResourceResponse(const Resource& resource, Write write, int64_t sequence) {
   std::string body;
@@ -102,8 +110,13 @@ HttpResponse ListResponse(absl::string_view name, const Resources& resources, Wr
 }  // namespace
 
 Http::Http(Commands& commands, Hub& hub, const GatewayState& state, const WebFiles& web,
-           OriginList origins)
-    : commands_(commands), hub_(hub), state_(state), web_(web), origins_(std::move(origins)) {}
+           OriginList origins, NotionRules notion)
+    : commands_(commands),
+      hub_(hub),
+      state_(state),
+      web_(web),
+      origins_(std::move(origins)),
+      notion_(std::move(notion)) {}
 
 // The first pattern that matches a path is the path's; so a word goes before `{}`.
 const std::vector<Http::Route>& Http::Routes() {
@@ -124,7 +137,7 @@ const std::vector<Http::Route>& Http::Routes() {
       {"GET", "/events", &Http::StreamEvents},
       {"GET", "/questions", &Http::ListQuestions},
       {"GET", "/questions/{}", &Http::GetQuestion},
-      {"POST", "/webhook/notion", &Http::NotionWebhook},
+      {"POST", "/webhook/notion", &Http::NotionWebhook, true},
       {"GET", "/health", &Http::Health, true},
       {"GET", "/livez", &Http::Livez, true},
       {"GET", "/readyz", &Http::Readyz, true},
@@ -382,6 +395,9 @@ void Http::StreamEvents(const ExchangePtr& exchange) {
     const absl::Status status = CheckMayFollow(*exchange->user);
     if (!status.ok()) return exchange->Fail(status);
   }
+  if (!hub_.limits().HasRoom(exchange->caller.actor, exchange->request.remote_address)) {
+    return exchange->Fail(TooManyConnections());
+  }
   HttpResponse response;
   response.content_type = "text/event-stream";
   response.headers.emplace_back("Cache-Control", "no-store");
@@ -390,6 +406,7 @@ void Http::StreamEvents(const ExchangePtr& exchange) {
   response.stream = hub_.MakeConnection({.protocol = Protocol::kStream,
                                          .caller = exchange->caller,
                                          .user = exchange->user,
+                                         .remote_address = exchange->request.remote_address,
                                          .subscribe = *std::move(subscribe)});
   exchange->Send(std::move(response));
 }

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "ws_gateway/client_protocol.h"
 #include "ws_gateway/commands.h"
 #include "ws_gateway/gateway_state.h"
 #include "ws_gateway/hub.h"
@@ -16,12 +18,20 @@
 
 namespace agentdesk::gateway {
 
+// What is asked of a request that says to come from Notion.
+struct NotionRules {
+  // What signs it; empty: signatures are not looked at, and it needs a token like any other where
+  // authentication is on.
+  std::string secret;
+  absl::Duration max_age = absl::InfiniteDuration();  // of what has a time in it
+};
+
 // The HTTP routes: they translate to and from the core's calls and keep nothing.
 class Http final : public RequestHandler {
  public:
   // All must outlive it.
   Http(Commands& commands, Hub& hub, const GatewayState& state, const WebFiles& web,
-       OriginList origins);
+       OriginList origins, NotionRules notion = {});
 
   void OnRequest(HttpRequest request, Responder respond) override;
 
@@ -57,6 +67,8 @@ class Http final : public RequestHandler {
   void GetQuestion(const ExchangePtr& exchange);
   void SubmitResponse(const ExchangePtr& exchange);
   void SendMessage(const ExchangePtr& exchange);
+  // Whether the request is Notion's.
+  absl::Status CheckNotion(const ExchangePtr& exchange, const NotionPage& page);
   void NotionWebhook(const ExchangePtr& exchange);
   void Health(const ExchangePtr& exchange);
   void Livez(const ExchangePtr& exchange);
@@ -73,6 +85,7 @@ class Http final : public RequestHandler {
   const GatewayState& state_;
   const WebFiles& web_;
   const OriginList origins_;
+  const NotionRules notion_;
 };
 
 // The page at `/` where no web page is installed.

@@ -12,13 +12,14 @@ namespace agentdesk::gateway {
 // While the hub goes through its connections nothing is added or removed: the transport calls no
 // handler from within a call.
 
-Hub::Hub(Commands& commands, Clock& clock, IdSource& ids, RecentEvents::Limits limits,
-         const Authenticator* authenticator)
+Hub::Hub(Commands& commands, Clock& clock, IdSource& ids, RecentEvents::Limits recent,
+         LoadLimits& limits, const Authenticator* authenticator)
     : commands_(commands),
       clock_(clock),
       ids_(ids),
+      limits_(limits),
       authenticator_(authenticator),
-      recent_(limits) {}
+      recent_(recent) {}
 
 std::unique_ptr<SocketHandler> Hub::MakeConnection(ConnectionOptions options) {
   return std::make_unique<Connection>(*this, std::move(options));

@@ -24,8 +24,8 @@ class Hub final : public ConnectionHost {
 
   // All must outlive the hub.
   // `authenticator`: null where authentication is off.
-  Hub(Commands& commands, Clock& clock, IdSource& ids, RecentEvents::Limits limits,
-      const Authenticator* authenticator = nullptr);
+  Hub(Commands& commands, Clock& clock, IdSource& ids, RecentEvents::Limits recent,
+      LoadLimits& limits, const Authenticator* authenticator = nullptr);
 
   // A browser that connects. It counts itself in and out.
   std::unique_ptr<SocketHandler> MakeConnection(ConnectionOptions options);
@@ -48,6 +48,7 @@ class Hub final : public ConnectionHost {
   const RecentEvents& recent() const override { return recent_; }
   Commands& commands() override { return commands_; }
   const Authenticator* authenticator() const override { return authenticator_; }
+  LoadLimits& limits() override { return limits_; }
   absl::Duration Monotonic() override { return clock_.Monotonic(); }
   absl::Time Now() override { return clock_.Now() + core_ahead_; }
   absl::Time WallTime() override { return clock_.Now(); }
@@ -62,6 +63,7 @@ class Hub final : public ConnectionHost {
   Commands& commands_;
   Clock& clock_;
   IdSource& ids_;
+  LoadLimits& limits_;
   const Authenticator* const authenticator_;
   RecentEvents recent_;
   absl::Duration core_ahead_;  // of this machine's clock

@@ -24,12 +24,13 @@ namespace {
 
 // All shards on one port. Returns the address.
 absl::StatusOr<std::string> Listen(const Config& config, const ShardOptions& options,
+                                   LoadLimits& limits,
                                    const std::vector<std::unique_ptr<Shard>>& shards) {
   const size_t colon = config.listen.rfind(':');
   if (shards.size() > 1 && config.listen.substr(colon) != ":0") {
     // Shards share their port with anyone of the same user: a gateway that is there already would
     // go unnoticed and lose half of its browsers. It is in the way of one that does not share.
-    Shard alone(options, Clock::Real(), IdSource::Real());
+    Shard alone(options, limits, Clock::Real(), IdSource::Real());
     const absl::StatusOr<uint16_t> port = alone.Listen(config.listen, /*share_port=*/false);
     if (!port.ok()) return port.status();
   }
@@ -74,19 +75,22 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
                        .authenticator = authenticator.get()};
   const auto threads = static_cast<size_t>(config.threads);
   options.transport.max_connections = std::max<size_t>(1, config.max_connections / threads);
+  LoadLimits limits(config.limits, Clock::Real());
+  const NotionRules notion{config.notion_secret, config.notion_max_age};
   std::vector<std::unique_ptr<Shard>> shards;
   std::vector<Shard*> all;
   for (size_t i = 0; i < threads; ++i) {
-    shards.push_back(std::make_unique<Shard>(options, Clock::Real(), IdSource::Real()));
+    shards.push_back(std::make_unique<Shard>(options, limits, Clock::Real(), IdSource::Real()));
     all.push_back(shards.back().get());
   }
-  const absl::StatusOr<std::string> address = Listen(config, options, shards);
+  const absl::StatusOr<std::string> address = Listen(config, options, limits, shards);
   if (!address.ok()) return address.status();
   CoreLink link(config.core, config.core_token_file);
   for (Shard* shard : all) {
     shard->Start(std::make_unique<CoreCommands>(link, *shard),
                  [&](Commands& commands, Hub& hub) -> std::unique_ptr<RequestHandler> {
-                   return std::make_unique<Http>(commands, hub, state, config.web, config.origins);
+                   return std::make_unique<Http>(commands, hub, state, config.web, config.origins,
+                                                 notion);
                  });
   }
   const Upstream upstream(link, all, state);

@@ -35,8 +35,9 @@ struct Shard::Loop {
   boost::asio::steady_timer ticks{io};
 };
 
-Shard::Shard(ShardOptions options, Clock& clock, IdSource& ids)
+Shard::Shard(ShardOptions options, LoadLimits& limits, Clock& clock, IdSource& ids)
     : options_(std::move(options)),
+      limits_(limits),
       clock_(clock),
       ids_(ids),
       loop_(std::make_unique<Loop>()),
@@ -55,7 +56,8 @@ void Shard::Start(
     std::unique_ptr<Commands> commands,
     const std::function<std::unique_ptr<RequestHandler>(Commands&, Hub&)>& make_handler) {
   commands_ = std::move(commands);
-  hub_ = std::make_unique<Hub>(*commands_, clock_, ids_, options_.recent, options_.authenticator);
+  hub_ = std::make_unique<Hub>(*commands_, clock_, ids_, options_.recent, limits_,
+                               options_.authenticator);
   handler_ = make_handler(*commands_, *hub_);
   StartTicks();
   thread_ = std::thread([this] { loop_->io.run(); });
@@ -118,8 +120,11 @@ UpgradeDecision Shard::OnUpgrade(const HttpRequest& request) {
     return decision;
   }
   ConnectionOptions options;
+  options.remote_address = request.remote_address;
+  options.busy_for = limits_.TakeHandshake();
+  const bool busy = options.busy_for > absl::ZeroDuration();
   const Credential credential = FindCredential(request);
-  if (options_.authenticator != nullptr && credential.way != Credential::Way::kNone) {
+  if (!busy && options_.authenticator != nullptr && credential.way != Credential::Way::kNone) {
     absl::StatusOr<Identity> user =
         Authenticate(request, credential, *options_.authenticator, options_.origins);
     if (DetailOf(user.status()).reason == kForbiddenOrigin) {

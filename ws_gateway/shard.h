@@ -16,6 +16,7 @@
 #include "core_service/base/uuid.h"
 #include "ws_gateway/commands.h"
 #include "ws_gateway/hub.h"
+#include "ws_gateway/load_limits.h"
 #include "ws_gateway/origin.h"
 #include "ws_gateway/recent_events.h"
 #include "ws_gateway/request_handler.h"
@@ -38,8 +39,8 @@ class Shard final : private TransportHandler {
  public:
   using Task = absl::AnyInvocable<void()>;
 
-  // `clock` and `ids` must outlive the shard.
-  Shard(ShardOptions options, Clock& clock, IdSource& ids);
+  // All must outlive the shard.
+  Shard(ShardOptions options, LoadLimits& limits, Clock& clock, IdSource& ids);
   // Stops and joins. What was posted and did not run is dropped.
   ~Shard() override;
 
@@ -68,6 +69,7 @@ class Shard final : private TransportHandler {
   void OnTick();
 
   const ShardOptions options_;
+  LoadLimits& limits_;
   Clock& clock_;
   IdSource& ids_;
   std::unique_ptr<Loop> loop_;

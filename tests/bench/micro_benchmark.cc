@@ -83,7 +83,8 @@ class Sink final : public gateway::Socket {
 void HubPublish(benchmark::State& state) {
   testing::FakeClock clock;
   gateway::FakeCommands commands;
-  gateway::Hub hub(commands, clock, IdSource::Real(), {});
+  gateway::LoadLimits limits({}, clock);
+  gateway::Hub hub(commands, clock, IdSource::Real(), {}, limits);
   hub.Publish(gateway::Block(0, {}), clock.Now());
   std::vector<Sink> sinks(static_cast<size_t>(state.range(0)));
   std::vector<std::unique_ptr<gateway::SocketHandler>> browsers;

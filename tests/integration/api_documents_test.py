@@ -186,6 +186,8 @@ class TruthTest(DeskTestCase):
             for _ in range(2):
                 self.records.message(channel, "client", json.dumps(message))
                 browser.send(message)
+            if protocol:
+                browser.wait_type("ack", status="authenticated")
             respond = {"type": "user_response", "session_id": new_id(), "response": "x",
                        "question_id": new_id()}
             self.assertEqual(self.ask(channel, browser, respond)["status"], "unknown_session")

@@ -21,7 +21,10 @@ double CoreSetting::Restart(bool in_order) {
 DeskSetting::DeskSetting(const Options& options) : core_(options) {
   gateway_ = std::make_unique<Program>(
       "agentdesk-gateway",
-      std::vector<std::string>{absl::StrCat("--core=127.0.0.1:", core().port())},
+      // One client may do here what else many do.
+      std::vector<std::string>{absl::StrCat("--core=127.0.0.1:", core().port()),
+                               "--max_handshakes_per_second=0", "--max_messages_per_second=0",
+                               "--max_message_bytes_per_second=0"},
       absl::StrCat(directory(), "/gateway.log"));
 }
 

@@ -56,7 +56,7 @@ GATEWAY_FILES = {
     "close_code": "client_protocol",
     "credential": "request_rules", "http_error": "request_rules", "origin": "request_rules", "trace_context": "request_rules",
     "request_handler": "request_rules", "gateway_state": "request_rules",
-    "event_cursor": "connection",
+    "connection_access": "connection", "event_cursor": "connection", "load_limits": "connection", "token_bucket": "connection",
     "http_exchange": "http", "notion_webhook": "http", "sign_in": "http", "start_page": "http",
     "core_commands": "upstream", "core_link": "upstream",
 }

@@ -32,7 +32,8 @@ using ::testing::SizeIs;
 class GatewayAuthenticationTest : public GatewayTest {
  protected:
   GatewayAuthenticationTest() {
-    hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), limits_, &authenticator_);
+    hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, limits_,
+                                 &authenticator_);
   }
 
   AuthConfig Config() const {
@@ -219,8 +220,32 @@ TEST_F(GatewayAuthenticationTest, EachSeesTheEventsOfTheirTenantAlone) {
   EXPECT_THAT(other.Heard(), ElementsAre(HasSubstr(R"("up_to":6)")));
 }
 
+TEST_F(GatewayAuthenticationTest, AUserHasSoManyConnections) {
+  LoadLimits limits({.connections_per_user = 2}, clock_);
+  hub_ =
+      std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, limits, &authenticator_);
+  Begin();
+  Browser& first = Shown(Protocol::kPlain, Token("alice"));
+  Shown(Protocol::kV1, Token("alice"));
+  Browser& third = Full();
+  third.Say(AuthMessage(Token("alice")));
+  EXPECT_EQ(third.socket->close_code(), 4429);
+  EXPECT_EQ(third.socket->close_reason(), "too many connections of this user, retry in 30 s");
+  EXPECT_EQ(Shown(Protocol::kPlain, Token("bob")).socket->close_code(), 0);
+  first.Say(AuthMessage(Token("alice")));  // a fresh token takes no place of its own
+  EXPECT_EQ(first.socket->close_code(), 0);
+  EXPECT_FALSE(limits.HasRoom("alice", ""));
+  Close(first);
+  EXPECT_TRUE(limits.HasRoom("alice", ""));
+  EXPECT_EQ(Shown(Protocol::kPlain, Token("alice")).socket->close_code(), 0);
+  EXPECT_EQ(limits.refused().users, 1);
+  for (const std::unique_ptr<Browser>& browser : browsers_) {
+    if (browser->handler != nullptr) Close(*browser);
+  }
+}
+
 TEST_F(GatewayAuthenticationTest, WithoutAuthenticationThereIsNoSuchMessage) {
-  hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), limits_);
+  hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, limits_);
   Begin();
   Browser& browser = Plain();
   browser.Say(AuthMessage("x"));

@@ -34,8 +34,9 @@ void FakeSocket::Send(const Frames& frames) {
   queued_bytes_ += frames.bytes.size();
 }
 
-void FakeSocket::Close(uint16_t code, absl::string_view /*reason*/, bool drop_queue) {
+void FakeSocket::Close(uint16_t code, absl::string_view reason, bool drop_queue) {
   if (close_code_ != 0) return;
+  close_reason_ = std::string(reason);
   if (drop_queue) queue_.clear();
   close_code_ = code;
 }

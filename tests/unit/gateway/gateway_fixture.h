@@ -47,6 +47,7 @@ class FakeSocket final : public Socket {
   // What was written and not looked at yet, one text for each message.
   std::vector<std::string> TakeTexts() { return std::exchange(texts_, {}); }
   uint16_t close_code() const { return close_code_; }
+  const std::string& close_reason() const { return close_reason_; }
 
  private:
   void Write(const Frames& frames);
@@ -57,6 +58,7 @@ class FakeSocket final : public Socket {
   int64_t written_sequence_ = 0;
   std::vector<std::string> texts_;
   uint16_t close_code_ = 0;
+  std::string close_reason_;
 };
 
 // The core, as a list of what was asked of it.
@@ -144,8 +146,10 @@ class GatewayTest : public ::testing::Test {
   FakeCommands commands_;
   std::string desk_ = kDesk;
   int64_t head_ = 0;
-  RecentEvents::Limits limits_;
-  std::unique_ptr<Hub> hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), limits_);
+  RecentEvents::Limits recent_;
+  LoadLimits limits_{{}, clock_};
+  std::unique_ptr<Hub> hub_ =
+      std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, limits_);
   std::vector<std::unique_ptr<Browser>> browsers_;
 };
 

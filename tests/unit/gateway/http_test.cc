@@ -47,7 +47,8 @@ class HttpTest : public ::testing::Test {
 
   ::agentdesk::testing::FakeClock clock_;
   FakeCommands commands_;
-  Hub hub_{commands_, clock_, IdSource::Real(), {}};
+  LoadLimits limits_{{}, clock_};
+  Hub hub_{commands_, clock_, IdSource::Real(), {}, limits_};
   GatewayState state_;
   WebFiles web_;
   Http http_{commands_, hub_, state_, web_, Value(OriginList::Parse({"http://localhost:*"}))};

@@ -38,7 +38,7 @@ class ShardTest : public ::testing::Test {
     options.origins = Value(OriginList::Parse({}));
     std::string address = "127.0.0.1:0";
     for (size_t i = 0; i < count; ++i) {
-      shards_.push_back(std::make_unique<Shard>(options, Clock::Real(), IdSource::Real()));
+      shards_.push_back(std::make_unique<Shard>(options, limits_, Clock::Real(), IdSource::Real()));
       const absl::StatusOr<uint16_t> port = shards_.back()->Listen(address, count > 1);
       ASSERT_THAT(port, IsOk());
       port_ = *port;
@@ -65,6 +65,7 @@ class ShardTest : public ::testing::Test {
   GatewayState state_;
   WebFiles web_;
   uint16_t port_ = 0;
+  LoadLimits limits_{{}, Clock::Real()};
   std::vector<std::unique_ptr<Shard>> shards_;
 };
 

@@ -1,0 +1,144 @@
+#include "ws_gateway/load_limits.h"
+
+#include <optional>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/unit/gateway/gateway_fixture.h"
+
+namespace agentdesk::gateway {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+TEST(TokenBucketTest, LetsThroughSoMuchASecondAndMoreAfterAPause) {
+  TokenBucket bucket(10);
+  absl::Duration now = absl::Seconds(1000);
+  const auto take = [&] {
+    const bool there = bucket.Wait(now) == absl::ZeroDuration();
+    if (there) bucket.Spend(1);
+    return there;
+  };
+  int taken = 0;
+  while (take()) ++taken;
+  EXPECT_EQ(taken, 40);
+  EXPECT_EQ(bucket.Wait(now), absl::Milliseconds(100));
+  for (int i = 0; i < 100; ++i) {
+    now += absl::Milliseconds(100);
+    EXPECT_TRUE(take()) << i;
+    EXPECT_FALSE(take()) << i;
+  }
+  now += absl::Hours(1);
+  for (taken = 0; take();) ++taken;
+  EXPECT_EQ(taken, 40);
+}
+
+TEST(TokenBucketTest, WhatIsLargerThanAllThatIsLeftIsPaidBack) {
+  TokenBucket bucket(10);
+  bucket.Spend(100);  // 60 more than there were
+  EXPECT_EQ(bucket.Wait(absl::ZeroDuration()), absl::Milliseconds(6100));
+  EXPECT_EQ(bucket.Wait(absl::Seconds(6.1)), absl::ZeroDuration());
+}
+
+TEST(TokenBucketTest, NoLimitIsNone) {
+  TokenBucket bucket(0);
+  bucket.Spend(1e9);
+  EXPECT_EQ(bucket.Wait(absl::ZeroDuration()), absl::ZeroDuration());
+}
+
+class LoadLimitsTest : public GatewayTest {
+ protected:
+  Browser& From(const std::string& address) {
+    ConnectionOptions options;
+    options.caller = {.actor = "guest-0001", .via = "websocket", .traceparent = ""};
+    options.remote_address = address;
+    return Connect(std::move(options));
+  }
+  void Limit(const LoadLimitOptions& options) {
+    limited_.emplace(options, clock_);
+    hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, *limited_);
+  }
+  ~LoadLimitsTest() override {
+    for (const std::unique_ptr<Browser>& browser : browsers_) {
+      if (browser->handler != nullptr) Close(*browser);
+    }
+  }
+
+  std::optional<LoadLimits> limited_;
+};
+
+TEST_F(LoadLimitsTest, AnAddressHasSoManyConnections) {
+  Limit({.connections_per_address = 2});
+  Browser& first = From("192.0.2.1");
+  From("192.0.2.1");
+  Browser& third = From("192.0.2.1");
+  EXPECT_EQ(third.socket->close_code(), 4429);
+  EXPECT_EQ(third.socket->close_reason(), "too many connections of this address, retry in 30 s");
+  EXPECT_EQ(From("192.0.2.2").socket->close_code(), 0);
+  Close(third);
+  EXPECT_EQ(From("192.0.2.1").socket->close_code(), 4429);
+  Close(first);
+  EXPECT_EQ(From("192.0.2.1").socket->close_code(), 0);
+  EXPECT_EQ(limited_->refused().addresses, 2);
+}
+
+TEST_F(LoadLimitsTest, TooManyMessagesAreRefusedAndThenTheConnectionIs) {
+  Limit({.messages_per_second = 10});
+  Begin();
+  Browser& browser = Plain();
+  Browser& other = Plain();
+  const std::string ping = R"({"type":"ping"})";
+  for (int i = 0; i < 40; ++i) browser.Say(ping);
+  EXPECT_THAT(browser.Heard(), SizeIs(40));
+  browser.Say(absl::StrCat(R"({"type":"user_response","session_id":")", kSession,
+                           R"(","response":"yes","request_id":"mine"})"));
+  EXPECT_THAT(browser.Heard(), ElementsAre(AllOf(HasSubstr(R"("code":"rate_limited")"),
+                                                 HasSubstr(R"("retry_after_ms":100)"),
+                                                 HasSubstr(R"("request_id":"mine")"))));
+  EXPECT_THAT(commands_.responses, SizeIs(0));
+  other.Say(ping);
+  EXPECT_THAT(other.Heard(), ElementsAre(R"({"type":"pong"})"));
+  clock_.Advance(absl::Milliseconds(100));
+  browser.Say(ping);  // as it was told
+  EXPECT_THAT(browser.Heard(), ElementsAre(R"({"type":"pong"})"));
+  for (int i = 0; i < 100; ++i) browser.Say("nonsense");
+  EXPECT_EQ(browser.socket->close_code(), 0);
+  browser.Say(ping);
+  EXPECT_EQ(browser.socket->close_code(), 4429);
+  EXPECT_EQ(browser.socket->close_reason(), "too many messages, retry in 5 s");
+  EXPECT_EQ(other.socket->close_code(), 0);
+  EXPECT_EQ(limited_->refused().messages, 101);
+  EXPECT_EQ(limited_->refused().floods, 1);
+}
+
+TEST_F(LoadLimitsTest, AndSoAreTooManyBytes) {
+  Limit({.bytes_per_second = 1000});
+  Browser& browser = Plain();
+  browser.Say(absl::StrCat(R"({"type":"ping","x":")", std::string(5000, 'x'), "\"}"));
+  EXPECT_THAT(browser.Heard(), ElementsAre(R"({"type":"pong"})"));
+  browser.Say(R"({"type":"ping"})");
+  EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr("rate_limited")));
+  clock_.Advance(absl::Seconds(2));
+  browser.Say(R"({"type":"ping"})");
+  EXPECT_THAT(browser.Heard(), ElementsAre(R"({"type":"pong"})"));
+}
+
+TEST_F(LoadLimitsTest, OneHandshakeTooManyIsToldWhenToComeBack) {
+  Limit({.handshakes_per_second = 1});
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(limited_->TakeHandshake(), absl::ZeroDuration());
+  ConnectionOptions options;
+  options.busy_for = limited_->TakeHandshake();
+  EXPECT_EQ(options.busy_for, absl::Seconds(1));
+  Browser& browser = Connect(std::move(options));
+  EXPECT_EQ(browser.socket->close_code(), 1013);
+  EXPECT_EQ(browser.socket->close_reason(), "too many handshakes, retry in 1 s");
+  EXPECT_EQ(limited_->refused().handshakes, 1);
+}
+
+}  // namespace
+}  // namespace agentdesk::gateway

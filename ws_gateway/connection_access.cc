@@ -1,0 +1,153 @@
+// Who is served by a connection, until when, and how much.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/str_cat.h"
+#include "core_service/base/error.h"
+#include "ws_gateway/close_code.h"
+#include "ws_gateway/connection.h"
+
+namespace agentdesk::gateway {
+namespace {
+
+constexpr int kMaxCommands = 64;                           // under way at a time
+constexpr absl::Duration kHold = absl::Milliseconds(900);  // with a tick, at most a second
+constexpr absl::Duration kAuthenticateWithin = absl::Seconds(10);
+constexpr absl::Duration kFullFor = absl::Seconds(30);  // before a refused connection comes back
+constexpr absl::Duration kFloodFor = absl::Seconds(5);
+// Messages that are refused in a row before the connection is closed.
+constexpr int kMaxRefusedMessages = 100;
+constexpr absl::string_view kFollowScope = "events:read";
+
+absl::Status RateLimited(absl::string_view what, absl::Duration wait) {
+  return WithDetail(absl::ResourceExhaustedError(what),
+                    {.reason = "rate_limited", .field = {}, .retry_after = wait, .metadata = {}});
+}
+
+// As clients read it.
+std::string RetryIn(absl::string_view what, absl::Duration wait) {
+  return absl::StrCat(what, ", retry in ", absl::ToInt64Seconds(absl::Ceil(wait, absl::Seconds(1))),
+                      " s");
+}
+
+}  // namespace
+
+absl::Status CheckMayFollow(const Identity& user) {
+  if (absl::c_linear_search(user.scopes, kFollowScope)) return absl::OkStatus();
+  return ErrorWithReason(absl::StatusCode::kPermissionDenied, "missing_scope",
+                         absl::StrCat("the events need the scope ", kFollowScope));
+}
+
+uint16_t Connection::CloseCodeFor(const absl::Status& status) {
+  if (status.code() == absl::StatusCode::kPermissionDenied) return kCloseForbidden;
+  return DetailOf(status).reason == kTokenInvalid ? kCloseTokenInvalid : kCloseTokenEnded;
+}
+
+bool Connection::FindPlace() {
+  if (options_.busy_for > absl::ZeroDuration()) {
+    Leave(kCloseBusy, RetryIn("too many handshakes", options_.busy_for));
+    return false;
+  }
+  address_place_ = host_.limits().EnterAddress(options_.remote_address);
+  if (!address_place_.has_value()) {
+    Leave(kCloseTooMany, RetryIn("too many connections of this address", kFullFor));
+    return false;
+  }
+  return true;
+}
+
+void Connection::BeginService() {
+  if (host_.authenticator() == nullptr) {
+    served_ = true;
+    if (host_.recent().known()) OnReady();
+  } else if (!options_.user.ok()) {
+    Admit(options_.user.status());
+  } else if (options_.user->has_value()) {
+    Admit(**options_.user);
+  } else {
+    served_until_ = host_.Monotonic() + kAuthenticateWithin;
+  }
+}
+
+bool Connection::Admit(absl::StatusOr<Identity> user) {
+  absl::Status status = user.status();
+  if (status.ok()) status = CheckMayFollow(*user);
+  // Requests are remembered for their user, and so is what was shown here.
+  if (status.ok() && user_.has_value() &&
+      (user->issuer != user_->issuer || user->subject != user_->subject ||
+       user->tenant != user_->tenant)) {
+    status = absl::PermissionDeniedError("the fresh token is somebody else's");
+  }
+  if (!status.ok()) {
+    Leave(CloseCodeFor(status), status.message());
+    return false;
+  }
+  const bool first = !user_.has_value();
+  if (first) user_place_ = host_.limits().EnterUser(user->subject);
+  if (!user_place_.has_value()) {
+    Leave(kCloseTooMany, RetryIn("too many connections of this user", kFullFor));
+    return false;
+  }
+  user_ = *std::move(user);
+  caller_.actor = user_->subject;
+  caller_.user = EncodeIdentity(*user_);
+  caller_.user_until = user_->expires_at;
+  served_until_ = host_.Monotonic() + (user_->expires_at - host_.WallTime());
+  if (first) {
+    served_ = true;
+    cursor_.RestrictTo(user_->tenant);
+    if (host_.recent().known()) OnReady();
+  }
+  return true;
+}
+
+void Connection::Handle(Auth message, const Echo& echo) {
+  const Authenticator* const authenticator = host_.authenticator();
+  if (authenticator == nullptr) {
+    return SendText(ErrorMessage(UnknownType(), echo, options_.protocol));
+  }
+  const bool first = !served_;
+  if (!Admit(authenticator->Verify(message.token))) return;
+  // The first one is answered by the hello.
+  if (!first && options_.protocol == Protocol::kV1) {
+    SendText(AuthenticatedAck(caller_.actor, caller_.user_until, echo));
+  }
+}
+
+bool Connection::PassesRate(size_t bytes, const Echo& echo) {
+  const absl::Duration now = host_.Monotonic();
+  const absl::Duration wait = std::max(messages_.Wait(now), bytes_.Wait(now));
+  if (wait == absl::ZeroDuration()) {
+    messages_.Spend(1);
+    bytes_.Spend(static_cast<double>(bytes));
+    refused_in_a_row_ = 0;
+    return true;
+  }
+  LoadLimits::Refused& refused = host_.limits().refused();
+  if (++refused_in_a_row_ > kMaxRefusedMessages) {
+    ++refused.floods;
+    Leave(kCloseTooMany, RetryIn("too many messages", kFloodFor));
+  } else {
+    ++refused.messages;
+    SendError(RateLimited("too many messages", wait), echo);
+  }
+  return false;
+}
+
+bool Connection::TakeCommandSlot(const Echo& echo) {
+  if (commands_ >= kMaxCommands) {
+    SendError(RateLimited("too many commands wait for their answer", absl::Seconds(1)), echo);
+    return false;
+  }
+  ++commands_;
+  if (options_.protocol == Protocol::kPlain) {
+    cursor_.Pause();
+    held_until_ = host_.Monotonic() + kHold;
+    host_.Attend(*this);
+  }
+  return true;
+}
+
+}  // namespace agentdesk::gateway

@@ -1,0 +1,93 @@
+#ifndef AGENTDESK_WS_GATEWAY_LOAD_LIMITS_H_
+#define AGENTDESK_WS_GATEWAY_LOAD_LIMITS_H_
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "core_service/base/clock.h"
+#include "core_service/base/mutex.h"
+#include "ws_gateway/token_bucket.h"
+
+namespace agentdesk::gateway {
+
+// 0: there is no such limit.
+struct LoadLimitOptions {
+  int64_t messages_per_second = 0;  // of one socket
+  int64_t bytes_per_second = 0;     // of one socket's messages
+  int64_t connections_per_user = 0;
+  int64_t connections_per_address = 0;
+  int64_t handshakes_per_second = 0;  // of WebSockets, in all
+};
+
+// What one client may use of the gateway, so that enough is left for the others; and how often that
+// was refused. The shards share one. Thread-safe.
+class LoadLimits {
+ public:
+  LoadLimits(LoadLimitOptions options, Clock& clock)
+      : options_(options),
+        clock_(clock),
+        handshakes_(static_cast<double>(options.handshakes_per_second)) {}
+
+  // A connection's place among those of its user or address, given back by its end.
+  class Place {
+   public:
+    Place(LoadLimits& limits, std::string key) : limits_(&limits), key_(std::move(key)) {}
+    Place(Place&& other) noexcept
+        : limits_(std::exchange(other.limits_, nullptr)), key_(std::move(other.key_)) {}
+    Place& operator=(Place&& other) noexcept {
+      std::swap(limits_, other.limits_);
+      std::swap(key_, other.key_);
+      return *this;
+    }
+    ~Place() {
+      if (limits_ != nullptr) limits_->Leave(key_);
+    }
+
+   private:
+    LoadLimits* limits_;
+    std::string key_;
+  };
+
+  const LoadLimitOptions& options() const { return options_; }
+  // Nothing: there is no room.
+  std::optional<Place> EnterUser(const std::string& user) ABSL_LOCKS_EXCLUDED(mutex_);
+  std::optional<Place> EnterAddress(const std::string& address) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether there is room for one more now.
+  bool HasRoom(const std::string& user, const std::string& address) ABSL_LOCKS_EXCLUDED(mutex_);
+  // How long to wait before one more handshake; zero: it is let in.
+  absl::Duration TakeHandshake() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Refusals since the start.
+  struct Refused {
+    std::atomic<int64_t> messages{0};  // `rate_limited`
+    std::atomic<int64_t> floods{0};    // closed, since it went on
+    std::atomic<int64_t> users{0};
+    std::atomic<int64_t> addresses{0};
+    std::atomic<int64_t> handshakes{0};
+  };
+  Refused& refused() { return refused_; }
+
+ private:
+  std::optional<Place> Enter(std::string key, int64_t limit, std::atomic<int64_t>& refused)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void Leave(const std::string& key) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool IsFull(const std::string& key, int64_t limit) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const LoadLimitOptions options_;
+  Clock& clock_;
+  Refused refused_;
+
+  Mutex mutex_;
+  absl::flat_hash_map<std::string, int64_t> places_ ABSL_GUARDED_BY(mutex_);  // taken, by key
+  TokenBucket handshakes_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace agentdesk::gateway
+
+#endif  // AGENTDESK_WS_GATEWAY_LOAD_LIMITS_H_
