@@ -113,7 +113,8 @@ absl::StatusOr<AuthConfig> ReadAuthConfig(const std::string& path) {
   if (!text.ok()) return text.status();
   const absl::StatusOr<json::object> object = ParseStrictObject(*text);
   if (!object.ok()) return At(path, object.status());
-  absl::Status status = CheckMembers(*object, {"issuers", "gateways", "clock_skew_s"});
+  absl::Status status =
+      CheckMembers(*object, {"issuers", "gateways", "all_tenants", "clock_skew_s"});
   if (!status.ok()) return At(path, status);
   AuthConfig config;
   const json::value* issuers = object->if_contains("issuers");
@@ -129,6 +130,9 @@ absl::StatusOr<AuthConfig> ReadAuthConfig(const std::string& path) {
   auto gateways = Texts(*object, "gateways", /*required=*/false);
   if (!gateways.ok()) return At(path, gateways.status());
   config.gateways = *std::move(gateways);
+  auto all_tenants = Texts(*object, "all_tenants", /*required=*/false);
+  if (!all_tenants.ok()) return At(path, all_tenants.status());
+  config.all_tenants = *std::move(all_tenants);
   const auto skew = NumberField(*object, "clock_skew_s");
   if (!skew.ok()) return At(path, skew.status());
   if (skew->has_value()) {
@@ -143,6 +147,7 @@ absl::StatusOr<AuthConfig> ReadAuthConfig(const std::string& path) {
 Authenticator::Authenticator(AuthConfig config, Clock& clock)
     : key_files_(config.key_files),
       gateways_(config.gateways.begin(), config.gateways.end()),
+      all_tenants_(config.all_tenants.begin(), config.all_tenants.end()),
       clock_(clock),
       verifier_(std::move(config.issuers), config.clock_skew, clock),
       last_read_(key_files_.size()),

@@ -27,14 +27,18 @@ namespace agentdesk {
 //                 "keys_file": "keys.json",             PEM or JWK Set; beside this file, or a path
 //                 "subject_prefix": "",                 put before each sub; default: nothing
 //                 "tenant_claim": "tenant"}],           default: tenant
-//    "gateways": ["gateway-1"],                         who may speak for users it has
-//    authenticated "clock_skew_s": 30}                                default 30, at most 300
+//    "gateways": ["gateway-1"],                         who may speak for users
+//    "all_tenants": ["worker-1"],                       who sees what every tenant has
+//    "clock_skew_s": 30}                                default 30, at most 300
 //
 // With several issuers their prefixes must differ, so that no two people are one subject.
 struct AuthConfig {
   std::vector<TrustedIssuer> issuers;  // with their keys
   std::vector<std::string> key_files;  // of each issuer
-  std::vector<std::string> gateways;   // subjects, with their prefix
+  // Subjects, with their prefix: who may speak for users whom it has authenticated, and who is held
+  // to no tenant.
+  std::vector<std::string> gateways;
+  std::vector<std::string> all_tenants;
   absl::Duration clock_skew = TokenVerifier::kDefaultSkew;
 };
 
@@ -59,6 +63,8 @@ class Authenticator {
   absl::StatusOr<Identity> Verify(absl::string_view token) const { return verifier_.Verify(token); }
   // Whether this subject may speak for users whom it has authenticated.
   bool IsGateway(absl::string_view subject) const { return gateways_.contains(subject); }
+  // Whether this subject, whatever its own tenant is, may see and touch what every tenant has.
+  bool SeesAllTenants(absl::string_view subject) const { return all_tenants_.contains(subject); }
 
  private:
   void Watch() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -67,6 +73,7 @@ class Authenticator {
   // Constant after construction; the verifier provides its own synchronization.
   const std::vector<std::string> key_files_;
   const absl::flat_hash_set<std::string> gateways_;
+  const absl::flat_hash_set<std::string> all_tenants_;
   Clock& clock_;
   TokenVerifier verifier_;
 

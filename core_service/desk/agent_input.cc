@@ -31,7 +31,7 @@ v1::EventFilter FilterFor(const std::string& session_id) {
 AgentInput::AgentInput(events::Subscription subscription)
     : subscription_(std::move(subscription)) {}
 
-absl::StatusOr<std::unique_ptr<AgentInput>> AgentInput::Open(Desk& desk,
+absl::StatusOr<std::unique_ptr<AgentInput>> AgentInput::Open(Desk& desk, const Caller& caller,
                                                              const v1::ReceiveInputRequest& request,
                                                              store::Store& store) {
   if (absl::Status status = domain::Validate(request); !status.ok()) return status;
@@ -39,6 +39,7 @@ absl::StatusOr<std::unique_ptr<AgentInput>> AgentInput::Open(Desk& desk,
   if (!id.ok()) return id.status();
   absl::StatusOr<std::unique_ptr<store::View>> view = store.OpenView();
   if (!view.ok()) return view.status();
+  (*view)->HoldTo(caller.HeldTo());
   const absl::StatusOr<store::JobRecord> job = (*view)->FindJob(*id);
   if (absl::IsNotFound(job.status())) {
     return ErrorWithReason(absl::StatusCode::kNotFound, "not_found",

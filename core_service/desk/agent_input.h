@@ -15,6 +15,7 @@
 namespace agentdesk::desk {
 
 class Desk;
+struct Caller;
 
 // What humans and the desk have for the agent of one attempt, read from the log: a subscription to
 // its session's events, turned into input. Not thread-safe. Open and Next may block: call them on a
@@ -23,7 +24,7 @@ class AgentInput {
  public:
   // FailedPrecondition (`lease_lost`) unless the request's token is that of the live lease;
   // NotFound: no such job; InvalidArgument: a position that the log has not reached.
-  static absl::StatusOr<std::unique_ptr<AgentInput>> Open(Desk& desk,
+  static absl::StatusOr<std::unique_ptr<AgentInput>> Open(Desk& desk, const Caller& caller,
                                                           const v1::ReceiveInputRequest& request,
                                                           store::Store& store);
 

@@ -124,6 +124,12 @@ absl::StatusOr<Decision<v1::CreateTicketResponse>> Decide(Turn& turn,
         turn.Optional(turn.transaction().FindTicket(request.ticket_id()));
     if (!existing.ok()) return existing.status();
     if (existing->has_value()) return domain::TicketExists(**existing);
+    // Ids are unique among all tenants, so one that another has is not to be had.
+    turn.transaction().HoldTo(std::nullopt);
+    const absl::StatusOr<std::optional<store::TicketRecord>> elsewhere =
+        turn.Optional(turn.transaction().FindTicket(request.ticket_id()));
+    if (!elsewhere.ok()) return elsewhere.status();
+    if (elsewhere->has_value()) return domain::TicketIdTaken();
   }
   return domain::CreateTicket(request, context);
 }
@@ -350,11 +356,13 @@ class RequestCommand final : public Command {
   }
 
   Progress Run(Turn& turn) override {
+    turn.transaction().HoldTo(caller_.HeldTo());
     if constexpr (std::is_same_v<Request, v1::CompactRequest>) {
       result_ = Compact(turn, request_);
     } else {
       result_ = Execute(turn);
     }
+    turn.transaction().HoldTo(std::nullopt);
     return Progress::kDecided;
   }
   void Finish(const absl::Status& committed) override {
@@ -441,7 +449,9 @@ class ClaimCommand final : public Command {
   }
 
   Progress Run(Turn& turn) override {
+    turn.transaction().HoldTo(caller_.HeldTo());
     absl::StatusOr<std::optional<v1::ClaimJobResponse>> claimed = Claim(turn);
+    turn.transaction().HoldTo(std::nullopt);
     if (!claimed.ok()) {
       result_ = claimed.status();
       return Progress::kDecided;
@@ -463,8 +473,9 @@ class ClaimCommand final : public Command {
   size_t bytes() const override { return bytes_; }
   bool called_off() const override { return called_off_->load(std::memory_order_relaxed); }
   absl::Duration waits_until() const override { return waits_until_; }
-  bool WaitsFor(absl::string_view queue) const override {
-    return std::find(queues_.begin(), queues_.end(), queue) != queues_.end();
+  bool WaitsFor(absl::string_view tenant, absl::string_view queue) const override {
+    return caller_.HeldTo().value_or(std::string(tenant)) == tenant &&
+           std::find(queues_.begin(), queues_.end(), queue) != queues_.end();
   }
   void GiveUp() override { result_ = v1::ClaimJobResponse(); }
   void Refuse(absl::Status status) override { result_ = std::move(status); }

@@ -259,7 +259,7 @@ void Committer::RunTimer(Turn& turn, const Timers::Due& due) {
 
 void Committer::RunWaiting(Turn& turn, Commands& finished) {
   const absl::Duration now = clock_.Monotonic();
-  absl::flat_hash_set<std::string>& queues = turn.claimable_queues();
+  absl::flat_hash_set<TenantQueue>& queues = turn.claimable_queues();
   Commands still_waiting;
   Commands done;
   for (std::unique_ptr<Command>& command : waiting_) {
@@ -268,16 +268,13 @@ void Committer::RunWaiting(Turn& turn, Commands& finished) {
       command->GiveUp();
       decided = true;
     } else if (turn.failure().ok()) {
-      const bool wanted = std::any_of(queues.begin(), queues.end(), [&](const std::string& queue) {
-        return command->WaitsFor(queue);
-      });
-      if (wanted) {
+      const auto wants = [&](const TenantQueue& queue) {
+        return command->WaitsFor(queue.first, queue.second);
+      };
+      if (std::any_of(queues.begin(), queues.end(), wants)) {
         decided = command->Run(turn) == Command::Progress::kDecided;
-        // Its queues hold nothing more for the others either.
-        if (!decided) {
-          absl::erase_if(queues,
-                         [&](const std::string& queue) { return command->WaitsFor(queue); });
-        }
+        // What it waits for holds nothing more for the others either.
+        if (!decided) absl::erase_if(queues, wants);
       }
     }
     (decided ? done : still_waiting).push_back(std::move(command));

@@ -35,11 +35,13 @@ class Command {
   virtual size_t bytes() const = 0;
 
   // For a command that may wait: whether it has been called off, until when it waits on the
-  // monotonic clock, whether a job in this queue is of use to it, and its end when it has waited in
-  // vain (GiveUp) or there is no room for it to wait (Refuse).
+  // monotonic clock, whether a job in this queue may be of use to it, and its end when it has
+  // waited in vain (GiveUp) or there is no room for it to wait (Refuse).
   virtual bool called_off() const { return false; }
   virtual absl::Duration waits_until() const { return absl::ZeroDuration(); }
-  virtual bool WaitsFor(absl::string_view /*queue*/) const { return false; }
+  virtual bool WaitsFor(absl::string_view /*tenant*/, absl::string_view /*queue*/) const {
+    return false;
+  }
   virtual void GiveUp() {}
   virtual void Refuse(absl::Status /*status*/) {}
 };

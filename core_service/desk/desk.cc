@@ -173,7 +173,8 @@ absl::Status Desk::CheckPosition(absl::string_view desk_id, int64_t after) {
   return range.CheckServed("after_sequence", after);
 }
 
-events::Subscription Desk::Subscribe(events::Filter filter, int64_t after) {
+events::Subscription Desk::Subscribe(const Caller& caller, events::Filter filter, int64_t after) {
+  if (auto tenant = caller.HeldTo(); tenant.has_value()) filter.HoldTo(*std::move(tenant));
   return events::Subscription(log_, std::move(filter), after, {});
 }
 

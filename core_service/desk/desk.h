@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,10 +37,16 @@ struct Caller {
   std::string identity;  // whose request ids these are; empty while authentication is off
   std::vector<std::string> groups;
   std::vector<std::string> roles;
-  std::string tenant;                              // empty: the default one
-  std::string trace_id;                            // W3C trace id; may be empty
-  bool authenticated = false;                      // whether authentication is on
+  std::string tenant;          // empty: the default one
+  std::string trace_id;        // W3C trace id; may be empty
+  bool authenticated = false;  // whether authentication is on
+  bool all_tenants = false;    // whether it may see and touch what every tenant has
   absl::Time expires_at = absl::InfiniteFuture();  // from then on it is nobody's word
+
+  // Whose tickets, sessions and events alone the caller may see and touch; nothing: everyone's.
+  std::optional<std::string> HeldTo() const {
+    return !authenticated || all_tenants ? std::nullopt : std::make_optional(tenant);
+  }
 };
 
 // Called exactly once with a response or an error, on a thread of the desk or, for an error that is
@@ -143,9 +150,10 @@ class Desk {
   // `ahead` and what can be served; InvalidArgument for a position other than 0 without its desk.
   absl::Status CheckPosition(absl::string_view desk_id, int64_t after);
   // A cursor that starts after a position, from where the writer thread wakes it.
-  events::Subscription Subscribe(events::Filter filter, int64_t after);
+  events::Subscription Subscribe(const Caller& caller, events::Filter filter, int64_t after);
   // The state now; tickets and sessions only those that `filter` names, where it names any.
-  void TakeSnapshot(const v1::EventFilter& filter, Done<std::shared_ptr<const SnapshotParts>> done);
+  void TakeSnapshot(const Caller& caller, const v1::EventFilter& filter,
+                    Done<std::shared_ptr<const SnapshotParts>> done);
   // Runs `task`, which may block, on a thread that reads. ResourceExhausted when too much waits.
   absl::Status PostRead(absl::AnyInvocable<void(store::Store&)> task);
   // The same for the input of agents, which has a thread of its own: a cancel does not wait behind
@@ -165,14 +173,16 @@ class Desk {
   absl::StatusOr<absl::Duration> LoadTimers(store::View& view, absl::Duration expiry_hold);
   template <typename Request, typename Response>
   void Submit(Caller caller, Request request, Done<Response> done);
-  // Runs `read` on a view of the store, on a thread that reads.
+  // Runs `read` on a view of what the caller may see, on a thread that reads.
   template <typename Response>
-  void OnView(Done<Response> done, absl::AnyInvocable<absl::StatusOr<Response>(store::View&)> read);
+  void OnView(const Caller& caller, Done<Response> done,
+              absl::AnyInvocable<absl::StatusOr<Response>(store::View&)> read);
   // Reads a page of rows and adds each to the response, with the token of the page after it.
   // `arguments` are what the token is good for.
   template <typename Response, typename Row>
   void OnPage(
-      int page_size, absl::string_view page_token, std::string arguments, Done<Response> done,
+      const Caller& caller, int page_size, absl::string_view page_token, std::string arguments,
+      Done<Response> done,
       absl::AnyInvocable<absl::StatusOr<store::Page<Row>>(store::View&, const store::PageRequest&)>
           list,
       absl::AnyInvocable<void(Row&, Response&)> add);

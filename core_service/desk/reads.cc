@@ -88,32 +88,35 @@ absl::Status CheckEnum(absl::string_view field, Enum value, bool valid) {
 }  // namespace
 
 template <typename Response>
-void Desk::OnView(Done<Response> done,
+void Desk::OnView(const Caller& caller, Done<Response> done,
                   absl::AnyInvocable<absl::StatusOr<Response>(store::View&)> read) {
   // Shared with the task, which is gone when it was not taken.
   auto callback = std::make_shared<Done<Response>>(std::move(done));
-  const bool taken = readers_->Post([this, callback, read = std::move(read)]() mutable {
-    absl::StatusOr<std::unique_ptr<store::View>> view = store_.OpenView();
-    if (!view.ok()) {
-      (*callback)(view.status());
-      return;
-    }
-    absl::StatusOr<Response> response = read(**view);
-    view->reset();
-    (*callback)(std::move(response));
-  });
+  const bool taken =
+      readers_->Post([this, callback, tenant = caller.HeldTo(), read = std::move(read)]() mutable {
+        absl::StatusOr<std::unique_ptr<store::View>> view = store_.OpenView();
+        if (!view.ok()) {
+          (*callback)(view.status());
+          return;
+        }
+        (*view)->HoldTo(std::move(tenant));
+        absl::StatusOr<Response> response = read(**view);
+        view->reset();
+        (*callback)(std::move(response));
+      });
   if (!taken) (*callback)(Overloaded(kTooManyReads));
 }
 
 template <typename Response, typename Row>
 void Desk::OnPage(
-    int page_size, absl::string_view page_token, std::string arguments, Done<Response> done,
+    const Caller& caller, int page_size, absl::string_view page_token, std::string arguments,
+    Done<Response> done,
     absl::AnyInvocable<absl::StatusOr<store::Page<Row>>(store::View&, const store::PageRequest&)>
         list,
     absl::AnyInvocable<void(Row&, Response&)> add) {
   const absl::StatusOr<store::PageRequest> page = ReadPage(page_size, page_token, arguments);
   if (!page.ok()) return done(page.status());
-  OnView<Response>(std::move(done),
+  OnView<Response>(caller, std::move(done),
                    [page = *page, arguments = std::move(arguments), list = std::move(list),
                     add = std::move(add)](store::View& view) mutable -> absl::StatusOr<Response> {
                      absl::StatusOr<store::Page<Row>> rows = list(view, page);
@@ -145,12 +148,13 @@ void Desk::ObserveLease(v1::Job& job) {
   *job.mutable_lease_expires_at() = ToProto(clock_.Now() + (*at - clock_.Monotonic()));
 }
 
-void Desk::Read(const Caller&, const v1::GetTicketRequest& request,
+void Desk::Read(const Caller& caller, const v1::GetTicketRequest& request,
                 Done<v1::GetTicketResponse> done) {
   const absl::StatusOr<std::string> id = NormalUuid("ticket_id", request.ticket_id());
   if (!id.ok()) return done(id.status());
   OnView<v1::GetTicketResponse>(
-      std::move(done), [id = *id](store::View& view) -> absl::StatusOr<v1::GetTicketResponse> {
+      caller, std::move(done),
+      [id = *id](store::View& view) -> absl::StatusOr<v1::GetTicketResponse> {
         absl::StatusOr<store::TicketRecord> ticket = view.FindTicket(id);
         if (!ticket.ok()) return Explain(ticket.status(), "ticket_id", id);
         v1::GetTicketResponse response;
@@ -160,14 +164,15 @@ void Desk::Read(const Caller&, const v1::GetTicketRequest& request,
       });
 }
 
-void Desk::Read(const Caller&, const v1::ListTicketsRequest& request,
+void Desk::Read(const Caller& caller, const v1::ListTicketsRequest& request,
                 Done<v1::ListTicketsResponse> done) {
   const v1::JobStatus status = request.status();
   if (absl::Status s = CheckEnum("status", status, v1::JobStatus_IsValid(status)); !s.ok()) {
     return done(s);
   }
   OnPage<v1::ListTicketsResponse, store::TicketRecord>(
-      request.page_size(), request.page_token(), absl::StrCat("tickets ", status), std::move(done),
+      caller, request.page_size(), request.page_token(), absl::StrCat("tickets ", status),
+      std::move(done),
       [status](store::View& view, const store::PageRequest& page) {
         return view.ListTickets(status, page);
       },
@@ -176,11 +181,13 @@ void Desk::Read(const Caller&, const v1::ListTicketsRequest& request,
       });
 }
 
-void Desk::Read(const Caller&, const v1::GetJobRequest& request, Done<v1::GetJobResponse> done) {
+void Desk::Read(const Caller& caller, const v1::GetJobRequest& request,
+                Done<v1::GetJobResponse> done) {
   const absl::StatusOr<std::string> id = NormalJobId(request.job_id());
   if (!id.ok()) return done(id.status());
   OnView<v1::GetJobResponse>(
-      std::move(done), [this, id = *id](store::View& view) -> absl::StatusOr<v1::GetJobResponse> {
+      caller, std::move(done),
+      [this, id = *id](store::View& view) -> absl::StatusOr<v1::GetJobResponse> {
         absl::StatusOr<store::JobRecord> job = view.FindJob(id);
         if (!job.ok()) return Explain(job.status(), "job_id", id);
         v1::GetJobResponse response;
@@ -191,7 +198,7 @@ void Desk::Read(const Caller&, const v1::GetJobRequest& request, Done<v1::GetJob
       });
 }
 
-void Desk::Read(const Caller&, const v1::ListJobsRequest& request,
+void Desk::Read(const Caller& caller, const v1::ListJobsRequest& request,
                 Done<v1::ListJobsResponse> done) {
   const absl::StatusOr<std::string> ticket_id = OptionalUuid("ticket_id", request.ticket_id());
   if (!ticket_id.ok()) return done(ticket_id.status());
@@ -200,8 +207,8 @@ void Desk::Read(const Caller&, const v1::ListJobsRequest& request,
     return done(s);
   }
   OnPage<v1::ListJobsResponse, store::JobRecord>(
-      request.page_size(), request.page_token(), absl::StrCat("jobs ", status, " ", *ticket_id),
-      std::move(done),
+      caller, request.page_size(), request.page_token(),
+      absl::StrCat("jobs ", status, " ", *ticket_id), std::move(done),
       [status, id = *ticket_id](store::View& view, const store::PageRequest& page) {
         return view.ListJobs(id, status, page);
       },
@@ -211,12 +218,13 @@ void Desk::Read(const Caller&, const v1::ListJobsRequest& request,
       });
 }
 
-void Desk::Read(const Caller&, const v1::GetSessionRequest& request,
+void Desk::Read(const Caller& caller, const v1::GetSessionRequest& request,
                 Done<v1::GetSessionResponse> done) {
   const absl::StatusOr<std::string> id = NormalUuid("session_id", request.session_id());
   if (!id.ok()) return done(id.status());
   OnView<v1::GetSessionResponse>(
-      std::move(done), [id = *id](store::View& view) -> absl::StatusOr<v1::GetSessionResponse> {
+      caller, std::move(done),
+      [id = *id](store::View& view) -> absl::StatusOr<v1::GetSessionResponse> {
         absl::StatusOr<store::TicketRecord> ticket = view.FindTicketOfSession(id);
         if (!ticket.ok()) return Explain(ticket.status(), "session_id", id);
         v1::GetSessionResponse response;
@@ -226,14 +234,15 @@ void Desk::Read(const Caller&, const v1::GetSessionRequest& request,
       });
 }
 
-void Desk::Read(const Caller&, const v1::ListSessionsRequest& request,
+void Desk::Read(const Caller& caller, const v1::ListSessionsRequest& request,
                 Done<v1::ListSessionsResponse> done) {
   const v1::SessionState state = request.state();
   if (absl::Status s = CheckEnum("state", state, v1::SessionState_IsValid(state)); !s.ok()) {
     return done(s);
   }
   OnPage<v1::ListSessionsResponse, store::TicketRecord>(
-      request.page_size(), request.page_token(), absl::StrCat("sessions ", state), std::move(done),
+      caller, request.page_size(), request.page_token(), absl::StrCat("sessions ", state),
+      std::move(done),
       [state](store::View& view, const store::PageRequest& page) {
         return view.ListSessions(state, page);
       },
@@ -242,12 +251,13 @@ void Desk::Read(const Caller&, const v1::ListSessionsRequest& request,
       });
 }
 
-void Desk::Read(const Caller&, const v1::GetQuestionRequest& request,
+void Desk::Read(const Caller& caller, const v1::GetQuestionRequest& request,
                 Done<v1::GetQuestionResponse> done) {
   const absl::StatusOr<std::string> id = NormalUuid("question_id", request.question_id());
   if (!id.ok()) return done(id.status());
   OnView<v1::GetQuestionResponse>(
-      std::move(done), [id = *id](store::View& view) -> absl::StatusOr<v1::GetQuestionResponse> {
+      caller, std::move(done),
+      [id = *id](store::View& view) -> absl::StatusOr<v1::GetQuestionResponse> {
         absl::StatusOr<store::QuestionRecord> question = view.FindQuestion(id);
         if (!question.ok()) return Explain(question.status(), "question_id", id);
         v1::GetQuestionResponse response;
@@ -257,7 +267,7 @@ void Desk::Read(const Caller&, const v1::GetQuestionRequest& request,
       });
 }
 
-void Desk::Read(const Caller&, const v1::ListQuestionsRequest& request,
+void Desk::Read(const Caller& caller, const v1::ListQuestionsRequest& request,
                 Done<v1::ListQuestionsResponse> done) {
   const absl::StatusOr<std::string> session_id = OptionalUuid("session_id", request.session_id());
   if (!session_id.ok()) return done(session_id.status());
@@ -266,7 +276,7 @@ void Desk::Read(const Caller&, const v1::ListQuestionsRequest& request,
     return done(s);
   }
   OnPage<v1::ListQuestionsResponse, store::QuestionRecord>(
-      request.page_size(), request.page_token(),
+      caller, request.page_size(), request.page_token(),
       absl::StrCat("questions ", state, " ", *session_id), std::move(done),
       [state, id = *session_id](store::View& view, const store::PageRequest& page) {
         return view.ListQuestions(state, id, page);
@@ -276,7 +286,7 @@ void Desk::Read(const Caller&, const v1::ListQuestionsRequest& request,
       });
 }
 
-void Desk::Read(const Caller&, const v1::ListEventsRequest& request,
+void Desk::Read(const Caller& caller, const v1::ListEventsRequest& request,
                 Done<v1::ListEventsResponse> done) {
   absl::StatusOr<events::Filter> filter = events::Filter::Create(request.filter());
   if (!filter.ok()) return done(filter.status());
@@ -293,7 +303,7 @@ void Desk::Read(const Caller&, const v1::ListEventsRequest& request,
     return done(InvalidField("page_token", "is not a token of this desk"));
   }
   OnView<v1::ListEventsResponse>(
-      std::move(done),
+      caller, std::move(done),
       [this, after, size = page->size, arguments,
        filter = *std::move(filter)](store::View& view) -> absl::StatusOr<v1::ListEventsResponse> {
         store::EventQuery query;

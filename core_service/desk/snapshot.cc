@@ -99,39 +99,42 @@ absl::Status AddAll(store::View& view, PartBuilder& builder) {
 
 }  // namespace
 
-void Desk::TakeSnapshot(const v1::EventFilter& filter,
+void Desk::TakeSnapshot(const Caller& caller, const v1::EventFilter& filter,
                         Done<std::shared_ptr<const SnapshotParts>> done) {
   absl::StatusOr<events::Filter> normal = events::Filter::Create(filter);
   if (!normal.ok()) return done(normal.status());
-  const bool everything =
+  const bool unnamed =
       normal->proto().ticket_ids_size() == 0 && normal->proto().session_ids_size() == 0;
   auto callback = std::make_shared<Done<std::shared_ptr<const SnapshotParts>>>(std::move(done));
-  const bool taken = snapshots_->Post([this, everything, names = normal->proto(), callback]() {
-    absl::StatusOr<std::unique_ptr<store::View>> view = store_.OpenView();
-    if (!view.ok()) return (*callback)(view.status());
-    if (everything) {
-      std::shared_ptr<const SnapshotParts> last;
-      {
-        MutexLock lock(snapshot_mutex_);
-        last = snapshot_;
-      }
-      if (last != nullptr && last->sequence == (*view)->head()) {
+  const bool taken = snapshots_->Post(
+      [this, unnamed, names = normal->proto(), tenant = caller.HeldTo(), callback]() {
+        const bool everything = unnamed && !tenant.has_value();
+        absl::StatusOr<std::unique_ptr<store::View>> view = store_.OpenView();
+        if (!view.ok()) return (*callback)(view.status());
+        if (everything) {
+          std::shared_ptr<const SnapshotParts> last;
+          {
+            MutexLock lock(snapshot_mutex_);
+            last = snapshot_;
+          }
+          if (last != nullptr && last->sequence == (*view)->head()) {
+            view->reset();
+            return (*callback)(std::move(last));
+          }
+        }
+        (*view)->HoldTo(tenant);
+        PartBuilder builder((*view)->head());
+        const absl::Status status =
+            unnamed ? AddAll(**view, builder) : AddNamed(**view, names, builder);
         view->reset();
-        return (*callback)(std::move(last));
-      }
-    }
-    PartBuilder builder((*view)->head());
-    const absl::Status status =
-        everything ? AddAll(**view, builder) : AddNamed(**view, names, builder);
-    view->reset();
-    if (!status.ok()) return (*callback)(status);
-    std::shared_ptr<const SnapshotParts> parts = builder.Finish();
-    if (everything) {
-      MutexLock lock(snapshot_mutex_);
-      snapshot_ = parts;
-    }
-    (*callback)(std::move(parts));
-  });
+        if (!status.ok()) return (*callback)(status);
+        std::shared_ptr<const SnapshotParts> parts = builder.Finish();
+        if (everything) {
+          MutexLock lock(snapshot_mutex_);
+          snapshot_ = parts;
+        }
+        (*callback)(std::move(parts));
+      });
   if (!taken) (*callback)(Overloaded("too many snapshots wait for the desk; repeat in a moment"));
 }
 

@@ -204,7 +204,7 @@ void Turn::SetJobTimers(const domain::JobRecord& job) {
   } else {
     around_.timers.Clear(Timers::Kind::kClaimable, id);
   }
-  if (job.claimable()) claimable_queues_.insert(job.job().queue());
+  if (job.claimable()) claimable_queues_.emplace(job.job().tenant(), job.job().queue());
 }
 
 void Turn::SetQuestionTimer(const domain::QuestionRecord& record) {

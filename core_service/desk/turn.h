@@ -32,6 +32,9 @@ struct Surroundings {
   absl::Duration no_expiry_before;  // on the monotonic clock
 };
 
+// What jobs wait in: a tenant, and the name of a queue.
+using TenantQueue = std::pair<std::string, std::string>;
+
 // One transaction, as the commands of a batch see it one after the other: it loads the state that
 // the domain decides on, and applies the change that it decides. Used by the writer thread alone.
 //
@@ -88,7 +91,7 @@ class Turn {
   bool changed() const { return changed_; }
   int64_t head() const { return head_; }
   // The queues in which a job became claimable in this transaction.
-  absl::flat_hash_set<std::string>& claimable_queues() { return claimable_queues_; }
+  absl::flat_hash_set<TenantQueue>& claimable_queues() { return claimable_queues_; }
 
  private:
   absl::StatusOr<domain::TicketState> Complete(absl::StatusOr<domain::TicketRecord> ticket,
@@ -105,7 +108,7 @@ class Turn {
   bool changed_ = false;
   absl::Duration as_of_;
   std::vector<std::pair<std::string, absl::Duration>> terms_;  // by job
-  absl::flat_hash_set<std::string> claimable_queues_;
+  absl::flat_hash_set<TenantQueue> claimable_queues_;
 };
 
 // `text` in the one form in which ids are stored; InvalidArgument that names `field`.

@@ -19,6 +19,8 @@ Decision<v1::CreateTicketResponse> CreateTicket(const v1::CreateTicketRequest& r
 
 // AlreadyExists, with the ticket's name and status in the text and `ticket_id` in the metadata.
 absl::Status TicketExists(const TicketRecord& existing);
+// The same error where another tenant has the id: it says nothing of the ticket.
+absl::Status TicketIdTaken();
 
 // What can be checked of a call without the desk: InvalidArgument. For the caller to call: the two
 // functions below do not see the request.

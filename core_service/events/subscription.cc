@@ -60,7 +60,10 @@ absl::StatusOr<Filter> Filter::Create(const v1::EventFilter& filter) {
   return result;
 }
 
+void Filter::HoldTo(std::string tenant) { tenant_ = std::move(tenant); }
+
 bool Filter::Passes(const store::EventBlock::Entry& entry) const {
+  if (tenant_.has_value() && entry.tenant != *tenant_) return false;
   if (all_) return true;
   return (ticket_ids_.empty() || ticket_ids_.contains(entry.ticket_id)) &&
          (session_ids_.empty() || session_ids_.contains(entry.session_id)) &&
@@ -134,6 +137,7 @@ absl::StatusOr<Subscription::Batch> Subscription::ReadStore(store::Store& store)
   store::EventQuery query;
   query.after = position_;
   query.filter = filter_.passes_all() ? nullptr : &filter_.proto();
+  query.tenant = filter_.tenant();
   query.max_events = static_cast<int>(limits_.max_events);
   query.max_bytes = limits_.max_bytes;
   absl::StatusOr<store::EventRead> read = (*view)->ReadEvents(query);

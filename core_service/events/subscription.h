@@ -22,8 +22,13 @@ class Filter {
   // InvalidArgument: a list has more than 100 entries, or an id is not a UUID.
   static absl::StatusOr<Filter> Create(const v1::EventFilter& filter);
 
+  // From now on only what belongs to this tenant passes (empty: the default one).
+  void HoldTo(std::string tenant);
+
   bool Passes(const store::EventBlock::Entry& entry) const;
+  // Whether everything passes that the tenant may see.
   bool passes_all() const { return all_; }
+  const std::optional<std::string>& tenant() const { return tenant_; }
   // In the form that the store reads by.
   const v1::EventFilter& proto() const { return proto_; }
 
@@ -33,6 +38,7 @@ class Filter {
   absl::flat_hash_set<Uuid> ticket_ids_;
   absl::flat_hash_set<Uuid> session_ids_;
   absl::flat_hash_set<int> types_;
+  std::optional<std::string> tenant_;
 };
 
 // A run of encoded events of one block, as it goes on the wire: zero or more `events` fields of a

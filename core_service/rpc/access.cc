@@ -16,6 +16,8 @@ namespace {
 constexpr char kTokenKey[] = "authorization";
 constexpr char kUserKey[] = "agentdesk-user";
 constexpr absl::string_view kScheme = "bearer ";
+// The scope of the calls that hand out, or change, what every tenant has.
+constexpr absl::string_view kWholeDeskScope = "admin";
 
 struct Permission {
   absl::string_view request;
@@ -47,8 +49,8 @@ constexpr Permission kPermissions[] = {
     {"agentdesk.v1.SubscribeRequest", "events:read"},
     {"agentdesk.v1.ListEventsRequest", "events:read"},
     {"agentdesk.v1.GetDeskRequest", "events:read"},
-    {"agentdesk.v1.BackupRequest", "admin"},
-    {"agentdesk.v1.CompactRequest", "admin"},
+    {"agentdesk.v1.BackupRequest", kWholeDeskScope},
+    {"agentdesk.v1.CompactRequest", kWholeDeskScope},
 };
 
 absl::Status Unauthenticated(absl::string_view reason, absl::string_view message) {
@@ -129,9 +131,13 @@ absl::StatusOr<desk::Caller> Access::Admit(const Metadata& metadata,
   if (identity->subject == "agentdesk") {
     return Denied("reserved_name", "the subject `agentdesk` is the desk's own name");
   }
-  if (!identity->tenant.empty()) {
-    return Denied("tenants_unsupported",
-                  "the token names a tenant, and this version does not keep tenants apart");
+  // By itself a gateway follows the desk for all of its users.
+  const bool gateway =
+      authenticator_->IsGateway(identity->subject) && metadata.find(kUserKey) == metadata.end();
+  const bool all_tenants = gateway || authenticator_->SeesAllTenants(identity->subject);
+  if (ScopeOf(request) == kWholeDeskScope && !identity->tenant.empty() && !all_tenants) {
+    return Denied("tenant_bound",
+                  "this call is about the desk of all tenants, and the token names one of them");
   }
   Metadata labels = metadata;
   labels.erase("agentdesk-actor");
@@ -139,7 +145,13 @@ absl::StatusOr<desk::Caller> Access::Admit(const Metadata& metadata,
   if (!caller.ok()) return caller;
   caller->authenticated = true;
   caller->actor.set_id(identity->subject);
-  caller->identity = identity->subject;
+  // A request id of one tenant must not bring back what was done in another. No name holds the
+  // character between.
+  caller->identity = identity->tenant.empty()
+                         ? identity->subject
+                         : absl::StrCat(identity->tenant, "\x1f", identity->subject);
+  caller->tenant = std::move(identity->tenant);
+  caller->all_tenants = all_tenants;
   caller->groups = std::move(identity->groups);
   caller->roles = std::move(identity->roles);
   caller->expires_at = identity->expires_at;

@@ -29,12 +29,15 @@ class Access {
   // On whose behalf a call is made, if it may be. Besides what CallerOf reads, the metadata holds
   //   authorization   `Bearer TOKEN`
   //   agentdesk-user  the user on whose behalf a gateway calls (base/identity.h)
-  // and with authentication on the label agentdesk-actor counts for nothing.
+  // and with authentication on the label agentdesk-actor counts for nothing. The caller is held to
+  // the tenant of its identity, but for those that the configuration lets see all tenants, and a
+  // gateway that names no user.
   //
   // Unauthenticated: there is no token (`token_missing`) or it is refused (base/token_verifier.h).
   // FailedPrecondition: a user is named while authentication is off (`authentication_off`).
-  // PermissionDenied: a scope is missing (`missing_scope`), or who speaks for a user is no gateway
-  // (`not_a_gateway`). InvalidArgument: as CallerOf.
+  // PermissionDenied: a scope is missing (`missing_scope`), who speaks for a user is no gateway
+  // (`not_a_gateway`), or a tenant's token asks for what is of the whole desk (`tenant_bound`).
+  // InvalidArgument: as CallerOf.
   absl::StatusOr<desk::Caller> Admit(const Metadata& metadata, absl::string_view request) const;
 
  private:

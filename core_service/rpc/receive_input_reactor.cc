@@ -19,25 +19,25 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* ReceiveInputReactor::Start(
     absl::Status status = caller.status();
     if (status.ok()) {
       reactor->EndAt(caller->expires_at - backend.desk.clock().Now());
-      status = reactor->Begin(request);
+      status = reactor->Begin(*caller, request);
     }
     if (!status.ok()) reactor->Finish(status);
   }
   return reactor.get();
 }
 
-absl::Status ReceiveInputReactor::Begin(const grpc::ByteBuffer& bytes) {
+absl::Status ReceiveInputReactor::Begin(const desk::Caller& caller, const grpc::ByteBuffer& bytes) {
   v1::ReceiveInputRequest request;
   if (absl::Status status = Parse(bytes, request); !status.ok()) return status;
-  return desk_.PostInput([self = Self(), request = std::move(request)](store::Store& store) {
-    self->Open(request, store);
-  });
+  return desk_.PostInput([self = Self(), caller, request = std::move(request)](
+                             store::Store& store) { self->Open(caller, request, store); });
 }
 
-void ReceiveInputReactor::Open(const v1::ReceiveInputRequest& request, store::Store& store) {
+void ReceiveInputReactor::Open(const desk::Caller& caller, const v1::ReceiveInputRequest& request,
+                               store::Store& store) {
   absl::StatusOr<std::unique_ptr<desk::AgentInput>> input = absl::UnknownError("");
   try {
-    input = desk::AgentInput::Open(desk_, request, store);
+    input = desk::AgentInput::Open(desk_, caller, request, store);
   } catch (const std::exception& error) {
     input = absl::InternalError(absl::StrCat("reading the input: ", error.what()));
   }

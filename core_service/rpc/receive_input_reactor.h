@@ -31,9 +31,10 @@ class ReceiveInputReactor final : public StreamCall, public events::Waiter {
  private:
   using Batch = desk::AgentInput::Batch;
 
-  absl::Status Begin(const grpc::ByteBuffer& bytes) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Begin(const desk::Caller& caller, const grpc::ByteBuffer& bytes)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   // These two on a thread that reads.
-  void Open(const v1::ReceiveInputRequest& request, store::Store& store)
+  void Open(const desk::Caller& caller, const v1::ReceiveInputRequest& request, store::Store& store)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void Read(desk::AgentInput& input, store::Store& store) ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeRead(absl::StatusOr<Batch> batch) ABSL_LOCKS_EXCLUDED(mutex_);

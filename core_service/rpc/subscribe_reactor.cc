@@ -56,14 +56,14 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* SubscribeReactor::Start(
     absl::Status status = caller.status();
     if (status.ok()) {
       reactor->EndAt(caller->expires_at - backend.desk.clock().Now());
-      status = reactor->Begin(request);
+      status = reactor->Begin(*caller, request);
     }
     if (!status.ok()) reactor->Finish(status);
   }
   return reactor.get();
 }
 
-absl::Status SubscribeReactor::Begin(const grpc::ByteBuffer& bytes) {
+absl::Status SubscribeReactor::Begin(const desk::Caller& caller, const grpc::ByteBuffer& bytes) {
   v1::SubscribeRequest request;
   if (absl::Status status = Parse(bytes, request); !status.ok()) return status;
   absl::StatusOr<events::Filter> filter = events::Filter::Create(request.filter());
@@ -73,10 +73,11 @@ absl::Status SubscribeReactor::Begin(const grpc::ByteBuffer& bytes) {
     case v1::SubscribeRequest::kSnapshot: {
       if (!request.snapshot()) return InvalidField("snapshot", "must be true where it is set");
       const v1::EventFilter tickets = filter->proto();
-      desk_.TakeSnapshot(tickets, [self = Self(), filter = *std::move(filter)](
-                                      absl::StatusOr<Parts> parts) mutable {
-        self->BeginWithSnapshot(std::move(filter), std::move(parts));
-      });
+      desk_.TakeSnapshot(caller, tickets,
+                         [self = Self(), caller,
+                          filter = *std::move(filter)](absl::StatusOr<Parts> parts) mutable {
+                           self->BeginWithSnapshot(caller, std::move(filter), std::move(parts));
+                         });
       return absl::OkStatus();
     }
     case v1::SubscribeRequest::kLive:
@@ -92,20 +93,23 @@ absl::Status SubscribeReactor::Begin(const grpc::ByteBuffer& bytes) {
       break;
   }
   MutexLock lock(mutex_);
-  if (!finished()) FollowLocked(*std::move(filter), after);
+  if (!finished()) FollowLocked(caller, *std::move(filter), after);
   return absl::OkStatus();
 }
 
-void SubscribeReactor::BeginWithSnapshot(events::Filter filter, absl::StatusOr<Parts> parts) {
+void SubscribeReactor::BeginWithSnapshot(const desk::Caller& caller, events::Filter filter,
+                                         absl::StatusOr<Parts> parts) {
   MutexLock lock(mutex_);
   if (finished()) return;
   if (!parts.ok()) return FinishLocked(parts.status());
   snapshot_ = *std::move(parts);
-  FollowLocked(std::move(filter), snapshot_->sequence);
+  FollowLocked(caller, std::move(filter), snapshot_->sequence);
 }
 
-void SubscribeReactor::FollowLocked(events::Filter filter, int64_t after) {
-  cursor_ = std::make_shared<events::Subscription>(desk_.Subscribe(std::move(filter), after));
+void SubscribeReactor::FollowLocked(const desk::Caller& caller, events::Filter filter,
+                                    int64_t after) {
+  cursor_ =
+      std::make_shared<events::Subscription>(desk_.Subscribe(caller, std::move(filter), after));
   cursor_->set_limits(LimitsOf(batch_bytes_));
   complete_up_to_ = after;
   told_up_to_ = after;

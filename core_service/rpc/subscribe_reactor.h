@@ -37,10 +37,12 @@ class SubscribeReactor final : public StreamCall, public events::Waiter {
   using Parts = std::shared_ptr<const desk::SnapshotParts>;
   static constexpr size_t kMinBatchBytes = 16 * 1024;
 
-  absl::Status Begin(const grpc::ByteBuffer& bytes) ABSL_LOCKS_EXCLUDED(mutex_);
-  void BeginWithSnapshot(events::Filter filter, absl::StatusOr<Parts> parts)
+  absl::Status Begin(const desk::Caller& caller, const grpc::ByteBuffer& bytes)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  void FollowLocked(events::Filter filter, int64_t after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BeginWithSnapshot(const desk::Caller& caller, events::Filter filter,
+                         absl::StatusOr<Parts> parts) ABSL_LOCKS_EXCLUDED(mutex_);
+  void FollowLocked(const desk::Caller& caller, events::Filter filter, int64_t after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // On a thread that reads.
   void ReadStore(events::Subscription& cursor, store::Store& store) ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeRead(absl::StatusOr<Batch> batch) ABSL_LOCKS_EXCLUDED(mutex_);

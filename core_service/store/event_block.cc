@@ -1,5 +1,7 @@
 #include "core_service/store/event_block.h"
 
+#include <utility>
+
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/wire_format_lite.h"
 
@@ -62,19 +64,19 @@ void EventBlock::Append(const v1::Event& event) {
   *at++ = static_cast<uint8_t>(kEventsTag);
   at = CodedOutputStream::WriteVarint32ToArray(static_cast<uint32_t>(size), at);
   event.SerializeWithCachedSizesToArray(at);
-  entries_.push_back(
-      Entry{event.sequence(), TypeOf(event), Uuid::Parse(event.ticket_id()).value_or(Uuid{}),
-            Uuid::Parse(event.session_id()).value_or(Uuid{}), offset, prefix + size});
+  entries_.push_back(Entry{
+      event.sequence(), TypeOf(event), Uuid::Parse(event.ticket_id()).value_or(Uuid{}),
+      Uuid::Parse(event.session_id()).value_or(Uuid{}), offset, prefix + size, event.tenant()});
 }
 
 void EventBlock::AppendEncoded(Entry entry, absl::string_view encoded) {
   entry.offset = bytes_.size();
   entry.size = encoded.size();
   bytes_.append(encoded.data(), encoded.size());
-  entries_.push_back(entry);
+  entries_.push_back(std::move(entry));
 }
 
-absl::Status EventBlock::AppendEncoded(absl::string_view encoded) {
+absl::StatusOr<EventBlock::Entry> EventBlock::ReadEntry(absl::string_view encoded) {
   using google::protobuf::internal::WireFormatLite;
   const auto broken = [] { return absl::DataLossError("stored bytes are not an event"); };
   google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(encoded.data()),
@@ -84,7 +86,7 @@ absl::Status EventBlock::AppendEncoded(absl::string_view encoded) {
       size != encoded.size() - static_cast<size_t>(in.CurrentPosition())) {
     return broken();
   }
-  Entry entry{0, v1::EVENT_TYPE_UNSPECIFIED, {}, {}, 0, encoded.size()};
+  Entry entry{0, v1::EVENT_TYPE_UNSPECIFIED, {}, {}, 0, encoded.size(), {}};
   // Only up to the payload's tag: a reader of the log needs no more of an event than this.
   while (const uint32_t tag = in.ReadTag()) {
     const int field = WireFormatLite::GetTagFieldNumber(tag);
@@ -94,13 +96,18 @@ absl::Status EventBlock::AppendEncoded(absl::string_view encoded) {
       break;
     }
     const bool is_ticket = field == v1::Event::kTicketIdFieldNumber;
-    if (is_ticket || field == v1::Event::kSessionIdFieldNumber) {
+    const bool is_tenant = field == v1::Event::kTenantFieldNumber;
+    if (is_ticket || is_tenant || field == v1::Event::kSessionIdFieldNumber) {
       uint32_t length = 0;
       if (!in.ReadVarint32(&length)) return broken();
       const auto at = static_cast<size_t>(in.CurrentPosition());
       if (length > encoded.size() - at) return broken();
-      (is_ticket ? entry.ticket_id : entry.session_id) =
-          Uuid::Parse(encoded.substr(at, length)).value_or(Uuid{});
+      const absl::string_view text = encoded.substr(at, length);
+      if (is_tenant) {
+        entry.tenant = std::string(text);
+      } else {
+        (is_ticket ? entry.ticket_id : entry.session_id) = Uuid::Parse(text).value_or(Uuid{});
+      }
       in.Skip(static_cast<int>(length));
     } else if (field == v1::Event::kSequenceFieldNumber) {
       uint64_t sequence = 0;
@@ -111,8 +118,7 @@ absl::Status EventBlock::AppendEncoded(absl::string_view encoded) {
     }
   }
   if (entry.sequence <= 0) return broken();
-  AppendEncoded(entry, encoded);
-  return absl::OkStatus();
+  return entry;
 }
 
 v1::Event EventBlock::Decode(const Entry& entry) const {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "agentdesk/v1/event.pb.h"
 #include "core_service/base/uuid.h"
@@ -29,14 +29,15 @@ class EventBlock {
     Uuid session_id;
     size_t offset;  // of its encoding in bytes()
     size_t size;
+    std::string tenant;
   };
+  // The entry of an encoded event, but for its offset. DataLoss when it is not one whole event.
+  static absl::StatusOr<Entry> ReadEntry(absl::string_view encoded);
 
   // Encodes and appends. Sequences must grow.
   void Append(const v1::Event& event);
   // Appends what Append() encoded earlier; `entry.offset` is ignored.
   void AppendEncoded(Entry entry, absl::string_view encoded);
-  // The same, taking the entry from the encoding. DataLoss when that is not one whole event.
-  absl::Status AppendEncoded(absl::string_view encoded);
 
   const std::vector<Entry>& entries() const { return entries_; }
   absl::string_view bytes() const { return bytes_; }

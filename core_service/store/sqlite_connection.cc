@@ -219,6 +219,12 @@ void Statement::Bind(absl::string_view text) {
   if (code != SQLITE_OK) status_ = connection_.Error(code, sql_.purpose);
 }
 
+void Statement::Bind(const std::optional<std::string>& text) {
+  if (text.has_value()) return Bind(*text);
+  // What was never bound is NULL: statements are cleared after each use.
+  if (status_.ok()) ++bound_;
+}
+
 void Statement::Bind(Blob blob) {
   if (!status_.ok()) return;
   const int code = sqlite3_bind_blob(handle_, ++bound_, blob.bytes.empty() ? "" : blob.bytes.data(),

@@ -109,6 +109,8 @@ class Statement {
   void Bind(bool value) { Bind(int64_t{value}); }
   void Bind(absl::string_view text);
   void Bind(const std::string& text) { Bind(absl::string_view(text)); }
+  // Nothing is NULL.
+  void Bind(const std::optional<std::string>& text);
   void Bind(Blob blob);
   void Bind(const Uuid& id);
 

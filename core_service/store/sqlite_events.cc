@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -20,9 +21,12 @@ constexpr Sql kScanTicket = {"read the events of a ticket",
                              "SELECT sequence, type, event FROM events INDEXED BY events_by_ticket"
                              " WHERE ticket_key = ? AND sequence > ? AND sequence <= ?"
                              " ORDER BY sequence"};
-constexpr Sql kTicketKey = {"find a ticket", "SELECT ticket_key FROM tickets WHERE ticket_id = ?"};
+constexpr Sql kTicketKey = {"find a ticket",
+                            "SELECT ticket_key FROM tickets"
+                            " WHERE ticket_id = ?1 AND (?2 IS NULL OR tenant = ?2)"};
 constexpr Sql kSessionKey = {"find a session",
-                             "SELECT ticket_key FROM tickets WHERE session_id = ?"};
+                             "SELECT ticket_key FROM tickets"
+                             " WHERE session_id = ?1 AND (?2 IS NULL OR tenant = ?2)"};
 
 // How many rows a read that looks for rare types walks before it answers with what it has. It keeps
 // a view from being held for long.
@@ -46,13 +50,13 @@ class TypeSet {
 };
 
 absl::StatusOr<std::vector<int64_t>> KeysOf(
-    Connection& connection, const Sql& sql,
+    Connection& connection, const Sql& sql, const std::optional<std::string>& tenant,
     const google::protobuf::RepeatedPtrField<std::string>& ids) {
   std::vector<int64_t> keys;
   for (const std::string& text : ids) {
     const std::optional<Uuid> id = ParseId(text);
     if (!id.has_value()) continue;
-    Statement find(connection, sql, *id);
+    Statement find(connection, sql, *id, tenant);
     absl::StatusOr<bool> row = find.Next();
     if (!row.ok()) return row.status();
     if (*row) keys.push_back(find.Int(0));
@@ -62,20 +66,22 @@ absl::StatusOr<std::vector<int64_t>> KeysOf(
   return keys;
 }
 
-// The keys of the tickets that a filter names; nothing when it names none and so lets all through.
+// The keys of the tickets that a query names and may see; nothing when it names none and so lets
+// all through.
 absl::StatusOr<std::optional<std::vector<int64_t>>> TicketsOf(Connection& connection,
-                                                              const v1::EventFilter* filter) {
+                                                              const EventQuery& query) {
+  const v1::EventFilter* const filter = query.filter;
   std::optional<std::vector<int64_t>> keys;
   if (filter == nullptr) return keys;
   if (!filter->ticket_ids().empty()) {
     absl::StatusOr<std::vector<int64_t>> named =
-        KeysOf(connection, kTicketKey, filter->ticket_ids());
+        KeysOf(connection, kTicketKey, query.tenant, filter->ticket_ids());
     if (!named.ok()) return named.status();
     keys = *std::move(named);
   }
   if (!filter->session_ids().empty()) {
     absl::StatusOr<std::vector<int64_t>> named =
-        KeysOf(connection, kSessionKey, filter->session_ids());
+        KeysOf(connection, kSessionKey, query.tenant, filter->session_ids());
     if (!named.ok()) return named.status();
     if (!keys.has_value()) {
       keys = *std::move(named);
@@ -95,15 +101,19 @@ class LimitedBlock {
   explicit LimitedBlock(const EventQuery& query)
       : max_events_(static_cast<size_t>(std::max(query.max_events, 1))),
         max_bytes_(query.max_bytes),
+        tenant_(query.tenant),
         block_(std::make_shared<EventBlock>()) {}
 
-  // Whether the event at which `statement` stands still fitted. When not, the block is complete up
-  // to the sequence before it.
+  // Whether the event at which `statement` stands still fitted, or is another tenant's and left
+  // out. When not, the block is complete up to the sequence before it.
   absl::StatusOr<bool> Add(const Statement& statement) {
     const absl::string_view encoded = statement.Bytes(2);
     if (full()) return false;
+    absl::StatusOr<EventBlock::Entry> entry = EventBlock::ReadEntry(encoded);
+    if (!entry.ok()) return entry.status();
+    if (tenant_.has_value() && entry->tenant != *tenant_) return true;
     if (!block_->empty() && block_->bytes().size() + encoded.size() > max_bytes_) return false;
-    if (absl::Status status = block_->AppendEncoded(encoded); !status.ok()) return status;
+    block_->AppendEncoded(*std::move(entry), encoded);
     return true;
   }
   bool full() const { return block_->entries().size() == max_events_; }
@@ -112,6 +122,7 @@ class LimitedBlock {
  private:
   const size_t max_events_;
   const size_t max_bytes_;
+  const std::optional<std::string> tenant_;
   std::shared_ptr<EventBlock> block_;
 };
 
@@ -172,7 +183,7 @@ absl::StatusOr<EventRead> ReadEvents(Connection& connection, const EventQuery& q
   LimitedBlock block(query);
   if (query.after >= end) return block.Finish(std::min(query.after, head));
 
-  absl::StatusOr<std::optional<std::vector<int64_t>>> tickets = TicketsOf(connection, query.filter);
+  absl::StatusOr<std::optional<std::vector<int64_t>>> tickets = TicketsOf(connection, query);
   if (!tickets.ok()) return tickets.status();
   const TypeSet types(query.filter);
   if (!tickets->has_value()) {

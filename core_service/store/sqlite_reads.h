@@ -70,10 +70,11 @@ std::optional<Uuid> ParseJobId(absl::string_view id);
 int64_t HashOfRequestId(absl::string_view caller, absl::string_view request_id);
 
 // The reading half of views and transactions, over one connection with an open transaction. `Base`
-// is View or Transaction.
+// is View or Transaction. The lists are in sqlite_lists.cc.
 template <typename Base>
 class SqliteReads : public Base {
  public:
+  void HoldTo(std::optional<std::string> tenant) override { tenant_ = std::move(tenant); }
   int64_t head() const override { return end_.head; }
   int64_t oldest() const override { return end_.oldest; }
   absl::Time last_time() const override;
@@ -133,13 +134,27 @@ class SqliteReads : public Base {
   KnownRows* const known_;
 
  private:
-  // Read the row at which `statement` stands; its columns are those of kTicket, kJob or kQuestion
-  // in the .cc.
+  struct Claimable {
+    int64_t key = 0;  // 0: none
+    int64_t priority = 0;
+  };
+
+  // Whether a row of this tenant is not to be seen.
+  bool Hides(const std::string& tenant) const { return tenant_.has_value() && *tenant_ != tenant; }
+  bool held_to_named() const { return !tenant_.value_or("").empty(); }
+
+  // Read the row at which `statement` stands; its columns are those of sqlite_rows.h.
   absl::StatusOr<TicketRecord> ReadTicket(const Statement& statement);
   absl::StatusOr<JobRecord> ReadJob(const Statement& statement);
   absl::StatusOr<QuestionRecord> ReadQuestion(const Statement& statement);
   absl::StatusOr<std::vector<JobRecord>> AllJobs(Statement& statement);
   absl::StatusOr<std::vector<QuestionRecord>> AllQuestions(Statement& statement);
+  absl::StatusOr<Page<TicketRecord>> PageOfTickets(Statement& list, const PageRequest& page);
+  // Takes a tenant's next job in these queues for `best` where it comes before that.
+  absl::Status FindClaimable(const std::string& tenant, const std::vector<std::string>& queues,
+                             Claimable& best);
+
+  std::optional<std::string> tenant_;  // that this is held to
 };
 
 extern template class SqliteReads<View>;

@@ -125,8 +125,10 @@ class LogVerifier {
   }
 
   absl::Status VerifyColumns(const Statement& row) {
+    absl::StatusOr<EventBlock::Entry> entry = EventBlock::ReadEntry(row.Bytes(2));
+    if (!entry.ok()) return entry.status();
     EventBlock block;
-    if (absl::Status status = block.AppendEncoded(row.Bytes(2)); !status.ok()) return status;
+    block.AppendEncoded(*std::move(entry), row.Bytes(2));
     const v1::Event event = block.Decode(block.entries().front());
     if (event.sequence() != sequence_) return Fault(sequence_, "has another sequence in it");
     const int64_t time_us = absl::ToUnixMicros(FromProto(event.time()));

@@ -44,6 +44,7 @@ struct EventQuery {
   int64_t after = 0;
   int64_t up_to = INT64_MAX;
   const v1::EventFilter* filter = nullptr;  // null or empty: all
+  std::optional<std::string> tenant;        // whose alone; nothing: those of every tenant
   int max_events = 256;
   size_t max_bytes = 256 * 1024;  // ends the block, but it has at least one event if there is one
 };
@@ -67,9 +68,16 @@ struct Origin {
 // The desk's state at one moment. Methods that find one thing answer NotFound when it is not there;
 // any method answers Internal or Unavailable when the store cannot be read. Ids are in the one form
 // that AgentDesk writes; an id in any other form is simply not found. Not thread-safe.
+//
+// A view may be held to one tenant: then the methods from FindTicket on act as if nothing of any
+// other tenant were in the store, but for those that are given a session or a key of one, whose
+// caller has found it before. head(), oldest() and last_time() stay those of the log.
 class View {
  public:
   virtual ~View() = default;
+
+  // Nothing: all tenants, as in the beginning. Empty: the default one.
+  virtual void HoldTo(std::optional<std::string> tenant) = 0;
 
   // The last event's sequence as of this view; 0 when there is none.
   virtual int64_t head() const = 0;
@@ -137,8 +145,9 @@ class View {
   virtual absl::StatusOr<std::vector<QuestionRecord>> QuestionsWithDeadline() = 0;
 };
 
-// What is about to change. It sees its own changes. Nothing of it exists for anyone else until
-// Commit has returned OK; destroyed before that, nothing of it ever existed.
+// What is about to change. It sees its own changes. Held to a tenant it still writes anything.
+// Nothing of it exists for anyone else until Commit has returned OK; destroyed before that, nothing
+// of it ever existed.
 //
 // An error of any method here other than NotFound means that the transaction can only be destroyed.
 class Transaction : public View {

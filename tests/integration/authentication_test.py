@@ -14,7 +14,8 @@ from agentdesk_test import BIN, System, wait_until
 from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, new_id, refusal_of, session_pb2,
                          ticket_pb2)
 from agentdesk.v1 import admin_pb2
-from tokens import AUDIENCE, ISSUER, SCOPES, Issuer, auth_config, b64, make_key
+from tokens import (AUDIENCE, ISSUER, SCOPES, As, Issuer, Metadata, auth_config, b64, bearer,
+                    make_key)
 
 PEOPLE = "https://people.example"
 
@@ -33,36 +34,12 @@ NEEDS = {
     "Backup": "admin", "Compact": "admin",
 }
 
-Metadata = list[tuple[str, str]]
-
 
 def all_calls() -> list[Any]:
     """Every method of every service of ours, as its descriptor."""
     return [method for module in (ticket_pb2, agent_pb2, session_pb2, event_pb2, admin_pb2)
             for service in module.DESCRIPTOR.services_by_name.values()
             for method in service.methods]
-
-
-def bearer(token: str) -> Metadata:
-    return [("authorization", f"Bearer {token}")]
-
-
-class As:
-    """The desk's calls under one identity."""
-
-    def __init__(self, desk: DeskClient, metadata: Metadata) -> None:
-        self._desk = desk
-        self._metadata = metadata
-
-    def __getattr__(self, service: str) -> Any:
-        stub = getattr(self._desk, service)
-        outer = self
-
-        class Stub:
-            def __getattr__(self, name: str) -> Any:
-                method = getattr(stub, name)
-                return lambda request: method(request, timeout=30, metadata=outer._metadata)
-        return Stub()
 
 
 class AuthenticationTest(unittest.TestCase):

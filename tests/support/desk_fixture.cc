@@ -122,7 +122,7 @@ std::vector<v1::Event> DeskFixture::Log() {
 }
 
 v1::Event DeskFixture::WaitFor(v1::EventType type, int64_t after) {
-  events::Subscription subscription = desk_->Subscribe({}, after);
+  events::Subscription subscription = desk_->Subscribe(desk::Caller{}, {}, after);
   while (true) {
     auto grown = std::make_shared<Grown>();
     auto batch = subscription.Next(grown);

@@ -48,8 +48,12 @@ class DeskFixture : public ::testing::Test {
   }
   template <typename Response, typename Request>
   absl::StatusOr<Response> Ask(Request request) {
+    return AskAs<Response>(desk::Caller{}, std::move(request));
+  }
+  template <typename Response, typename Request>
+  absl::StatusOr<Response> AskAs(const desk::Caller& caller, const Request& request) {
     std::promise<absl::StatusOr<Response>> answer;
-    desk_->Read(desk::Caller{}, request,
+    desk_->Read(caller, request,
                 [&](absl::StatusOr<Response> r) { answer.set_value(std::move(r)); });
     return answer.get_future().get();
   }

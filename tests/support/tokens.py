@@ -19,6 +19,8 @@ AUDIENCE = "agentdesk"
 SCOPES = ("tickets:read", "tickets:write", "sessions:read", "answers:write", "agents:work",
           "events:read", "admin")
 
+Metadata = list[tuple[str, str]]
+
 
 def b64(value: bytes | str) -> str:
     raw = value.encode() if isinstance(value, str) else value
@@ -66,3 +68,25 @@ def auth_config(folder: pathlib.Path, issuers: list[dict[str, Any]], gateways: l
     path = folder / "auth.json"
     path.write_text(json.dumps({"issuers": issuers, "gateways": gateways, **more}))
     return path
+
+
+def bearer(token: str) -> Metadata:
+    return [("authorization", f"Bearer {token}")]
+
+
+class As:
+    """The desk's calls under one identity."""
+
+    def __init__(self, desk: Any, metadata: Metadata) -> None:
+        self._desk = desk
+        self._metadata = metadata
+
+    def __getattr__(self, service: str) -> Any:
+        stub = getattr(self._desk, service)
+        outer = self
+
+        class Stub:
+            def __getattr__(self, name: str) -> Any:
+                method = getattr(stub, name)
+                return lambda request: method(request, timeout=30, metadata=outer._metadata)
+        return Stub()

@@ -451,7 +451,7 @@ TEST_F(DeskTest, ASensitiveAnswerReachesTheAgentAlone) {
   v1::ReceiveInputRequest receive;
   receive.set_job_id(claim->job().job_id());
   receive.set_lease_token(claim->lease_token());
-  auto input = AgentInput::Open(*desk_, receive, *store_);
+  auto input = AgentInput::Open(*desk_, Caller{}, receive, *store_);
   ASSERT_TRUE(input.ok()) << input.status();
   auto batch = (*input)->Next(nullptr, *store_);
   ASSERT_TRUE(batch.ok());
@@ -465,7 +465,7 @@ TEST_F(DeskTest, AgentInputEndsWithTheLease) {
   v1::ReceiveInputRequest receive;
   receive.set_job_id(claim->job().job_id());
   receive.set_lease_token(claim->lease_token());
-  auto input = AgentInput::Open(*desk_, receive, *store_);
+  auto input = AgentInput::Open(*desk_, Caller{}, receive, *store_);
   ASSERT_TRUE(input.ok()) << input.status();
   clock_.Advance(absl::Seconds(31));
   WaitFor(v1::EVENT_TYPE_JOB_REQUEUED);
@@ -474,7 +474,8 @@ TEST_F(DeskTest, AgentInputEndsWithTheLease) {
   EXPECT_TRUE(batch->ended);
   ASSERT_EQ(batch->inputs.size(), 1u);
   EXPECT_TRUE(batch->inputs[0].has_lease_lost());
-  EXPECT_EQ(DetailOf(AgentInput::Open(*desk_, receive, *store_).status()).reason, "lease_lost");
+  EXPECT_EQ(DetailOf(AgentInput::Open(*desk_, Caller{}, receive, *store_).status()).reason,
+            "lease_lost");
 }
 
 TEST_F(DeskTest, APositionThatCannotBeServedIsRefusedInWords) {
@@ -499,7 +500,7 @@ TEST_F(DeskTest, ACursorThatBeginsInTheStoreJoinsTheTailWithoutASeam) {
   for (int i = 0; i < 20; ++i) Create("Before " + std::to_string(i));
   // After a start the tail is empty: what came before is in the store alone.
   Restart();
-  events::Subscription cursor = desk_->Subscribe({}, 0);
+  events::Subscription cursor = desk_->Subscribe(Caller{}, {}, 0);
   events::Subscription::Limits limits;
   limits.max_events = 3;
   cursor.set_limits(limits);
@@ -531,7 +532,7 @@ TEST_F(DeskTest, ASnapshotHoldsWhatHasNotEndedWithItsQuestions) {
   const auto live = Create("Live");
   const v1::Question question = AskQuestion(*Claim(), "q");
   std::promise<std::shared_ptr<const SnapshotParts>> taken;
-  desk_->TakeSnapshot({}, [&](auto parts) { taken.set_value(*std::move(parts)); });
+  desk_->TakeSnapshot(Caller{}, {}, [&](auto parts) { taken.set_value(*std::move(parts)); });
   const auto parts = taken.get_future().get();
   EXPECT_EQ(parts->sequence, head());
   ASSERT_EQ(parts->parts.size(), 1u);

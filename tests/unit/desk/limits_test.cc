@@ -162,7 +162,7 @@ TEST_F(LimitsTest, AgentsGetTheirInputWhileEveryReaderIsBusy) {
                     v1::ReceiveInputRequest request;
                     request.set_job_id(claim->job().job_id());
                     request.set_lease_token(claim->lease_token());
-                    auto input = AgentInput::Open(*desk_, request, store);
+                    auto input = AgentInput::Open(*desk_, Caller{}, request, store);
                     read.set_value((*input)->Next(nullptr, store).value());
                   })
                   .ok());
@@ -171,7 +171,7 @@ TEST_F(LimitsTest, AgentsGetTheirInputWhileEveryReaderIsBusy) {
   EXPECT_TRUE(batch.inputs[0].has_cancel());
   // Nor does a snapshot need them, so it does not keep them either.
   std::promise<bool> taken;
-  desk_->TakeSnapshot({}, [&](auto parts) { taken.set_value(parts.ok()); });
+  desk_->TakeSnapshot(Caller{}, {}, [&](auto parts) { taken.set_value(parts.ok()); });
   EXPECT_TRUE(taken.get_future().get());
   free.set_value();
 }

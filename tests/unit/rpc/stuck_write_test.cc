@@ -32,7 +32,8 @@ class StuckWriteTest : public testing::DeskFixture {
   }
   std::shared_ptr<const desk::SnapshotParts> Snapshot() {
     std::promise<std::shared_ptr<const desk::SnapshotParts>> taken;
-    desk_->TakeSnapshot({}, [&](auto parts) { taken.set_value(parts.value_or(nullptr)); });
+    desk_->TakeSnapshot(desk::Caller{}, {},
+                        [&](auto parts) { taken.set_value(parts.value_or(nullptr)); });
     return taken.get_future().get();
   }
 };
