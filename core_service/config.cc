@@ -7,14 +7,18 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "core_service/base/span_exporter.h"
 
 ABSL_FLAG(std::string, listen, "127.0.0.1:50051",
           "Address and port for gRPC; port 0 takes a free one, which the log tells.");
+ABSL_FLAG(std::string, admin_listen, "127.0.0.1:50052",
+          "Address and port for /metrics, /livez and /readyz over HTTP, for whoever operates the "
+          "core; port 0 takes a free one, which the log tells; empty: none.");
 ABSL_FLAG(
     bool, allow_insecure_remote, false,
-    "Allow --listen on an address that other machines can reach, though nothing is encrypted: "
-    "who listens on the way has every token, and without --auth_config whoever can connect "
-    "can do everything.");
+    "Allow --listen and --admin_listen on an address that other machines can reach, though nothing "
+    "is encrypted: who listens on the way has every token, and without --auth_config whoever can "
+    "connect can do everything.");
 ABSL_FLAG(std::string, auth_config, "",
           "File that says whose tokens are believed (docs/SECURITY.md); then every call needs one. "
           "Empty: there is no authentication.");
@@ -29,6 +33,9 @@ ABSL_FLAG(absl::Duration, expiry_hold, absl::Seconds(30),
 ABSL_FLAG(
     int64_t, retain_events, 0,
     "How many of the latest events can be subscribed to; 0: all. No stored event is deleted.");
+ABSL_FLAG(std::string, otlp_endpoint, "",
+          "Where spans go by OTLP over HTTP with JSON, such as http://127.0.0.1:4318/v1/traces; "
+          "empty: nowhere.");
 ABSL_FLAG(std::string, log_level, "info",
           "Least level that is logged: debug, info, warning, error.");
 ABSL_FLAG(bool, check_config, false, "Check the flags, print the values in effect, and exit.");
@@ -36,8 +43,11 @@ ABSL_FLAG(bool, check_config, false, "Check the flags, print the values in effec
 namespace agentdesk {
 namespace {
 
-// Descriptors that are no gRPC connections: the store's, gRPC's own, standard streams.
-constexpr int kOtherDescriptors = 40;
+// Descriptors that are no connections: the store's, gRPC's own, listeners, standard streams.
+constexpr int kOtherDescriptors = 42;
+// Of the descriptors that are left for connections, the share of the admin port, and its most.
+constexpr int kAdminShare = 16;
+constexpr int kMaxAdminConnections = 64;
 
 absl::Status BadFlag(absl::string_view name, absl::string_view value, absl::string_view rule) {
   return absl::InvalidArgumentError(absl::StrCat("--", name, "=", value, ": ", rule));
@@ -46,6 +56,18 @@ absl::Status BadFlag(absl::string_view name, absl::string_view value, absl::stri
 absl::Status CheckDuration(absl::string_view name, absl::Duration value) {
   if (value >= absl::ZeroDuration() && value <= absl::Hours(1)) return absl::OkStatus();
   return BadFlag(name, absl::FormatDuration(value), "must be 0 to 1h");
+}
+
+absl::StatusOr<Address> ReadAddress(absl::string_view flag, const std::string& text) {
+  absl::StatusOr<Address> address = Address::Parse(text);
+  if (!address.ok()) return BadFlag(flag, text, address.status().message());
+  if (!address->is_loopback() && !absl::GetFlag(FLAGS_allow_insecure_remote)) {
+    return BadFlag(
+        flag, text,
+        "other machines can reach this address, and what is sent there is not encrypted: "
+        "listen on 127.0.0.1, or give --allow_insecure_remote as well");
+  }
+  return address;
 }
 
 // How many connections the limit of open files leaves room for.
@@ -69,16 +91,14 @@ absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& argume
         absl::StrCat("`", arguments[0], "` is not a flag, and agentdesk-core takes nothing else"));
   }
   CoreConfig config;
-  const std::string listen = absl::GetFlag(FLAGS_listen);
-  const absl::StatusOr<rpc::Address> address = rpc::Address::Parse(listen);
-  if (!address.ok()) return BadFlag("listen", listen, address.status().message());
-  if (!address->is_loopback() && !absl::GetFlag(FLAGS_allow_insecure_remote)) {
-    return BadFlag(
-        "listen", listen,
-        "other machines can reach this address, and what is sent there is not encrypted: "
-        "listen on 127.0.0.1, or give --allow_insecure_remote as well");
+  const absl::StatusOr<Address> listen = ReadAddress("listen", absl::GetFlag(FLAGS_listen));
+  if (!listen.ok()) return listen.status();
+  config.listen = *listen;
+  if (const std::string text = absl::GetFlag(FLAGS_admin_listen); !text.empty()) {
+    const absl::StatusOr<Address> admin = ReadAddress("admin_listen", text);
+    if (!admin.ok()) return admin.status();
+    config.admin_listen = *admin;
   }
-  config.listen = *address;
   if (const std::string path = absl::GetFlag(FLAGS_auth_config); !path.empty()) {
     absl::StatusOr<AuthConfig> auth = ReadAuthConfig(path);
     if (!auth.ok()) return BadFlag("auth_config", path, auth.status().message());
@@ -95,7 +115,9 @@ absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& argume
     return absl::InvalidArgumentError(
         absl::StrCat("the limit of open files (ulimit -n) must be more than ", kOtherDescriptors));
   }
-  config.max_connections = std::min(config.max_connections, possible);
+  config.admin_connections = std::clamp(possible / kAdminShare, 1, kMaxAdminConnections);
+  config.max_connections =
+      std::max(1, std::min(config.max_connections, possible - config.admin_connections));
   config.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
   config.expiry_hold = absl::GetFlag(FLAGS_expiry_hold);
   absl::Status status = CheckDuration("drain_timeout", config.drain_timeout);
@@ -104,6 +126,11 @@ absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& argume
   config.retain_events = absl::GetFlag(FLAGS_retain_events);
   if (config.retain_events < 0) {
     return BadFlag("retain_events", absl::StrCat(config.retain_events), "must be 0 or more");
+  }
+  config.otlp_endpoint = absl::GetFlag(FLAGS_otlp_endpoint);
+  if (!config.otlp_endpoint.empty()) {
+    status = SpanExporter::CheckEndpoint(config.otlp_endpoint);
+    if (!status.ok()) return BadFlag("otlp_endpoint", config.otlp_endpoint, status.message());
   }
   config.log_level = absl::GetFlag(FLAGS_log_level);
   config.check_only = absl::GetFlag(FLAGS_check_config);

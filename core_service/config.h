@@ -8,20 +8,23 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core_service/base/address.h"
 #include "core_service/base/authenticator.h"
-#include "core_service/rpc/address.h"
 
 namespace agentdesk {
 
 // What the flags of agentdesk-core say, checked.
 struct CoreConfig {
-  rpc::Address listen;
+  Address listen;
+  std::optional<Address> admin_listen;  // none: no admin port
+  int admin_connections = 0;
   std::string data_dir;
   int max_connections = 0;
   std::optional<AuthConfig> auth;  // nothing: authentication is off
   absl::Duration drain_timeout;
   absl::Duration expiry_hold;
   int64_t retain_events = 0;
+  std::string otlp_endpoint;  // empty: no spans are exported
   std::string log_level;
   bool check_only = false;
 };

@@ -10,11 +10,14 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core_service/admin_port.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/flags.h"
 #include "core_service/base/log.h"
+#include "core_service/base/metrics.h"
 #include "core_service/base/out_of_memory.h"
 #include "core_service/base/sd_notify.h"
+#include "core_service/base/span_exporter.h"
 #include "core_service/base/uuid.h"
 #include "core_service/config.h"
 #include "core_service/desk/desk.h"
@@ -37,6 +40,7 @@ int Fail(const char* what, const absl::Status& status) {
 // Runs until one of `signals`, which must be blocked, and drains; a second one then ends the
 // process at once.
 int Run(const CoreConfig& config, const sigset_t& signals) {
+  Metrics metrics;
   absl::StatusOr<std::unique_ptr<store::Store>> store = store::OpenSqliteStore(
       {.data_dir = config.data_dir, .readers = 4, .vfs = {}}, Clock::Real(), IdSource::Real());
   if (!store.ok()) return Fail("the desk cannot be opened", store.status());
@@ -45,6 +49,7 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
   desk::DeskOptions options;
   options.expiry_hold = config.expiry_hold;
   options.retain_events = config.retain_events;
+  options.metrics = &metrics;
   options.on_fatal = [&exit_code](const absl::Status&) {
     exit_code = 1;
     kill(getpid(), SIGTERM);
@@ -53,10 +58,18 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
       desk::Desk::Start(std::move(options), **store, Clock::Real(), IdSource::Real());
   if (!desk.ok()) return Fail("the desk cannot be started", desk.status());
 
-  absl::StatusOr<std::unique_ptr<rpc::Server>> server =
-      rpc::Server::Start({config.listen, config.max_connections, config.auth}, **desk);
+  const absl::StatusOr<std::unique_ptr<SpanExporter>> spans =
+      SpanExporter::Start({.endpoint = config.otlp_endpoint, .service = "agentdesk-core"}, metrics);
+  if (!spans.ok()) return Fail("--otlp_endpoint cannot be used", spans.status());
+  absl::StatusOr<std::unique_ptr<rpc::Server>> server = rpc::Server::Start(
+      {config.listen, config.max_connections, config.auth}, **desk, metrics, spans->get());
   if (!server.ok()) return Fail("--listen cannot be served", server.status());
+  // The first to go: what it reads is alive as long as it.
+  const absl::StatusOr<std::unique_ptr<AdminPort>> admin =
+      AdminPort::Start(config, metrics, **desk, **server);
+  if (!admin.ok()) return Fail("--admin_listen cannot be served", admin.status());
   LogInfo("listening", {{"address", (*server)->address()},
+                        {"admin", (*admin)->address()},
                         {"desk", (*desk)->desk_id()},
                         {"data_dir", config.data_dir},
                         {"max_connections", config.max_connections},
@@ -71,8 +84,9 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
   // Whatever may hang, the process ends; what was acknowledged is durable.
   alarm(static_cast<unsigned>(absl::ToInt64Seconds(config.drain_timeout)) + kHangSeconds);
   LogInfo("draining", {{"signal", strsignal(number)}});
+  (*admin)->StartDrain();
   (*server)->Drain(config.drain_timeout);
-  // Destroyed in the order in which they stand on each other: server, desk, store.
+  // Destroyed in the order in which they stand on each other: admin port, server, desk, store.
   return exit_code;
 }
 

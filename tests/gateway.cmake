@@ -7,6 +7,7 @@ add_executable(gateway_test
   unit/gateway/event_cursor_test.cc
   unit/gateway/event_json_test.cc
   unit/gateway/gateway_fixture.cc
+  unit/gateway/http_observer_test.cc
   unit/gateway/http_test.cc
   unit/gateway/load_limits_test.cc
   unit/gateway/request_rules_test.cc

@@ -10,14 +10,14 @@ build_packages=(
   cmake ninja-build ccache g++ pkg-config
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev grpc-proto
   libabsl-dev libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
-  libsqlite3-dev libssl-dev libcurl4-openssl-dev libspdlog-dev
+  libsqlite3-dev libssl-dev libcurl4-openssl-dev libspdlog-dev prometheus-cpp-dev
   libgtest-dev libgmock-dev libbenchmark-dev libnghttp2-dev
   python3 curl ca-certificates
 )
 test_packages=(
   clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev
   python3-websockets python3-grpcio python3-protobuf
-  git strace sqlite3 shellcheck util-linux gnuplot-nox debootstrap dpkg-dev systemd
+  git strace sqlite3 shellcheck util-linux gnuplot-nox debootstrap dpkg-dev systemd faketime
   chromium fonts-dejavu-core fonts-noto-color-emoji
 )
 
@@ -94,6 +94,26 @@ install_api_checker() {
   cp tools/api/package-lock.json "$stamp"
 }
 
+# What checks metrics, alerts and their tests. Taken out of its package, which would install and
+# start a server as well.
+install_promtool() {
+  [[ -x build/tools/promtool ]] && return 0
+  local scratch
+  scratch=$(mktemp -d)
+  say "unpacking promtool"
+  mkdir -p build/tools
+  (
+    cd "$scratch"
+    apt-get download -qq prometheus 2>/dev/null || {
+      apt update -qq
+      apt-get download -qq prometheus
+    }
+    dpkg-deb -x prometheus_*.deb .
+  )
+  cp "$scratch/usr/bin/promtool" build/tools/promtool
+  rm -rf "$scratch"
+}
+
 # A gRPC client that shares no code with us. Pinned to the last version that Debian's Go builds.
 install_grpcurl() {
   local version=v1.9.1
@@ -123,4 +143,5 @@ else
   install_buf
   install_api_checker
   install_grpcurl
+  install_promtool
 fi

@@ -6,18 +6,19 @@
 #   tools/run.sh --build-only  install and build, and stop
 #
 # The data is kept in $AGENTDESK_DATA_DIR (default ~/.local/state/agentdesk), logs beside it. The ports
-# are 50051 and 8000, or $AGENTDESK_CORE_PORT and $AGENTDESK_GATEWAY_PORT.
+# are 50051, 50052 and 8000, or $AGENTDESK_CORE_PORT, $AGENTDESK_ADMIN_PORT and $AGENTDESK_GATEWAY_PORT.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 core_port=${AGENTDESK_CORE_PORT:-50051}
+admin_port=${AGENTDESK_ADMIN_PORT:-50052}
 gateway_port=${AGENTDESK_GATEWAY_PORT:-8000}
 state=${XDG_STATE_HOME:-$HOME/.local/state}/agentdesk
 data=${AGENTDESK_DATA_DIR:-$state/data}
 logs=$state/log
 bin=$PWD/build/release/bin
 # The flags below are meant; what is in the environment would reach all three programs alike.
-unset AGENTDESK_LISTEN AGENTDESK_CORE AGENTDESK_DATA_DIR
+unset AGENTDESK_LISTEN AGENTDESK_ADMIN_LISTEN AGENTDESK_CORE AGENTDESK_DATA_DIR
 
 say() { printf '%s\n' "$*"; }
 
@@ -91,6 +92,7 @@ build
 [[ ${1:-} != --build-only ]] || exit 0
 
 require_free "$core_port" core
+require_free "$admin_port" core
 require_free "$gateway_port" gateway
 mkdir -p "$data" "$logs"
 trap drain EXIT
@@ -101,7 +103,8 @@ trap 'exit 143' TERM
 launch() {
   case $1 in
     core)
-      start core "$bin/agentdesk-core" "--listen=127.0.0.1:$core_port" "--data_dir=$data"
+      start core "$bin/agentdesk-core" "--listen=127.0.0.1:$core_port" \
+        "--admin_listen=127.0.0.1:$admin_port" "--data_dir=$data"
       await core is_taken "$core_port"
       ;;
     gateway)
@@ -128,6 +131,8 @@ AgentDesk is running. Its data is in $data, its logs in $logs.
                -d '{"ticket_name":"Count the files","description":"Which folder?"}'
   grpcurl    grpcurl -plaintext -d '{"ticket_name":"Count the files"}' \\
                localhost:$core_port agentdesk.v1.TicketService/CreateTicket
+
+  metrics    http://localhost:$admin_port/metrics (core), http://localhost:$gateway_port/metrics (gateway)
 
 The demonstration agent will ask you something: $bin/agentdesk questions
 Ctrl-C ends it all.

@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core_service/base/clock.h"
+#include "core_service/base/span_exporter.h"
 #include "core_service/client/bearer_token.h"
 #include "core_service/client/channel.h"
 
@@ -61,6 +62,9 @@ ABSL_FLAG(absl::Duration, notion_max_age, absl::Hours(24),
           "how old the `timestamp` in what is signed may be, where there is one");
 ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(3),
           "after SIGTERM, how long browsers have to leave");
+ABSL_FLAG(std::string, otlp_endpoint, "",
+          "where spans go by OTLP over HTTP with JSON, such as http://127.0.0.1:4318/v1/traces; "
+          "empty: nowhere");
 ABSL_FLAG(std::string, log_level, "info", "least level to log: debug, info, warning or error");
 ABSL_FLAG(bool, check_config, false, "check the configuration, print it and exit");
 
@@ -194,6 +198,11 @@ absl::StatusOr<Config> ReadConfig() {
   config.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
   if (config.drain_timeout < absl::ZeroDuration() || config.drain_timeout > absl::Hours(1)) {
     return Wrong("drain_timeout", "must be 0 to 1h");
+  }
+  config.otlp_endpoint = absl::GetFlag(FLAGS_otlp_endpoint);
+  if (!config.otlp_endpoint.empty()) {
+    const absl::Status status = SpanExporter::CheckEndpoint(config.otlp_endpoint);
+    if (!status.ok()) return Wrong("otlp_endpoint", status.message());
   }
   config.log_level = absl::GetFlag(FLAGS_log_level);
   config.check_only = absl::GetFlag(FLAGS_check_config);

@@ -28,6 +28,7 @@ struct Config {
   std::string notion_secret;  // empty: signatures are not looked at
   absl::Duration notion_max_age;
   absl::Duration drain_timeout;
+  std::string otlp_endpoint;  // empty: no spans are exported
   std::string log_level;
   bool check_only = false;
 };

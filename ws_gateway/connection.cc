@@ -46,6 +46,7 @@ Connection::Connection(ConnectionHost& host, ConnectionOptions options)
 
 void Connection::OnOpen(Socket& socket) {
   socket_ = &socket;
+  host_.metrics().Opened(options_.protocol);
   if (is_stream()) {
     const double spread = host_.Fraction() * absl::ToDoubleMilliseconds(kRetrySpread);
     socket_->Send(OwnFrames(absl::StrCat(
@@ -59,10 +60,12 @@ void Connection::OnOpen(Socket& socket) {
   BeginService();
 }
 
-void Connection::OnClosed(uint16_t /*code*/) {
+void Connection::OnClosed(uint16_t code) {
   alive_.reset();
   feed_.reset();
-  if (socket_ != nullptr) host_.Remove(*this);
+  if (socket_ == nullptr) return;
+  host_.metrics().Closed(options_.protocol, code);
+  host_.Remove(*this);
   socket_ = nullptr;
 }
 
@@ -71,6 +74,11 @@ Frames Connection::Framed(absl::string_view text, absl::string_view id) const {
   std::string bytes;
   AppendServerSentEvent(id, text, bytes);
   return OwnFrames(std::move(bytes));
+}
+
+void Connection::SendText(absl::string_view text) {
+  host_.metrics().Sent(1);
+  socket_->Send(Framed(text));
 }
 
 void Connection::SendError(const absl::Status& status, const Echo& echo) {
@@ -111,6 +119,7 @@ void Connection::OnReady() {
 }
 
 void Connection::OnText(absl::string_view text) {
+  host_.metrics().Received();
   ClientMessage message = ParseClientMessage(text, options_.protocol);
   if (!served_ && !(message.status.ok() && std::holds_alternative<Auth>(message.command))) {
     return Leave(kCloseTokenEnded, "the first message must be of type auth, with a token");
@@ -390,6 +399,7 @@ void Connection::PumpFeed() {
     }
     for (; part_frames_ < part.snapshot.size(); ++part_frames_) {
       if (cursor_.full()) return;
+      host_.metrics().Sent(1);
       const bool last = part_frames_ + 1 == part.snapshot.size() && part.snapshot_complete;
       Frames frames = part.snapshot[part_frames_];
       if (is_stream()) {
@@ -407,7 +417,9 @@ void Connection::PumpFeed() {
       cursor_.Start(snapshot ? up_to : wanted_->from.after, EntryFilter(wanted_->filter));
     }
     if (cursor_.started()) {
-      if (!cursor_.Send(*part.events)) return;
+      const bool all = cursor_.Send(*part.events);
+      host_.metrics().Sent(cursor_.TakeSent());
+      if (!all) return;
       const RecentEvents& recent = host_.recent();
       if (recent.known() && recent.desk_id() == part.events->desk_id &&
           recent.Reaches(cursor_.position())) {
@@ -433,7 +445,10 @@ void Connection::FollowHub() {
 }
 
 void Connection::Pump() {
-  if (!in_hub_ || cursor_.Pump()) return;
+  if (!in_hub_) return;
+  const bool reached = cursor_.Pump();
+  host_.metrics().Sent(cursor_.TakeSent());
+  if (reached) return;
   in_hub_ = false;
   cursor_.Stop();
   Leave(kCloseTooSlow, "read too slowly: resume");
@@ -480,6 +495,7 @@ void Connection::Beat(absl::Duration now, SharedPosition& shared) {
   }
   if (options_.protocol == Protocol::kPlain || !hello_sent_ || now < next_beat_) return;
   next_beat_ = now + kHeartbeat - absl::Seconds(1);
+  host_.metrics().Sent(1);
   if (!in_hub_) return socket_->Send(PositionFrame());
   if (shared.up_to != cursor_.position()) {
     shared = {.up_to = cursor_.position(), .frames = {}, .stream = {}};

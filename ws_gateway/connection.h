@@ -17,6 +17,7 @@
 #include "core_service/base/uuid.h"
 #include "ws_gateway/client_protocol.h"
 #include "ws_gateway/commands.h"
+#include "ws_gateway/connection_metrics.h"
 #include "ws_gateway/event_cursor.h"
 #include "ws_gateway/load_limits.h"
 #include "ws_gateway/recent_events.h"
@@ -45,6 +46,7 @@ class ConnectionHost {
   // Null where authentication is off.
   virtual const Authenticator* authenticator() const = 0;
   virtual LoadLimits& limits() = 0;
+  virtual ConnectionMetrics& metrics() = 0;
   virtual absl::Duration Monotonic() = 0;
   // The core's time, as far as it is known.
   virtual absl::Time Now() = 0;
@@ -105,6 +107,8 @@ class Connection final : public SocketHandler {
     Frames stream;
   };
   void Beat(absl::Duration now, SharedPosition& shared);
+  // What waits to be written.
+  size_t queued_bytes() const { return socket_->queued_bytes(); }
   // Goes with an orderly close; the client shall come back.
   void Leave(uint16_t code, absl::string_view reason);
 
@@ -124,7 +128,7 @@ class Connection final : public SocketHandler {
   bool is_stream() const { return options_.protocol == Protocol::kStream; }
   // One message as the protocol has it. A stream that breaks goes on after the last `id` it had.
   Frames Framed(absl::string_view text, absl::string_view id = "") const;
-  void SendText(absl::string_view text) { socket_->Send(Framed(text)); }
+  void SendText(absl::string_view text);
   void SendError(const absl::Status& status, const Echo& echo);
   void SendHello();
 

@@ -4,10 +4,12 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "core_service/base/error.h"
 #include "core_service/base/log.h"
+#include "core_service/base/trace_context.h"
 #include "core_service/client/channel.h"
 #include "core_service/client/event_stream.h"
 #include "core_service/client/rpc_status.h"
@@ -28,6 +30,50 @@ absl::Status ForUser(absl::Status status, absl::Time user_until) {
   LogError("the core takes no calls of this gateway", {{"status", status}});
   return absl::UnavailableError("the desk cannot be reached: it takes no calls of this gateway");
 }
+// What a call leaves behind for whoever looks after it: a line at debug and a span, under a trace
+// id that goes with it to the core. The trace is the browser's, or a new one.
+class Trail {
+ public:
+  Trail() = default;
+  Trail(const Caller& caller, absl::string_view request_name)
+      : call_(absl::StripSuffix(request_name, "Request")), via_(caller.via), began_(absl::Now()) {
+    const std::optional<TraceContext> parent = TraceContext::Parse(caller.traceparent);
+    if (parent.has_value()) parent_span_id_ = parent->span_id;
+    trace_ = parent.has_value() ? parent->Child(IdSource::Real(), began_)
+                                : TraceContext::New(IdSource::Real(), began_);
+  }
+
+  const TraceContext& trace() const { return trace_; }
+
+  void End(const absl::Status& status, SpanExporter* spans) {
+    const absl::Time now = absl::Now();
+    if (IsDebugLogged()) {
+      LogDebug("call of the core", {{"call", call_},
+                                    {"code", absl::StatusCodeToString(status.code())},
+                                    {"via", via_},
+                                    {"ms", absl::ToDoubleMilliseconds(now - began_)},
+                                    {"trace_id", trace_.trace_id}});
+    }
+    if (spans == nullptr) return;
+    Span span;
+    span.context = trace_;
+    span.parent_span_id = parent_span_id_;
+    span.name = call_;
+    span.kind = Span::Kind::kClient;
+    span.start = began_;
+    span.end = now;
+    span.failed = !status.ok();
+    span.attributes = {{"rpc.system", "grpc"}, {"agentdesk.via", via_}};
+    spans->Export(std::move(span));
+  }
+
+ private:
+  std::string call_;
+  std::string via_;
+  absl::Time began_;
+  std::string parent_span_id_;
+  TraceContext trace_;
+};
 
 // What a feed shares with the tasks that are posted for it. Belongs to the shard's thread; the
 // tasks hold it weakly.
@@ -210,6 +256,7 @@ template <typename Request, typename Response, typename Begin>
 void CoreCommands::Start(const Caller& caller, Request request, Reply<Response> reply,
                          Begin begin) {
   struct State {
+    Trail trail;
     grpc::ClientContext context;
     Request request;
     Response response;
@@ -218,13 +265,17 @@ void CoreCommands::Start(const Caller& caller, Request request, Reply<Response> 
   auto state = std::make_shared<State>();
   state->request = std::move(request);
   state->reply = std::move(reply);
-  client::PrepareCall(Labels(caller), kTimeout, state->context);
+  state->trail = Trail(caller, Request::descriptor()->name());
+  client::CallLabels labels = Labels(caller);
+  labels.traceparent = state->trail.trace().ToHeader();
+  client::PrepareCall(labels, kTimeout, state->context);
   if (!link_.Enter(state->context)) return;  // the shard has stopped
   begin(state->context, state->request, state->response,
         [&link = link_, &shard = shard_, state,
          user_until = caller.user_until](const grpc::Status& status) {
           absl::StatusOr<Response> result = std::move(state->response);
           if (!status.ok()) result = ForUser(client::FromRpc(status), user_until);
+          state->trail.End(result.status(), link.spans());
           // What the reply holds belongs to the shard's thread: it must not stay in `state`.
           shard.Post([result = std::move(result), reply = std::move(state->reply)]() mutable {
             reply(std::move(result));

@@ -10,6 +10,7 @@
 #include "agentdesk/v1/session.grpc.pb.h"
 #include "agentdesk/v1/ticket.grpc.pb.h"
 #include "core_service/base/mutex.h"
+#include "core_service/base/span_exporter.h"
 #include "core_service/base/thread_pool.h"
 #include "core_service/client/bearer_token.h"
 #include "grpcpp/channel.h"
@@ -21,8 +22,9 @@ namespace agentdesk::gateway {
 // the stream of events does. Thread-safe.
 class CoreLink {
  public:
-  // `token_file`: what proves the gateway's own identity to the core; empty: nothing does.
-  CoreLink(const std::string& target, const std::string& token_file);
+  // `token_file`: what proves the gateway's own identity to the core; empty: nothing does. `spans`
+  // may be null, and must outlive the link.
+  CoreLink(const std::string& target, const std::string& token_file, SpanExporter* spans);
   // Calls off what is under way and waits for its end.
   ~CoreLink() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -38,10 +40,13 @@ class CoreLink {
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   // May be null.
   const std::shared_ptr<client::BearerToken>& token() const { return token_; }
+  // Where the spans of calls go; may be null.
+  SpanExporter* spans() const { return spans_; }
   // Ends subscriptions, which blocks for a moment.
   ThreadPool& endings() { return endings_; }
 
  private:
+  SpanExporter* const spans_;
   const std::shared_ptr<grpc::Channel> channel_;
   const std::shared_ptr<client::BearerToken> token_;
   const std::unique_ptr<v1::TicketService::Stub> tickets_;

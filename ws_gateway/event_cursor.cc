@@ -78,10 +78,12 @@ bool EventCursor::Send(const EventBlock& block) {
     }
     if (full()) return false;
     const size_t begin = next == 0 ? 0 : block.end(protocol_, next - 1);
+    const size_t first = next;
     next = RunEnd(block, next, tenant);
     position_ = entries[next - 1].sequence;
     const size_t end = block.end(protocol_, next - 1);
     if (end == begin) continue;  // nothing that this protocol knows
+    sent_ += Messages(block, first, next);
     const std::shared_ptr<const std::string>& bytes = block.bytes(protocol_);
     SendMarked({bytes, absl::string_view(*bytes).substr(begin, end - begin), 0}, position_);
     // A question ends its run.
@@ -111,6 +113,18 @@ size_t EventCursor::RunEnd(const EventBlock& block, size_t begin, int64_t tenant
     ++end;
   }
   return end;
+}
+
+// How many messages the entries from `begin` to `end` are in this protocol.
+int64_t EventCursor::Messages(const EventBlock& block, size_t begin, size_t end) const {
+  if (protocol_ != Protocol::kPlain) return static_cast<int64_t>(end - begin);
+  int64_t messages = 0;
+  size_t before = begin == 0 ? 0 : block.entries[begin - 1].plain_end;
+  for (size_t i = begin; i < end; ++i) {
+    messages += block.entries[i].plain_end > before ? 1 : 0;
+    before = block.entries[i].plain_end;
+  }
+  return messages;
 }
 
 void EventCursor::SendState(Frames frames, int64_t position) {

@@ -87,6 +87,8 @@ class EventCursor {
   void SendState(Frames frames, int64_t position);
   bool full() const { return socket_->queued_bytes() >= kHighWater; }
 
+  // How many events were sent since the last call.
+  int64_t TakeSent() { return std::exchange(sent_, 0); }
   // Everything that passes the filter up to here was sent.
   int64_t position() const { return position_; }
   // As of which position a response for `session` that names no question is judged, so that it
@@ -111,6 +113,7 @@ class EventCursor {
   }
   // Where the run of events ends that starts with entry `begin` and can be sent in one piece.
   size_t RunEnd(const EventBlock& block, size_t begin, int64_t tenant) const;
+  int64_t Messages(const EventBlock& block, size_t begin, size_t end) const;
   void SendMarked(Frames frames, int64_t position);
   int64_t WrittenPosition();
 
@@ -123,6 +126,7 @@ class EventCursor {
   bool paused_ = false;
   int64_t position_ = 0;
   int64_t written_ = 0;
+  int64_t sent_ = 0;
   int64_t marks_ = 0;
   std::vector<Mark> unwritten_;
 

@@ -363,6 +363,7 @@ std::shared_ptr<const EventBlock> EncodeEvents(
   block->desk_id = std::move(desk_id);
   block->after = after;
   block->up_to = up_to;
+  if (!events.empty()) block->committed = FromProto(events[0].time());
   block->entries.reserve(static_cast<size_t>(events.size()));
   std::string plain;
   std::string v1;

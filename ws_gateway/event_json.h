@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "agentdesk/v1/event.pb.h"
 #include "core_service/base/uuid.h"
 #include "ws_gateway/frame.h"
@@ -51,6 +52,8 @@ struct EventBlock {
   // second.
   int64_t after = 0;
   int64_t up_to = 0;
+  // When the first of the events was committed, on the core's clock.
+  absl::Time committed = absl::InfinitePast();
   std::vector<Entry> entries;
   std::vector<std::string> tenants;  // each that some entry has, once
   std::shared_ptr<const std::string> plain;

@@ -17,7 +17,6 @@
 #include "ws_gateway/json_writer.h"
 #include "ws_gateway/resource_json.h"
 #include "ws_gateway/server_message.h"
-#include "ws_gateway/trace_context.h"
 
 namespace agentdesk::gateway {
 namespace {
@@ -110,12 +109,13 @@ HttpResponse ListResponse(absl::string_view name, const Resources& resources, Wr
 }  // namespace
 
 Http::Http(Commands& commands, Hub& hub, const GatewayState& state, const WebFiles& web,
-           OriginList origins, NotionRules notion)
+           OriginList origins, const Metrics& metrics, NotionRules notion)
     : commands_(commands),
       hub_(hub),
       state_(state),
       web_(web),
       origins_(std::move(origins)),
+      metrics_(metrics),
       notion_(std::move(notion)) {}
 
 // The first pattern that matches a path is the path's; so a word goes before `{}`.
@@ -141,6 +141,7 @@ const std::vector<Http::Route>& Http::Routes() {
       {"GET", "/health", &Http::Health, true},
       {"GET", "/livez", &Http::Livez, true},
       {"GET", "/readyz", &Http::Readyz, true},
+      {"GET", "/metrics", &Http::ShowMetrics},
   };
   return *routes;
 }
@@ -153,9 +154,8 @@ void Http::OnRequest(HttpRequest request, Responder respond) {
   const std::pair<std::string, std::string> target =
       absl::StrSplit(in.target, absl::MaxSplits('?', 1));
   exchange->query = target.second;
-  exchange->caller = {.actor = "anonymous",
-                      .via = "http",
-                      .traceparent = ValidTraceParent(in.Header("traceparent"))};
+  exchange->caller = {
+      .actor = "anonymous", .via = "http", .traceparent = std::string(in.Header("traceparent"))};
   const absl::string_view origin = in.Header("origin");
   const bool foreign = !origin.empty() && !origins_.Allows(origin, in.Header("host"));
   if (!origin.empty() && !foreign) exchange->cors_origin = std::string(origin);
@@ -181,14 +181,7 @@ void Http::OnRequest(HttpRequest request, Responder respond) {
   }
   if (pattern.empty()) return exchange->Fail(absl::NotFoundError("there is nothing at this path"));
   if (in.method == "OPTIONS") return Preflight(exchange, absl::StrJoin(methods, ", "));
-  if (found == nullptr) {
-    HttpResponse response = ErrorResponse(
-        ErrorWithReason(absl::StatusCode::kUnimplemented, "method_not_allowed",
-                        absl::StrCat("only ", absl::StrJoin(methods, ", "), " can be used here")));
-    response.status = 405;
-    response.headers.emplace_back("Allow", absl::StrJoin(methods, ", "));
-    return exchange->Send(std::move(response));
-  }
+  if (found == nullptr) return exchange->Send(MethodNotAllowed(absl::StrJoin(methods, ", ")));
   // A page elsewhere could make a browser send this without being allowed to read the answer.
   if (foreign && method != "GET") return exchange->Fail(ForbiddenOrigin());
   if (method == "POST" && !in.Header("content-type").empty() &&
@@ -499,6 +492,15 @@ void Http::Readyz(const ExchangePtr& exchange) {
   if (state_.ready()) return exchange->Send(JsonResponse(R"({"status":"ok"})"));
   exchange->Fail(absl::UnavailableError(state_.draining ? "the gateway drains"
                                                         : "the core cannot be reached"));
+}
+
+// With authentication on for anyone who has proved who they are: figures hold no names, but say
+// much of what goes on.
+void Http::ShowMetrics(const ExchangePtr& exchange) {
+  HttpResponse response;
+  response.content_type = kMetricsContentType;
+  response.body = metrics_.Text();
+  exchange->Send(std::move(response));
 }
 
 void Http::Page(const ExchangePtr& exchange) {

@@ -7,6 +7,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "core_service/base/metrics.h"
 #include "ws_gateway/client_protocol.h"
 #include "ws_gateway/commands.h"
 #include "ws_gateway/gateway_state.h"
@@ -31,7 +32,7 @@ class Http final : public RequestHandler {
  public:
   // All must outlive it.
   Http(Commands& commands, Hub& hub, const GatewayState& state, const WebFiles& web,
-       OriginList origins, NotionRules notion = {});
+       OriginList origins, const Metrics& metrics, NotionRules notion = {});
 
   void OnRequest(HttpRequest request, Responder respond) override;
 
@@ -73,6 +74,7 @@ class Http final : public RequestHandler {
   void Health(const ExchangePtr& exchange);
   void Livez(const ExchangePtr& exchange);
   void Readyz(const ExchangePtr& exchange);
+  void ShowMetrics(const ExchangePtr& exchange);
   void Page(const ExchangePtr& exchange);
 
   static void SendFile(const WebFile& file, const ExchangePtr& exchange);
@@ -85,6 +87,7 @@ class Http final : public RequestHandler {
   const GatewayState& state_;
   const WebFiles& web_;
   const OriginList origins_;
+  const Metrics& metrics_;
   const NotionRules notion_;
 };
 

@@ -1,6 +1,7 @@
 #include "ws_gateway/http_error.h"
 
 #include <algorithm>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
@@ -38,6 +39,15 @@ int HttpStatus(const absl::Status& status) {
     default:
       return 500;
   }
+}
+
+HttpResponse MethodNotAllowed(absl::string_view methods) {
+  HttpResponse response =
+      ErrorResponse(ErrorWithReason(absl::StatusCode::kUnimplemented, "method_not_allowed",
+                                    absl::StrCat("only ", methods, " can be used here")));
+  response.status = 405;
+  response.headers.emplace_back("Allow", std::string(methods));
+  return response;
 }
 
 HttpResponse ErrorResponse(const absl::Status& status, absl::string_view more) {

@@ -10,6 +10,9 @@ namespace agentdesk::gateway {
 // The HTTP status for an error: the one table.
 int HttpStatus(const absl::Status& status);
 
+// 405, with `methods` (`GET, HEAD`) as those that are allowed.
+HttpResponse MethodNotAllowed(absl::string_view methods);
+
 // `{"error":{"code":…,"message":…,"field":…}}`, with Retry-After where a repeat may succeed,
 // and WWW-Authenticate where another token may.
 // `more`, if any, are further fields beside `error`, as JSON without braces.

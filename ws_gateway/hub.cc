@@ -13,11 +13,12 @@ namespace agentdesk::gateway {
 // handler from within a call.
 
 Hub::Hub(Commands& commands, Clock& clock, IdSource& ids, RecentEvents::Limits recent,
-         LoadLimits& limits, const Authenticator* authenticator)
+         LoadLimits& limits, ConnectionMetrics& metrics, const Authenticator* authenticator)
     : commands_(commands),
       clock_(clock),
       ids_(ids),
       limits_(limits),
+      metrics_(metrics),
       authenticator_(authenticator),
       recent_(recent) {}
 
@@ -31,6 +32,8 @@ std::string Hub::NewGuestName() {
 
 void Hub::Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time) {
   core_ahead_ = core_time - clock_.Now();
+  const absl::Duration began = clock_.Monotonic();
+  const absl::Time committed = block->committed;
   const bool first = !recent_.known();
   if (!first && block->after != recent_.head()) SendAway(*block);
   if (first) recent_.Begin(block->desk_id, block->after);
@@ -39,6 +42,8 @@ void Hub::Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time)
     if (first) connection->OnReady();
     connection->OnAppended();
   }
+  if (committed == absl::InfinitePast() || connections_.empty()) return;
+  metrics_.FannedOut(clock_.Monotonic() - began, clock_.Now() - committed);
 }
 
 // A hole in what comes must not become one in what is sent: whoever comes back resumes exactly.
@@ -66,7 +71,12 @@ void Hub::Tick() {
   if (now < next_beat_) return;
   next_beat_ = now + absl::Seconds(1);
   Connection::SharedPosition shared;
-  for (Connection* connection : connections_) connection->Beat(now, shared);
+  size_t queued = 0;
+  for (Connection* connection : connections_) {
+    connection->Beat(now, shared);
+    queued += connection->queued_bytes();
+  }
+  metrics_.Queued(queued);
 }
 
 void Hub::StartDrain(absl::Duration over) {

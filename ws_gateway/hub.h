@@ -10,6 +10,7 @@
 #include "core_service/base/clock.h"
 #include "core_service/base/uuid.h"
 #include "ws_gateway/connection.h"
+#include "ws_gateway/connection_metrics.h"
 #include "ws_gateway/recent_events.h"
 
 namespace agentdesk::gateway {
@@ -25,7 +26,7 @@ class Hub final : public ConnectionHost {
   // All must outlive the hub.
   // `authenticator`: null where authentication is off.
   Hub(Commands& commands, Clock& clock, IdSource& ids, RecentEvents::Limits recent,
-      LoadLimits& limits, const Authenticator* authenticator = nullptr);
+      LoadLimits& limits, ConnectionMetrics& metrics, const Authenticator* authenticator = nullptr);
 
   // A browser that connects. It counts itself in and out.
   std::unique_ptr<SocketHandler> MakeConnection(ConnectionOptions options);
@@ -49,6 +50,7 @@ class Hub final : public ConnectionHost {
   Commands& commands() override { return commands_; }
   const Authenticator* authenticator() const override { return authenticator_; }
   LoadLimits& limits() override { return limits_; }
+  ConnectionMetrics& metrics() override { return metrics_; }
   absl::Duration Monotonic() override { return clock_.Monotonic(); }
   absl::Time Now() override { return clock_.Now() + core_ahead_; }
   absl::Time WallTime() override { return clock_.Now(); }
@@ -64,6 +66,7 @@ class Hub final : public ConnectionHost {
   Clock& clock_;
   IdSource& ids_;
   LoadLimits& limits_;
+  ConnectionMetrics& metrics_;
   const Authenticator* const authenticator_;
   RecentEvents recent_;
   absl::Duration core_ahead_;  // of this machine's clock

@@ -10,12 +10,15 @@
 #include "absl/strings/str_cat.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/log.h"
+#include "core_service/base/metrics.h"
 #include "core_service/base/sd_notify.h"
+#include "core_service/base/span_exporter.h"
 #include "core_service/base/uuid.h"
 #include "ws_gateway/core_commands.h"
 #include "ws_gateway/core_link.h"
 #include "ws_gateway/gateway_state.h"
 #include "ws_gateway/http.h"
+#include "ws_gateway/http_observer.h"
 #include "ws_gateway/shard.h"
 #include "ws_gateway/upstream.h"
 
@@ -30,7 +33,8 @@ absl::StatusOr<std::string> Listen(const Config& config, const ShardOptions& opt
   if (shards.size() > 1 && config.listen.substr(colon) != ":0") {
     // Shards share their port with anyone of the same user: a gateway that is there already would
     // go unnoticed and lose half of its browsers. It is in the way of one that does not share.
-    Shard alone(options, limits, Clock::Real(), IdSource::Real());
+    Metrics unread;
+    Shard alone(options, limits, Clock::Real(), IdSource::Real(), unread);
     const absl::StatusOr<uint16_t> port = alone.Listen(config.listen, /*share_port=*/false);
     if (!port.ok()) return port.status();
   }
@@ -65,6 +69,8 @@ class Pulse {
 }  // namespace
 
 absl::Status Serve(const Config& config, const sigset_t& signals) {
+  Metrics metrics;
+  AddProcessMetrics(metrics, "gateway");
   GatewayState state;
   const std::unique_ptr<const Authenticator> authenticator =
       config.auth.has_value() ? std::make_unique<Authenticator>(*config.auth, Clock::Real())
@@ -80,20 +86,26 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
   std::vector<std::unique_ptr<Shard>> shards;
   std::vector<Shard*> all;
   for (size_t i = 0; i < threads; ++i) {
-    shards.push_back(std::make_unique<Shard>(options, limits, Clock::Real(), IdSource::Real()));
+    shards.push_back(
+        std::make_unique<Shard>(options, limits, Clock::Real(), IdSource::Real(), metrics));
     all.push_back(shards.back().get());
   }
   const absl::StatusOr<std::string> address = Listen(config, options, limits, shards);
   if (!address.ok()) return address.status();
-  CoreLink link(config.core, config.core_token_file);
+  const absl::StatusOr<std::unique_ptr<SpanExporter>> spans = SpanExporter::Start(
+      {.endpoint = config.otlp_endpoint, .service = "agentdesk-gateway"}, metrics);
+  if (!spans.ok()) return spans.status();
+  CoreLink link(config.core, config.core_token_file, spans->get());
   for (Shard* shard : all) {
     shard->Start(std::make_unique<CoreCommands>(link, *shard),
                  [&](Commands& commands, Hub& hub) -> std::unique_ptr<RequestHandler> {
-                   return std::make_unique<Http>(commands, hub, state, config.web, config.origins,
-                                                 notion);
+                   return std::make_unique<HttpObserver>(
+                       std::make_unique<Http>(commands, hub, state, config.web, config.origins,
+                                              metrics, notion),
+                       metrics, Clock::Real(), IdSource::Real(), spans->get());
                  });
   }
-  const Upstream upstream(link, all, state);
+  const Upstream upstream(link, all, state, metrics);
   LogInfo("listening",
           {{"address", *address}, {"authentication", authenticator == nullptr ? "off" : "on"}});
 

@@ -11,7 +11,6 @@
 #include "ws_gateway/client_protocol.h"
 #include "ws_gateway/credential.h"
 #include "ws_gateway/http_error.h"
-#include "ws_gateway/trace_context.h"
 
 namespace agentdesk::gateway {
 namespace {
@@ -35,11 +34,13 @@ struct Shard::Loop {
   boost::asio::steady_timer ticks{io};
 };
 
-Shard::Shard(ShardOptions options, LoadLimits& limits, Clock& clock, IdSource& ids)
+Shard::Shard(ShardOptions options, LoadLimits& limits, Clock& clock, IdSource& ids,
+             Metrics& metrics)
     : options_(std::move(options)),
       limits_(limits),
       clock_(clock),
       ids_(ids),
+      metrics_(metrics),
       loop_(std::make_unique<Loop>()),
       transport_(Transport::Create(loop_->io, options_.transport, *this)) {}
 
@@ -56,8 +57,9 @@ void Shard::Start(
     std::unique_ptr<Commands> commands,
     const std::function<std::unique_ptr<RequestHandler>(Commands&, Hub&)>& make_handler) {
   commands_ = std::move(commands);
+  connection_metrics_ = std::make_unique<ConnectionMetrics>(metrics_);
   hub_ = std::make_unique<Hub>(*commands_, clock_, ids_, options_.recent, limits_,
-                               options_.authenticator);
+                               *connection_metrics_, options_.authenticator);
   handler_ = make_handler(*commands_, *hub_);
   StartTicks();
   thread_ = std::thread([this] { loop_->io.run(); });
@@ -143,7 +145,7 @@ UpgradeDecision Shard::OnUpgrade(const HttpRequest& request) {
   }
   options.caller = {.actor = hub_->NewGuestName(),
                     .via = "websocket",
-                    .traceparent = ValidTraceParent(request.Header("traceparent"))};
+                    .traceparent = std::string(request.Header("traceparent"))};
   decision.handler = hub_->MakeConnection(std::move(options));
   return decision;
 }

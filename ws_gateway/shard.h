@@ -13,8 +13,10 @@
 #include "absl/time/time.h"
 #include "core_service/base/authenticator.h"
 #include "core_service/base/clock.h"
+#include "core_service/base/metrics.h"
 #include "core_service/base/uuid.h"
 #include "ws_gateway/commands.h"
+#include "ws_gateway/connection_metrics.h"
 #include "ws_gateway/hub.h"
 #include "ws_gateway/load_limits.h"
 #include "ws_gateway/origin.h"
@@ -39,8 +41,8 @@ class Shard final : private TransportHandler {
  public:
   using Task = absl::AnyInvocable<void()>;
 
-  // All must outlive the shard.
-  Shard(ShardOptions options, LoadLimits& limits, Clock& clock, IdSource& ids);
+  // All must outlive the shard, and a shard that was started the last text of `metrics`.
+  Shard(ShardOptions options, LoadLimits& limits, Clock& clock, IdSource& ids, Metrics& metrics);
   // Stops and joins. What was posted and did not run is dropped.
   ~Shard() override;
 
@@ -72,6 +74,8 @@ class Shard final : private TransportHandler {
   LoadLimits& limits_;
   Clock& clock_;
   IdSource& ids_;
+  Metrics& metrics_;
+  std::unique_ptr<ConnectionMetrics> connection_metrics_;
   std::unique_ptr<Loop> loop_;
   std::unique_ptr<Commands> commands_;
   std::unique_ptr<Hub> hub_;

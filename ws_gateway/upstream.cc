@@ -41,8 +41,17 @@ void Upstream::Flow::OnTaken() {
   stream_->Next();
 }
 
-Upstream::Upstream(CoreLink& link, std::vector<Shard*> shards, GatewayState& state)
-    : shards_(std::move(shards)), state_(state) {
+Upstream::Upstream(CoreLink& link, std::vector<Shard*> shards, GatewayState& state,
+                   Metrics& metrics)
+    : shards_(std::move(shards)),
+      state_(state),
+      metrics_(metrics),
+      sequence_(metrics.AddGauge("agentdesk_upstream_sequence",
+                                 "Up to which event the gateway has followed the core.")),
+      reconnects_(metrics.AddCounter("agentdesk_upstream_reconnects_total",
+                                     "How often the stream of events broke and went on.")) {
+  metrics.ReadGauge("agentdesk_upstream_live", "Whether the stream of events from the core is up.",
+                    {}, [&state] { return state.core_live ? 1.0 : 0.0; });
   client::EventStreamOptions options;
   options.labels.token = link.token();
   stream_ = std::make_unique<client::EventStream>(link.channel(), std::move(options),
@@ -63,12 +72,14 @@ void Upstream::OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) {
     LogInfo("following the core", {{"desk", batch->desk_id()}, {"sequence", before}});
   } else if (away_) {
     LogInfo("the core is back", {{"sequence", position_->sequence}});
+    reconnects_.Increment();
   }
   away_ = false;
   state_.core_live = true;
   const std::shared_ptr<const EventBlock> block =
       EncodeEvents(position_->desk_id, position_->sequence, up_to, batch->events());
   position_->sequence = up_to;
+  sequence_.Set(static_cast<double>(up_to));
   // Destroyed when the last shard has taken the batch, or has ended.
   const std::shared_ptr<void> taken(nullptr, [flow = flow_](void*) { flow->OnTaken(); });
   for (Shard* shard : shards_) {
@@ -101,6 +112,11 @@ std::optional<client::StreamStart> Upstream::OnRefused(const absl::Status& statu
     if (name == "available_from") (void)absl::SimpleAtoi(value, &gap.available_from);
   }
   LogWarning("the stream of events has a gap", {{"reason", gap.reason}, {"status", status}});
+  metrics_
+      .AddCounter("agentdesk_upstream_gaps_total",
+                  "How often the stream of events could not go on without a gap, by reason.",
+                  {{"reason", gap.reason}})
+      .Increment();
   for (Shard* shard : shards_) {
     shard->Post([shard, gap] { shard->hub().ReportGap(gap); });
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "core_service/base/metrics.h"
 #include "core_service/base/mutex.h"
 #include "core_service/client/event_stream.h"
 #include "ws_gateway/core_link.h"
@@ -23,7 +24,7 @@ namespace agentdesk::gateway {
 class Upstream final : private client::EventStream::Consumer {
  public:
   // Begins at once. All must outlive it.
-  Upstream(CoreLink& link, std::vector<Shard*> shards, GatewayState& state);
+  Upstream(CoreLink& link, std::vector<Shard*> shards, GatewayState& state, Metrics& metrics);
   // Ends the stream.
   ~Upstream() override;
 
@@ -50,6 +51,9 @@ class Upstream final : private client::EventStream::Consumer {
 
   const std::vector<Shard*> shards_;
   GatewayState& state_;
+  Metrics& metrics_;
+  Metrics::Gauge& sequence_;
+  Metrics::Counter& reconnects_;
   // Touched by the consumer's calls alone.
   std::optional<client::Position> position_;  // none before the first batch and after a gap
   bool away_ = false;                         // the core, and that has been logged

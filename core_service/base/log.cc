@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "core_service/base/json_text.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 
@@ -35,37 +35,6 @@ Sink& TheSink() {
   return *sink;
 }
 
-std::string Quote(absl::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-          absl::StrAppendFormat(&out, "\\u%04x", static_cast<unsigned>(c));
-        } else {
-          out.push_back(c);
-        }
-    }
-  }
-  out.push_back('"');
-  return out;
-}
-
 void Write(spdlog::level::level_enum level, absl::string_view message, LogFields fields) {
   Sink& sink = TheSink();
   if (!sink.logger->should_log(level)) return;
@@ -73,13 +42,14 @@ void Write(spdlog::level::level_enum level, absl::string_view message, LogFields
   if (sink.readable) {
     line = std::string(message);
     for (const LogField& field : fields) {
-      absl::StrAppend(&line, " ", field.name, "=", field.quoted ? Quote(field.value) : field.value);
+      absl::StrAppend(&line, " ", field.name, "=",
+                      field.quoted ? JsonText(field.value) : field.value);
     }
   } else {
-    line = absl::StrCat("\"service\":", Quote(sink.service), ",\"message\":", Quote(message));
+    line = absl::StrCat("\"service\":", JsonText(sink.service), ",\"message\":", JsonText(message));
     for (const LogField& field : fields) {
-      absl::StrAppend(&line, ",", Quote(field.name), ":",
-                      field.quoted ? Quote(field.value) : field.value);
+      absl::StrAppend(&line, ",", JsonText(field.name), ":",
+                      field.quoted ? JsonText(field.value) : field.value);
     }
   }
   sink.logger->log(level, spdlog::string_view_t(line.data(), line.size()));
@@ -92,6 +62,8 @@ LogField::LogField(absl::string_view name_in, absl::string_view text)
 
 LogField::LogField(absl::string_view name_in, const absl::Status& status)
     : name(name_in), value(status.ToString()) {}
+
+bool IsDebugLogged() { return TheSink().logger->should_log(spdlog::level::debug); }
 
 void LogDebug(absl::string_view message, LogFields fields) {
   Write(spdlog::level::debug, message, fields);

@@ -33,6 +33,8 @@ struct LogField {
 
 using LogFields = std::initializer_list<LogField>;
 
+// Whether debug lines are written: where there are many, asked before their fields are made.
+bool IsDebugLogged();
 void LogDebug(absl::string_view message, LogFields fields = {});
 void LogInfo(absl::string_view message, LogFields fields = {});
 void LogWarning(absl::string_view message, LogFields fields = {});

@@ -108,6 +108,7 @@ absl::Status AgentInput::Translate(const v1::Event& event, store::Store& store, 
   input.set_sequence(event.sequence());
   *input.mutable_actor() = event.actor();
   *input.mutable_time() = event.time();
+  input.set_trace_id(event.trace_id());
   switch (event.payload_case()) {
     case v1::Event::kQuestionAnswered:
       *input.mutable_answer() = event.question_answered();

@@ -533,7 +533,29 @@ class ClaimCommand final : public Command {
   absl::StatusOr<v1::ClaimJobResponse> result_ = v1::ClaimJobResponse();
 };
 
+class ProbeCommand final : public Command {
+ public:
+  explicit ProbeCommand(absl::AnyInvocable<void(absl::Status)> done) : done_(std::move(done)) {}
+
+  Progress Run(Turn& turn) override {
+    result_ = turn.Touch();
+    return Progress::kDecided;
+  }
+  void Finish(const absl::Status& committed) override {
+    done_(committed.ok() ? result_ : committed);
+  }
+  size_t bytes() const override { return 0; }
+
+ private:
+  absl::AnyInvocable<void(absl::Status)> done_;
+  absl::Status result_;
+};
+
 }  // namespace
+
+std::unique_ptr<Command> MakeProbe(absl::AnyInvocable<void(absl::Status)> done) {
+  return std::make_unique<ProbeCommand>(std::move(done));
+}
 
 template <typename Request, typename Response>
 std::unique_ptr<Command> MakeCommand(Caller caller, Request request, Done<Response> done) {

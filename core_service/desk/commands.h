@@ -4,6 +4,8 @@
 #include <atomic>
 #include <memory>
 
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "core_service/desk/committer.h"
 #include "core_service/desk/desk.h"
 
@@ -21,6 +23,9 @@ std::unique_ptr<Command> MakeClaim(Caller caller, v1::ClaimJobRequest request,
                                    absl::Duration waits_until,
                                    std::shared_ptr<const std::atomic<bool>> called_off,
                                    Done<v1::ClaimJobResponse> done);
+
+// Writes what is there already. See Desk::Probe.
+std::unique_ptr<Command> MakeProbe(absl::AnyInvocable<void(absl::Status)> done);
 
 }  // namespace agentdesk::desk
 

@@ -71,6 +71,7 @@ void Committer::Submit(std::unique_ptr<Command> command) {
     }
   }
   if (command != nullptr) {
+    around_.metrics.Refused();
     command->Finish(Overloaded("too many calls wait for the desk; repeat in a moment"));
     return;
   }
@@ -83,6 +84,11 @@ void Committer::Nudge() {
     nudged_ = true;
   }
   submitted_.NotifyOne();
+}
+
+size_t Committer::queued() {
+  MutexLock lock(mutex_);
+  return queue_.size();
 }
 
 absl::Duration Committer::NextDue() const {
@@ -201,8 +207,10 @@ absl::Status Committer::Commit(store::Transaction& transaction, Turn& turn, Publ
   if (absl::Status status = Retain(turn); !status.ok()) return status;
   const int64_t oldest = transaction.oldest();
   log_.Expect(turn.head());
+  const absl::Duration decided = clock_.Monotonic();
   absl::StatusOr<std::shared_ptr<const store::EventBlock>> block = transaction.Commit();
   if (!block.ok()) return block.status();
+  around_.metrics.Committed(published.finished.size(), clock_.Monotonic() - decided);
   log_.SetOldest(oldest);
   published.waiters = log_.Append(*std::move(block));
   return absl::OkStatus();
@@ -243,6 +251,7 @@ void Committer::RunTimer(Turn& turn, const Timers::Due& due) {
     const absl::StatusOr<domain::TicketState> state =
         turn.LoadTicket(question->question().ticket_id());
     if (!state.ok()) return;
+    around_.metrics.DeadlineMissed();
     (void)turn.Apply(domain::ExpireQuestion(*question, *state, turn.ContextForTimer()));
     return;
   }
@@ -250,6 +259,7 @@ void Committer::RunTimer(Turn& turn, const Timers::Due& due) {
   if (!state.ok()) return;
   if (due.kind == Timers::Kind::kLease && state->job.lease_token() != 0) {
     LogInfo("a lease ran out", {{"job_id", due.id}, {"worker", state->job.job().worker()}});
+    around_.metrics.LeaseExpired();
     (void)turn.Apply(domain::LoseLease(*state, turn.ContextForTimer()));
   } else if (due.kind == Timers::Kind::kClaimable &&
              state->job.job().status() == v1::JOB_STATUS_QUEUED) {

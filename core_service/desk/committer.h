@@ -78,6 +78,8 @@ class Committer {
   void Submit(std::unique_ptr<Command> command) ABSL_LOCKS_EXCLUDED(mutex_);
   // Lets the writer look again at what waits: something was called off.
   void Nudge() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Submitted and not taken by the writer yet.
+  size_t queued() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   using Commands = std::vector<std::unique_ptr<Command>>;
@@ -130,7 +132,7 @@ class Committer {
   Timers& timers_;
   Clock& clock_;
 
-  // The writer's alone.
+  // The writer's alone, but for the metrics in it.
   Surroundings around_;
   absl::AnyInvocable<void(absl::Status)> on_fatal_;
   Commands waiting_;  // in the order in which they came

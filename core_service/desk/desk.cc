@@ -8,6 +8,7 @@
 #include "core_service/base/timestamp.h"
 #include "core_service/desk/commands.h"
 #include "core_service/desk/committer.h"
+#include "core_service/desk/desk_metrics.h"
 #include "core_service/desk/log_range.h"
 #include "core_service/desk/timers.h"
 #include "core_service/domain/job.h"
@@ -41,6 +42,8 @@ Desk::Desk(const DeskOptions& options, store::Store& store, Clock& clock, IdSour
       clock_(clock),
       ids_(ids),
       log_(options.tail, head, oldest),
+      metrics_(std::make_unique<DeskMetrics>(
+          options.metrics == nullptr ? unread_ : *options.metrics, clock)),
       timers_(std::make_unique<Timers>()),
       readers_(std::make_unique<ThreadPool>(options.read_threads, options.max_reads)),
       inputs_(std::make_unique<ThreadPool>(1, options.max_reads)),
@@ -55,6 +58,7 @@ absl::StatusOr<std::unique_ptr<Desk>> Desk::Start(DeskOptions options, store::St
   const absl::StatusOr<absl::Duration> no_expiry_before =
       desk->LoadTimers(**view, options.expiry_hold);
   if (!no_expiry_before.ok()) return no_expiry_before.status();
+  if (absl::Status status = desk->metrics_->Load(**view); !status.ok()) return status;
   view->reset();
   Committer::Limits limits;
   limits.max_commands = options.max_commands;
@@ -64,11 +68,12 @@ absl::StatusOr<std::unique_ptr<Desk>> Desk::Start(DeskOptions options, store::St
   limits.max_waiting = options.max_waiting_claims;
   limits.retain_events = options.retain_events;
   limits.remember_requests = options.remember_requests;
-  desk->committer_ =
-      std::make_unique<Committer>(limits, store, desk->log_, *desk->timers_,
-                                  Surroundings{clock, ids, *desk->timers_, store.desk_id(),
-                                               store.origin().restores, *no_expiry_before},
-                                  std::move(options.on_fatal));
+  desk->committer_ = std::make_unique<Committer>(
+      limits, store, desk->log_, *desk->timers_,
+      Surroundings{clock, ids, *desk->timers_, *desk->metrics_, store.desk_id(),
+                   store.origin().restores, *no_expiry_before},
+      std::move(options.on_fatal));
+  if (options.metrics != nullptr) desk->AddReadings(*options.metrics);
   return desk;
 }
 
@@ -77,6 +82,23 @@ Desk::~Desk() {
   readers_.reset();
   inputs_.reset();
   snapshots_.reset();
+}
+
+void Desk::AddReadings(Metrics& metrics) {
+  const auto add = [&metrics](const std::string& name, const std::string& help, auto read) {
+    metrics.ReadGauge(name, help, {}, [read] { return static_cast<double>(read()); });
+  };
+  add("agentdesk_committer_queue_commands", "Commands that wait for the writer.",
+      [this] { return committer_->queued(); });
+  add("agentdesk_log_head_sequence", "Sequence of the last event.", [this] { return log_.head(); });
+  add("agentdesk_log_oldest_sequence", "First sequence that can still be subscribed to.",
+      [this] { return log_.oldest(); });
+  add("agentdesk_log_tail_events", "Events of the log's end that are kept in memory.",
+      [this] { return log_.tail().events; });
+  add("agentdesk_log_tail_bytes", "Size of the events that are kept in memory.",
+      [this] { return log_.tail().bytes; });
+  add("agentdesk_leases_held", "Leases that workers hold.",
+      [this] { return timers_->Count(Timers::Kind::kLease); });
 }
 
 absl::StatusOr<absl::Duration> Desk::LoadTimers(store::View& view, absl::Duration expiry_hold) {
@@ -140,10 +162,20 @@ AGENTDESK_EXECUTE(WithdrawQuestion)
 AGENTDESK_EXECUTE(ReleaseJob)
 AGENTDESK_EXECUTE(CompleteJob)
 AGENTDESK_EXECUTE(FailJob)
-AGENTDESK_EXECUTE(SubmitResponse)
 AGENTDESK_EXECUTE(SendMessage)
 AGENTDESK_EXECUTE(Compact)
 #undef AGENTDESK_EXECUTE
+
+void Desk::Execute(Caller caller, v1::SubmitResponseRequest request,
+                   Done<v1::SubmitResponseResponse> done) {
+  Submit<v1::SubmitResponseRequest, v1::SubmitResponseResponse>(
+      std::move(caller), std::move(request),
+      [&metrics = *metrics_,
+       done = std::move(done)](absl::StatusOr<v1::SubmitResponseResponse> response) mutable {
+        if (response.ok()) metrics.Judged(response->outcome());
+        done(std::move(response));
+      });
+}
 
 std::unique_ptr<WaitingClaim> Desk::Claim(Caller caller, v1::ClaimJobRequest request,
                                           Done<v1::ClaimJobResponse> done) {
@@ -171,6 +203,10 @@ absl::Status Desk::CheckPosition(absl::string_view desk_id, int64_t after) {
     return status;
   }
   return range.CheckServed("after_sequence", after);
+}
+
+void Desk::Probe(absl::AnyInvocable<void(absl::Status)> done) {
+  committer_->Submit(MakeProbe(std::move(done)));
 }
 
 events::Subscription Desk::Subscribe(const Caller& caller, events::Filter filter, int64_t after) {

@@ -19,6 +19,7 @@
 #include "agentdesk/v1/session.pb.h"
 #include "agentdesk/v1/ticket.pb.h"
 #include "core_service/base/clock.h"
+#include "core_service/base/metrics.h"
 #include "core_service/base/mutex.h"
 #include "core_service/base/thread_pool.h"
 #include "core_service/base/uuid.h"
@@ -29,6 +30,7 @@
 namespace agentdesk::desk {
 
 class Committer;
+class DeskMetrics;
 class Timers;
 
 // On whose behalf a command is given.
@@ -83,6 +85,8 @@ struct DeskOptions {
   absl::Duration expiry_hold = absl::Seconds(30);
   absl::Duration remember_requests = absl::Hours(24 * 7);
   events::EventLog::Limits tail;
+  // Where the desk tells about itself; must outlive it. Null: nobody asks.
+  Metrics* metrics = nullptr;
   // Told once, on the writer's thread, when the store has failed: what was not acknowledged may or
   // may not exist, nothing more is taken, and the process must end.
   absl::AnyInvocable<void(absl::Status)> on_fatal;
@@ -142,6 +146,10 @@ class Desk {
   void Read(const Caller& caller, const v1::ListEventsRequest& request,
             Done<v1::ListEventsResponse> done);
   v1::GetDeskResponse GetDesk();
+  // Whether the desk takes writes: the writer, which also drives the timers, commits something that
+  // changes nothing. OK once that is durable; Unavailable when the store has failed. Where the
+  // writer hangs, `done` is not called.
+  void Probe(absl::AnyInvocable<void(absl::Status)> done);
 
   // Moves the oldest position that Subscribe serves, and stores a checkpoint.
   void Execute(Caller caller, v1::CompactRequest request, Done<v1::CompactResponse> done);
@@ -168,6 +176,7 @@ class Desk {
   Desk(const DeskOptions& options, store::Store& store, Clock& clock, IdSource& ids, int64_t head,
        int64_t oldest);
 
+  void AddReadings(Metrics& metrics);
   // Sets the timers of what was under way when the desk was last up. Says before when, on the
   // monotonic clock, no question expires.
   absl::StatusOr<absl::Duration> LoadTimers(store::View& view, absl::Duration expiry_hold);
@@ -194,6 +203,8 @@ class Desk {
   Clock& clock_;
   IdSource& ids_;
   events::EventLog log_;
+  Metrics unread_;  // where nobody asks
+  std::unique_ptr<DeskMetrics> metrics_;
   std::unique_ptr<Timers> timers_;
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<ThreadPool> readers_;

@@ -6,7 +6,9 @@ void Timers::Set(Kind kind, absl::string_view id, absl::Duration at) {
   MutexLock lock(mutex_);
   const Key key(kind, std::string(id));
   const auto [entry, added] = by_key_.try_emplace(key, at);
-  if (!added) {
+  if (added) {
+    ++counts_[static_cast<size_t>(kind)];
+  } else {
     by_time_.erase({entry->second, key});
     entry->second = at;
   }
@@ -19,6 +21,7 @@ void Timers::Clear(Kind kind, absl::string_view id) {
   if (entry == by_key_.end()) return;
   by_time_.erase({entry->second, entry->first});
   by_key_.erase(entry);
+  --counts_[static_cast<size_t>(kind)];
 }
 
 std::optional<absl::Duration> Timers::Find(Kind kind, absl::string_view id) const {
@@ -34,7 +37,13 @@ std::optional<Timers::Due> Timers::TakeDue(absl::Duration now) {
   const Key key = by_time_.begin()->second;
   by_time_.erase(by_time_.begin());
   by_key_.erase(key);
+  --counts_[static_cast<size_t>(key.first)];
   return Due{key.first, key.second};
+}
+
+size_t Timers::Count(Kind kind) const {
+  MutexLock lock(mutex_);
+  return counts_[static_cast<size_t>(kind)];
 }
 
 absl::Duration Timers::next() const {

@@ -1,6 +1,8 @@
 #ifndef AGENTDESK_CORE_SERVICE_DESK_TIMERS_H_
 #define AGENTDESK_CORE_SERVICE_DESK_TIMERS_H_
 
+#include <array>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <utility>
@@ -35,6 +37,7 @@ class Timers {
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Takes out the earliest that is due at `now`.
   std::optional<Due> TakeDue(absl::Duration now) ABSL_LOCKS_EXCLUDED(mutex_);
+  size_t Count(Kind kind) const ABSL_LOCKS_EXCLUDED(mutex_);
   // When the earliest is due; infinite when nothing is set.
   absl::Duration next() const ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -44,6 +47,7 @@ class Timers {
   mutable Mutex mutex_;
   absl::btree_set<std::pair<absl::Duration, Key>> by_time_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<Key, absl::Duration> by_key_ ABSL_GUARDED_BY(mutex_);
+  std::array<size_t, 3> counts_ ABSL_GUARDED_BY(mutex_){};  // by kind
 };
 
 }  // namespace agentdesk::desk

@@ -141,6 +141,7 @@ absl::Status Turn::Apply(const domain::Change& change) {
     head_ = event.sequence();
     last_time_ = FromProto(event.time());
   }
+  around_.metrics.Applied(change);
   for (const std::string& key : change.activity_keys) {
     absl::Status s = transaction_.PutActivityKey(change.events.front().session_id(), key);
     if (!s.ok()) return Spoil(s);
@@ -183,6 +184,12 @@ absl::Status Turn::Compact(int64_t oldest) {
   changed_ = true;
   if (absl::Status s = transaction_.SetOldest(oldest); !s.ok()) return Spoil(s);
   if (absl::Status s = transaction_.PutCheckpoint(); !s.ok()) return Spoil(s);
+  return absl::OkStatus();
+}
+
+absl::Status Turn::Touch() {
+  changed_ = true;
+  if (absl::Status s = transaction_.SetOldest(transaction_.oldest()); !s.ok()) return Spoil(s);
   return absl::OkStatus();
 }
 

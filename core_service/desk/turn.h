@@ -15,6 +15,7 @@
 #include "core_service/base/clock.h"
 #include "core_service/base/uuid.h"
 #include "core_service/desk/desk.h"
+#include "core_service/desk/desk_metrics.h"
 #include "core_service/desk/timers.h"
 #include "core_service/domain/change.h"
 #include "core_service/store/store.h"
@@ -27,6 +28,7 @@ struct Surroundings {
   Clock& clock;
   IdSource& ids;
   Timers& timers;
+  DeskMetrics& metrics;
   std::string desk_id;
   int64_t restores;                 // how often the desk was restored from a backup
   absl::Duration no_expiry_before;  // on the monotonic clock
@@ -84,6 +86,8 @@ class Turn {
   void StartTermsAgain();
   // Moves the oldest position that Subscribe serves, and stores a checkpoint of the log.
   absl::Status Compact(int64_t oldest);
+  // Writes what is there already, so that a commit is due though nothing has changed.
+  absl::Status Touch();
 
   store::Transaction& transaction() { return transaction_; }
   Surroundings& around() { return around_; }

@@ -49,6 +49,8 @@ struct TicketState {
 struct Change {
   std::optional<TicketRecord> ticket;
   std::optional<JobRecord> job;
+  // The status of that row as it is stored; unspecified for a new one.
+  v1::JobStatus job_was = v1::JOB_STATUS_UNSPECIFIED;
   std::vector<QuestionRecord> questions;
   std::vector<std::string> activity_keys;  // of the ticket's session, now taken
   std::vector<v1::Event> events;

@@ -335,6 +335,7 @@ Change LoseLease(const TicketState& state, const Context& context) {
 Change BecomeClaimable(const JobRecord& job) {
   Change change;
   change.job = job;
+  change.job_was = job.job().status();
   change.job->set_claimable(true);
   return change;
 }

@@ -197,8 +197,8 @@ absl::StatusOr<Decision<v1::RetryTicketResponse>> RetryTicket(const TicketState&
                      ": only a failed or cancelled ticket can be retried"));
   }
   Transition transition(state, context);
+  transition.StartJob(NewJob(before, v1::START_REASON_RETRY, context));
   JobRecord& job = transition.MutableJob();
-  job = NewJob(before, v1::START_REASON_RETRY, context);
   // Attempts are numbered through all jobs of a ticket, so that a number names one attempt.
   job.mutable_job()->set_attempt(state.job.job().attempt());
   transition.MutableTicket().mutable_ticket()->set_job_id(job.job().job_id());

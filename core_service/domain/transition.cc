@@ -32,8 +32,16 @@ TicketRecord& Transition::MutableTicket() {
 }
 
 JobRecord& Transition::MutableJob() {
-  if (!change_.job) change_.job = state_.job;
+  if (!change_.job) {
+    change_.job = state_.job;
+    change_.job_was = state_.job.job().status();
+  }
   return *change_.job;
+}
+
+void Transition::StartJob(JobRecord job) {
+  change_.job = std::move(job);
+  change_.job_was = v1::JOB_STATUS_UNSPECIFIED;
 }
 
 v1::Event& Transition::Append() {

@@ -32,6 +32,8 @@ class Transition {
   // The same, to be changed. An event must tell of what readers can see.
   TicketRecord& MutableTicket();
   JobRecord& MutableJob();
+  // The ticket's latest job is a new one from here on.
+  void StartJob(JobRecord job);
   // The last position of the log when this change is in it.
   int64_t sequence() const {
     return context_.next_sequence - 1 + static_cast<int64_t>(change_.events.size());

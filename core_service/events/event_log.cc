@@ -57,6 +57,11 @@ int64_t EventLog::oldest() const {
   return oldest_;
 }
 
+EventLog::Tail EventLog::tail() const {
+  MutexLock lock(mutex_);
+  return {tail_events_, tail_bytes_};
+}
+
 EventLog::Read EventLog::ReadOrWait(int64_t after, int64_t max_events, size_t max_bytes,
                                     const std::shared_ptr<Waiter>& waiter) {
   MutexLock lock(mutex_);

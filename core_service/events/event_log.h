@@ -57,6 +57,12 @@ class EventLog {
   // The last position that anybody can have seen: head(), or a little more during a commit.
   int64_t reached() const ABSL_LOCKS_EXCLUDED(mutex_);
   int64_t oldest() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // How much of the log is in memory.
+  struct Tail {
+    int64_t events = 0;
+    size_t bytes = 0;
+  };
+  Tail tail() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // What ReadOrWait found after a position.
   enum class Found {

@@ -27,22 +27,6 @@ constexpr int kNoDescriptorsPauseMs = 100;
 constexpr absl::Duration kCountEvery = absl::Milliseconds(100);
 constexpr absl::Duration kWarnEvery = absl::Seconds(10);
 
-absl::Status SystemError(absl::string_view what, const Address& address, int error) {
-  const std::string text =
-      absl::StrCat(what, " ", address.ToString(), ": ",
-                   error == EADDRINUSE ? "another program uses this port" : std::strerror(error));
-  switch (error) {
-    case EADDRINUSE:
-      return absl::FailedPreconditionError(text);
-    case EACCES:
-      return absl::PermissionDeniedError(text);
-    case EADDRNOTAVAIL:
-      return absl::InvalidArgumentError(text);
-    default:
-      return absl::UnavailableError(text);
-  }
-}
-
 int OpenSpare() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
 // The socket that a descriptor names; 0: none.
@@ -59,23 +43,14 @@ bool IsOutOfDescriptors(int error) {
 
 absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Listen(const Address& address,
                                                            int max_connections) {
-  const int listener =
-      socket(address.socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (listener < 0) return SystemError("listening on", address, errno);
-  const int on = 1;
-  // Without SO_REUSEADDR a restart would wait for old connections to be forgotten. SO_REUSEPORT,
-  // which would let a second core steal calls, stays off.
-  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  const absl::StatusOr<int> listener = agentdesk::Listen(address, kBacklog);
+  if (!listener.ok()) return listener.status();
   const int wake = eventfd(0, EFD_CLOEXEC);
-  if (wake < 0 ||
-      bind(listener, reinterpret_cast<const sockaddr*>(&address.socket), address.size) != 0 ||
-      listen(listener, kBacklog) != 0) {
-    const absl::Status status = SystemError("listening on", address, errno);
-    close(listener);
-    if (wake >= 0) close(wake);
-    return status;
+  if (wake < 0) {
+    close(*listener);
+    return absl::UnavailableError("no descriptor is left");
   }
-  return std::unique_ptr<Acceptor>(new Acceptor(listener, wake, max_connections));
+  return std::unique_ptr<Acceptor>(new Acceptor(*listener, wake, max_connections));
 }
 
 Acceptor::Acceptor(int listener, int wake, int max_connections)
@@ -137,12 +112,14 @@ bool Acceptor::AcceptAll() {
     open_.erase(fd);  // whoever had this number has closed it
     if (!HasRoom()) {
       close(fd);
+      refused_.Add(1);
       continue;
     }
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kPeerTimeoutMs, sizeof(kPeerTimeoutMs));
     open_.emplace(fd, SocketOf(fd));
+    accepted_.Add(1);
     take_(fd);
   }
 }
@@ -157,7 +134,10 @@ void Acceptor::ShedOne() {
   if (spare_ >= 0) {
     close(spare_);
     const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    if (fd >= 0) close(fd);
+    if (fd >= 0) {
+      close(fd);
+      refused_.Add(1);
+    }
   }
   spare_ = OpenSpare();
 }

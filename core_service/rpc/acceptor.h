@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
@@ -11,7 +12,8 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "core_service/rpc/address.h"
+#include "core_service/base/address.h"
+#include "core_service/base/metrics.h"
 
 namespace agentdesk::rpc {
 
@@ -27,8 +29,7 @@ class Acceptor {
   using Take = absl::AnyInvocable<void(int fd)>;
 
   // Binds and listens, but accepts nothing yet; connections past `max_connections` will be closed
-  // at once. Errors say what the address is and what the system said: a port in use is
-  // FailedPrecondition, since a port is never shared.
+  // at once. Errors are those of agentdesk::Listen.
   static absl::StatusOr<std::unique_ptr<Acceptor>> Listen(const Address& address,
                                                           int max_connections);
   // Stops.
@@ -42,6 +43,9 @@ class Acceptor {
   void Start(Take take);
   // Closes the listening socket; take is not called any more when this returns.
   void Stop();
+  // Connections that were handed over, and those that were refused. From any thread.
+  int64_t accepted() const { return accepted_.value(); }
+  int64_t refused() const { return refused_.value(); }
   // After Stop: ends every connection that is still open, whatever is under way on it.
   void Cut();
 
@@ -61,6 +65,9 @@ class Acceptor {
   std::thread thread_;
   const int wake_;  // readable once Stop is called
   int listener_;
+
+  Tally accepted_;
+  Tally refused_;
 
   // Of the accepting thread alone.
   int spare_ = -1;  // given up to accept, and so refuse, a connection when there are no others

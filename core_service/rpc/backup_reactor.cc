@@ -36,7 +36,9 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* BackupReactor::Start(
 
 BackupReactor::BackupReactor(desk::Desk& desk, LiveCalls& calls,
                              grpc::CallbackServerContext* context)
-    : StreamCall(calls, context), desk_(desk), hash_(EVP_MD_CTX_new()) {
+    : StreamCall(calls, *v1::BackupRequest::descriptor(), context),
+      desk_(desk),
+      hash_(EVP_MD_CTX_new()) {
   EVP_DigestInit_ex(hash_.get(), EVP_sha256(), nullptr);
 }
 

@@ -1,6 +1,5 @@
 #include "core_service/rpc/caller.h"
 
-#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -42,29 +41,6 @@ absl::Status CheckActor(absl::string_view actor) {
   return absl::OkStatus();
 }
 
-// The trace id of `VERSION-TRACE_ID-PARENT_ID-FLAGS`, all lower-case hex; empty where it is not
-// well-formed.
-std::string TraceId(absl::string_view traceparent) {
-  constexpr size_t kLength = 55;
-  const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-  if (traceparent.size() < kLength) return "";
-  for (size_t i = 0; i < kLength; ++i) {
-    const bool dash = i == 2 || i == 35 || i == 52;
-    if (dash ? traceparent[i] != '-' : !is_hex(traceparent[i])) return "";
-  }
-  const absl::string_view version = traceparent.substr(0, 2);
-  const absl::string_view trace_id = traceparent.substr(3, 32);
-  const absl::string_view parent_id = traceparent.substr(36, 16);
-  const auto is_zero = [](absl::string_view id) {
-    return std::all_of(id.begin(), id.end(), [](char c) { return c == '0'; });
-  };
-  // Later versions may go on after another dash; version 00 ends here, and ff is not one.
-  const bool longer = traceparent.size() > kLength;
-  if (version == "ff" || is_zero(trace_id) || is_zero(parent_id)) return "";
-  if (longer && (version == "00" || traceparent[kLength] != '-')) return "";
-  return std::string(trace_id);
-}
-
 }  // namespace
 
 absl::StatusOr<desk::Caller> CallerOf(const Metadata& metadata) {
@@ -81,10 +57,13 @@ absl::StatusOr<desk::Caller> CallerOf(const Metadata& metadata) {
     }
     caller.actor.set_via(std::string(*via));
   }
-  if (const auto trace = Find(metadata, kTraceKey); trace.has_value()) {
-    caller.trace_id = TraceId(*trace);
-  }
+  if (const auto trace = TraceOf(metadata); trace.has_value()) caller.trace_id = trace->trace_id;
   return caller;
+}
+
+std::optional<TraceContext> TraceOf(const Metadata& metadata) {
+  const auto header = Find(metadata, kTraceKey);
+  return header.has_value() ? TraceContext::Parse(*header) : std::nullopt;
 }
 
 }  // namespace agentdesk::rpc

@@ -2,8 +2,10 @@
 #define AGENTDESK_CORE_SERVICE_RPC_CALLER_H_
 
 #include <map>
+#include <optional>
 
 #include "absl/status/statusor.h"
+#include "core_service/base/trace_context.h"
 #include "core_service/desk/desk.h"
 #include "grpcpp/support/string_ref.h"
 
@@ -19,6 +21,9 @@ using Metadata = std::multimap<grpc::string_ref, grpc::string_ref>;
 //   traceparent      W3C trace context; one that is malformed is ignored, as its specification says
 // InvalidArgument names the key whose value breaks its rule.
 absl::StatusOr<desk::Caller> CallerOf(const Metadata& metadata);
+
+// The trace that a call is part of, if it says one.
+std::optional<TraceContext> TraceOf(const Metadata& metadata);
 
 }  // namespace agentdesk::rpc
 

@@ -44,7 +44,7 @@ class HealthWatch final : public StreamCall {
     return watch.get();
   }
   HealthWatch(const ServingStatus& status, LiveCalls& calls, Context* context)
-      : StreamCall(calls, context), status_(status) {}
+      : StreamCall(calls, *HealthCheckRequest::descriptor(), context), status_(status) {}
 
  private:
   void Begin(const Bytes& bytes) {

@@ -1,12 +1,15 @@
 #include "core_service/rpc/live_calls.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 namespace agentdesk::rpc {
 
-LiveCalls::LiveCalls(Clock& clock)
-    : clock_(clock), ticker_([this, first = clock.Monotonic() + kTick] { Tick(first); }) {}
+LiveCalls::LiveCalls(Clock& clock, CallObserver& observer)
+    : clock_(clock),
+      observer_(observer),
+      ticker_([this, first = clock.Monotonic() + kTick] { Tick(first); }) {}
 
 LiveCalls::~LiveCalls() {
   {
@@ -76,6 +79,22 @@ void LiveCalls::Tick(absl::Duration next) {
     for (const std::shared_ptr<LiveCall>& call : calls) call->OnTick(now);
     next = now + kTick;
   }
+}
+
+LiveCalls::Followers LiveCalls::followers() {
+  std::vector<std::shared_ptr<LiveCall>> calls;
+  {
+    MutexLock lock(mutex_);
+    calls = CallsLocked();
+  }
+  Followers followers;
+  for (const std::shared_ptr<LiveCall>& call : calls) {
+    const std::optional<int64_t> position = call->position();
+    if (!position.has_value()) continue;
+    ++followers.count;
+    followers.last = std::min(followers.last, *position);
+  }
+  return followers;
 }
 
 std::vector<std::shared_ptr<LiveCall>> LiveCalls::CallsLocked() {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "absl/time/time.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/mutex.h"
+#include "core_service/rpc/call_observer.h"
 
 namespace agentdesk::rpc {
 
@@ -24,17 +26,19 @@ class LiveCall {
   virtual void OnTick(absl::Duration now) = 0;
   // The server goes down: finish soon.
   virtual void Drain() = 0;
+  // How far it has come, where it follows the log.
+  virtual std::optional<int64_t> position() { return std::nullopt; }
 };
 
 // The calls under way: those that last, with the one thread that gives all of them the time, and
-// how many others. Calls into a LiveCall with no lock held; it may call Add and Remove under its
-// own lock. Thread-safe.
+// how many others; and how all of them end. Calls into a LiveCall with no lock held; it may call
+// Add and Remove under its own lock. Thread-safe.
 class LiveCalls {
  public:
   static constexpr absl::Duration kTick = absl::Seconds(5);
 
-  // `clock` must outlive it.
-  explicit LiveCalls(Clock& clock);
+  // Both must outlive it.
+  LiveCalls(Clock& clock, CallObserver& observer);
   // There must be no calls left.
   ~LiveCalls();
   LiveCalls(const LiveCalls&) = delete;
@@ -52,6 +56,15 @@ class LiveCalls {
   // counted have ended, `timeout` at most.
   void Drain(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // How many calls follow the log, and how far the last of them has come (INT64_MAX: there is
+  // none).
+  struct Followers {
+    int64_t count = 0;
+    int64_t last = INT64_MAX;
+  };
+  Followers followers() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  CallObserver& observer() { return observer_; }
   absl::Duration Now() { return clock_.Monotonic(); }
 
  private:
@@ -59,6 +72,7 @@ class LiveCalls {
   std::vector<std::shared_ptr<LiveCall>> CallsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Clock& clock_;
+  CallObserver& observer_;
   Mutex mutex_;
   Condition changed_;
   absl::flat_hash_map<const LiveCall*, std::shared_ptr<LiveCall>> calls_ ABSL_GUARDED_BY(mutex_);

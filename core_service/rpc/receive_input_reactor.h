@@ -24,7 +24,7 @@ class ReceiveInputReactor final : public StreamCall, public events::Waiter {
                                                            grpc::CallbackServerContext* context,
                                                            const grpc::ByteBuffer& request);
   ReceiveInputReactor(desk::Desk& desk, LiveCalls& calls, grpc::CallbackServerContext* context)
-      : StreamCall(calls, context), desk_(desk) {}
+      : StreamCall(calls, *v1::ReceiveInputRequest::descriptor(), context), desk_(desk) {}
 
   void OnEvents() override ABSL_LOCKS_EXCLUDED(mutex_);
 

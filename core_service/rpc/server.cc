@@ -58,24 +58,27 @@ void TakeLibraryLogs() {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
-                                                      desk::Desk& desk) {
+                                                      desk::Desk& desk, Metrics& metrics,
+                                                      SpanExporter* spans) {
   TakeLibraryLogs();
   ForgetLockOrder();
   absl::StatusOr<std::unique_ptr<Acceptor>> acceptor =
       Acceptor::Listen(options.listen, options.max_connections);
   if (!acceptor.ok()) return acceptor.status();
-  std::unique_ptr<Server> server(new Server(*std::move(acceptor), options.auth, desk));
+  std::unique_ptr<Server> server(
+      new Server(*std::move(acceptor), options.auth, desk, metrics, spans));
   if (!server->Build()) return absl::InternalError("gRPC could not start");
   return server;
 }
 
 Server::Server(std::unique_ptr<Acceptor> acceptor, const std::optional<AuthConfig>& auth,
-               desk::Desk& desk)
+               desk::Desk& desk, Metrics& metrics, SpanExporter* spans)
     : acceptor_(std::move(acceptor)),
       authenticator_(auth.has_value() ? std::make_unique<Authenticator>(*auth, desk.clock())
                                       : nullptr),
       access_(authenticator_.get(), desk.clock()),
-      calls_(desk.clock()),
+      observer_(desk.clock(), IdSource::Real(), metrics, spans),
+      calls_(desk.clock(), observer_),
       health_(MakeHealthService(DescribedServices(), calls_)),
       services_(MakeReflectionServices(calls_)) {
   const Backend backend{desk, calls_, access_};
@@ -84,6 +87,24 @@ Server::Server(std::unique_ptr<Acceptor> acceptor, const std::optional<AuthConfi
   services_.push_back(MakeAgentService(backend));
   services_.push_back(MakeEventService(backend));
   services_.push_back(MakeAdminService(backend));
+  AddReadings(desk, metrics);
+}
+
+void Server::AddReadings(desk::Desk& desk, Metrics& metrics) {
+  metrics.ReadCounter("agentdesk_grpc_connections_accepted_total", "gRPC connections taken.", {},
+                      [this] { return static_cast<double>(acceptor_->accepted()); });
+  metrics.ReadCounter(
+      "agentdesk_grpc_connections_refused_total",
+      "gRPC connections closed at once: too many were open, or no descriptor was left.", {},
+      [this] { return static_cast<double>(acceptor_->refused()); });
+  metrics.ReadGauge("agentdesk_subscriptions", "Subscribe streams.", {},
+                    [this] { return static_cast<double>(calls_.followers().count); });
+  metrics.ReadGauge(
+      "agentdesk_subscription_lag_events",
+      "By how many events the subscription that is furthest behind is behind.", {}, [this, &desk] {
+        const int64_t head = desk.log().head();
+        return static_cast<double>(std::max<int64_t>(0, head - calls_.followers().last));
+      });
 }
 
 bool Server::Build() {

@@ -9,11 +9,14 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core_service/base/address.h"
 #include "core_service/base/authenticator.h"
+#include "core_service/base/metrics.h"
+#include "core_service/base/span_exporter.h"
 #include "core_service/desk/desk.h"
 #include "core_service/rpc/acceptor.h"
 #include "core_service/rpc/access.h"
-#include "core_service/rpc/address.h"
+#include "core_service/rpc/call_observer.h"
 #include "core_service/rpc/live_calls.h"
 #include "core_service/rpc/services.h"
 #include "grpcpp/server.h"
@@ -30,9 +33,11 @@ struct ServerOptions {
 // The core on the network: all services behind one listening socket.
 class Server {
  public:
-  // Listens and serves. `desk` must outlive it. Errors are those of Acceptor::Listen.
+  // Listens and serves. `desk`, `metrics` and `spans` (which may be null) must outlive it. Errors
+  // are those of Acceptor::Listen.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
-                                                       desk::Desk& desk);
+                                                       desk::Desk& desk, Metrics& metrics,
+                                                       SpanExporter* spans);
   // Drains without waiting.
   ~Server();
   Server(const Server&) = delete;
@@ -48,13 +53,15 @@ class Server {
 
  private:
   Server(std::unique_ptr<Acceptor> acceptor, const std::optional<AuthConfig>& auth,
-         desk::Desk& desk);
+         desk::Desk& desk, Metrics& metrics, SpanExporter* spans);
   bool Build();
+  void AddReadings(desk::Desk& desk, Metrics& metrics);
   void ShutDown(std::chrono::system_clock::time_point deadline);
 
   const std::unique_ptr<Acceptor> acceptor_;
   const std::unique_ptr<const Authenticator> authenticator_;  // null: authentication is off
   const Access access_;
+  CallObserver observer_;
   LiveCalls calls_;
   const std::unique_ptr<HealthService> health_;
   std::vector<std::unique_ptr<grpc::Service>> services_;

@@ -62,6 +62,7 @@ void StreamCall::FinishLocked(const absl::Status& status) {
   finished_ = true;
   LeaveLocked();
   calls_.Remove(this);
+  calls_.observer().Ended(call_, status);
   grpc::ServerWriteReactor<grpc::ByteBuffer>::Finish(ToGrpc(status));
 }
 

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core_service/base/mutex.h"
+#include "core_service/rpc/caller.h"
 #include "core_service/rpc/live_calls.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
@@ -40,8 +41,12 @@ class StreamCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void Drain() final ABSL_LOCKS_EXCLUDED(mutex_);
 
  protected:
-  StreamCall(LiveCalls& calls, grpc::CallbackServerContext* context)
-      : calls_(calls), context_(context) {}
+  // `request`: the type of the method's request.
+  StreamCall(LiveCalls& calls, const google::protobuf::Descriptor& request,
+             grpc::CallbackServerContext* context)
+      : calls_(calls),
+        call_{calls.observer().Find(request), calls.Now(), TraceOf(context->client_metadata())},
+        context_(context) {}
 
   // Call first, once. False: the server drains, and the call is finished.
   [[nodiscard]] bool Enter() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -81,6 +86,7 @@ class StreamCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void CutLocked(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   LiveCalls& calls_;
+  const CallObserver::Call call_;
   grpc::CallbackServerContext* const context_;
   std::shared_ptr<StreamCall> self_;  // gRPC's hold; set before any reaction, dropped by OnDone
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;

@@ -244,6 +244,12 @@ void SubscribeReactor::LeaveLocked() {
   read_.reset();
 }
 
+std::optional<int64_t> SubscribeReactor::position() {
+  MutexLock lock(mutex_);
+  if (cursor_ == nullptr || finished()) return std::nullopt;
+  return complete_up_to_;
+}
+
 std::string SubscribeReactor::ResumeLocked() const {
   if (cursor_ == nullptr) return "Subscribe again.";
   return absl::StrCat("Resume after the last up_to_sequence that was received, ", told_up_to_,

@@ -28,9 +28,10 @@ class SubscribeReactor final : public StreamCall, public events::Waiter {
                                                            grpc::CallbackServerContext* context,
                                                            const grpc::ByteBuffer& request);
   SubscribeReactor(desk::Desk& desk, LiveCalls& calls, grpc::CallbackServerContext* context)
-      : StreamCall(calls, context), desk_(desk) {}
+      : StreamCall(calls, *v1::SubscribeRequest::descriptor(), context), desk_(desk) {}
 
   void OnEvents() override { Pump(); }
+  std::optional<int64_t> position() override ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   using Batch = events::Subscription::Batch;

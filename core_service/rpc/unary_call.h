@@ -23,10 +23,16 @@ namespace agentdesk::rpc {
 template <typename Response>
 class Reply {
  public:
-  Reply(LiveCalls& calls, grpc::ServerUnaryReactor* reactor, grpc::ByteBuffer* response)
-      : calls_(calls), reactor_(reactor), response_(response), counted_(calls.BeginShort()) {}
+  Reply(LiveCalls& calls, CallObserver::Call call, grpc::ServerUnaryReactor* reactor,
+        grpc::ByteBuffer* response)
+      : calls_(calls),
+        call_(std::move(call)),
+        reactor_(reactor),
+        response_(response),
+        counted_(calls.BeginShort()) {}
   Reply(Reply&& other) noexcept
       : calls_(other.calls_),
+        call_(std::move(other.call_)),
         reactor_(std::exchange(other.reactor_, nullptr)),
         response_(other.response_),
         counted_(other.counted_) {}
@@ -45,12 +51,14 @@ class Reply {
   void Finish(const absl::Status& status) {
     grpc::ServerUnaryReactor* reactor = std::exchange(reactor_, nullptr);
     if (reactor == nullptr) return;
+    calls_.observer().Ended(call_, status);
     // The server, and so `calls_`, may be gone once the last call has finished.
     if (counted_) calls_.EndShort();
     reactor->Finish(ToGrpc(status));
   }
 
   LiveCalls& calls_;
+  CallObserver::Call call_;
   grpc::ServerUnaryReactor* reactor_;
   grpc::ByteBuffer* response_;
   const bool counted_;
@@ -62,7 +70,10 @@ template <typename Request, typename Response, typename Run>
 void RunUnary(const Backend& backend, grpc::ServerUnaryReactor* reactor,
               const grpc::CallbackServerContext& context, const grpc::ByteBuffer& bytes,
               grpc::ByteBuffer* response, Run run) {
-  Reply<Response> reply(backend.calls, reactor, response);
+  Reply<Response> reply(backend.calls,
+                        {backend.calls.observer().Find(*Request::descriptor()), backend.calls.Now(),
+                         TraceOf(context.client_metadata())},
+                        reactor, response);
   try {
     if (!reply.counted()) return reply(Draining("Call again."));
     absl::StatusOr<desk::Caller> caller =

@@ -264,7 +264,7 @@ class TruthTest(DeskTestCase):
         lease = self.desk.claim("http")
         question = self.desk.ask(lease)
         for path in ("/tickets", "/tickets?page_size=1", "/questions", "/questions?state=open",
-                     "/health", "/livez", "/readyz", "/"):
+                     "/health", "/livez", "/readyz", "/metrics", "/"):
             self.assertEqual(self.call("GET", path).status, 200)
         answer = {"response": "blue", "question_id": question.question_id, "request_id": new_id()}
         self.assertEqual(self.respond(lease.session_id, answer).json["status"], "received")

@@ -10,6 +10,7 @@ import unittest
 from typing import Any
 
 import grpc
+import http_client
 from agentdesk_test import BIN, System, wait_until
 from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, new_id, refusal_of, session_pb2,
                          ticket_pb2)
@@ -154,6 +155,10 @@ class AuthenticationTest(unittest.TestCase):
         health = health_pb2_grpc.HealthStub(self.desk.channel)
         answer = health.Check(health_pb2.HealthCheckRequest(), timeout=30)
         self.assertEqual(answer.status, health_pb2.HealthCheckResponse.SERVING)
+
+    def test_the_core_can_be_watched_without_a_token(self) -> None:
+        for path in ("/livez", "/readyz", "/metrics"):
+            self.assertEqual(http_client.call(self.core.admin, "GET", path).status, 200, path)
 
     def test_what_is_done_is_recorded_under_who_was_proved(self) -> None:
         label = [("agentdesk-actor", "mallory"), ("agentdesk-via", "http")]

@@ -17,14 +17,17 @@ PROGRAMS = {
          ("--data_dir=", "data_dir"), ("--max_connections=0", "max_connections"),
          ("--drain_timeout=-1s", "drain_timeout"), ("--expiry_hold=2h", "expiry_hold"),
          ("--retain_events=-1", "retain_events"), ("--log_level=loud", "log_level"),
-         ("--max_connections=many", "max_connections")]),
+         ("--max_connections=many", "max_connections"),
+         ("--admin_listen=0.0.0.0:50052", "admin_listen"), ("--admin_listen=1", "admin_listen"),
+         ("--otlp_endpoint=https://c:4318/v1/traces", "otlp_endpoint")]),
     "agentdesk-gateway": (
         ["--listen=127.0.0.1:0", "--threads=2", "--allowed_origins=https://desk.example"],
         [("--listen=0.0.0.0:8000", "listen"), ("--core=nowhere", "core"),
          ("--threads=65", "threads"), ("--allowed_origins=desk.example", "allowed_origins"),
          ("--web_root=/no/such/folder", "web_root"), ("--max_connections=0", "max_connections"),
          ("--drain_timeout=-1s", "drain_timeout"), ("--log_level=loud", "log_level"),
-         ("--threads=many", "threads")]),
+         ("--threads=many", "threads"),
+         ("--otlp_endpoint=https://c:4318/v1/traces", "otlp_endpoint")]),
     "agentdesk-worker": (
         ["--agent=true", "--queue=a,b", "--concurrency=3", "--lease=10s"],
         [("--agent=", "agent"), ("--core=nowhere", "core"), ("--queue=Ä", "queue"),
@@ -95,6 +98,21 @@ class FlagsTest(unittest.TestCase):
                 done = run(program, "--check_config", *right, "--flagfile=/no/such/file")
                 self.assertNotEqual(done.returncode, 0)
                 self.assertIn("/no/such/file", done.stderr)
+
+    def test_what_is_no_flag_in_a_file_is_refused(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "flags")
+            file.write_text("--nonsense=1\n", encoding="utf-8")
+            for program in PROGRAMS:
+                done = run(program, "--check_config", f"--flagfile={file}")
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("nonsense", done.stderr)
+
+    def test_limits_are_checked_together(self) -> None:
+        done = subprocess.run(["prlimit", "--nofile=40:40", BIN / "agentdesk-core", "--check_config"],
+                              capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("ulimit -n", done.stderr)
 
     def test_help_explains_every_flag_of_ours_and_no_other(self) -> None:
         for program, (right, _) in PROGRAMS.items():

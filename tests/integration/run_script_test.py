@@ -38,6 +38,7 @@ class Script:
             stderr=subprocess.STDOUT, text=True, start_new_session=True, env={
                 **plain, "XDG_STATE_HOME": folder, "AGENTDESK_DATA_DIR": f"{folder}/data",
                 "AGENTDESK_CORE_PORT": str(self.core_port),
+                "AGENTDESK_ADMIN_PORT": str(free_port()),
                 "AGENTDESK_GATEWAY_PORT": str(self.gateway_port),
                 "AGENTDESK_LEASE": "2s"})
         self._reader = threading.Thread(target=self._read, daemon=True)

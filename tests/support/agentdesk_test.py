@@ -184,9 +184,14 @@ class Program:
 
 class Core(Program):
     def __init__(self, data_dir: pathlib.Path, *flags: str, **kwargs: Any) -> None:
-        super().__init__("agentdesk-core", "--listen=127.0.0.1:0",
+        super().__init__("agentdesk-core", "--listen=127.0.0.1:0", "--admin_listen=127.0.0.1:0",
                          f"--data_dir={data_dir}", *flags, **kwargs)
         self.data_dir = data_dir
+
+    @property
+    def admin(self) -> str:
+        """The address of the admin port."""
+        return self.wait_for_log("listening")["admin"]
 
 
 class Gateway(Program):

@@ -7,7 +7,9 @@ CoreSetting::CoreSetting(const Options& options) : directory_(options.dir) { Sta
 
 void CoreSetting::Start() {
   core_ = std::make_unique<Program>(
-      "agentdesk-core", std::vector<std::string>{absl::StrCat("--data_dir=", directory(), "/data")},
+      "agentdesk-core",
+      std::vector<std::string>{"--admin_listen=127.0.0.1:0",
+                               absl::StrCat("--data_dir=", directory(), "/data")},
       absl::StrCat(directory(), "/core.log"));
 }
 

@@ -234,10 +234,12 @@ std::string EncodeExpired(const Question& question) {
 }
 
 template <typename Question>
-std::string EncodeAnswer(const Question& question, const v1::Actor& answered_by) {
+std::string EncodeAnswer(const Question& question, const v1::Actor& answered_by,
+                         absl::string_view trace_id = "") {
   JsonLine line = QuestionLine("answer", question);
   AddTextOrTexts(line, "response", question.response(), question.responses());
   line.Add("answered_by", answered_by.id());
+  if (!trace_id.empty()) line.Add("trace_id", trace_id);
   return absl::StrCat(line.Text(), "\n");
 }
 
@@ -309,18 +311,19 @@ std::string EncodeStart(const StartLine& start) {
 std::string EncodeInput(const v1::ReceiveInputResponse& input) {
   switch (input.input_case()) {
     case v1::ReceiveInputResponse::kAnswer:
-      return EncodeAnswer(input.answer(), input.actor());
+      return EncodeAnswer(input.answer(), input.actor(), input.trace_id());
     case v1::ReceiveInputResponse::kExpired:
       return EncodeExpired(input.expired());
     case v1::ReceiveInputResponse::kWithdrawn:
       return EncodeWithdrawn(input.withdrawn());
-    case v1::ReceiveInputResponse::kMessage:
-      return absl::StrCat(JsonLine()
-                              .Add("type", "message")
-                              .Add("content", input.message().content())
-                              .Add("from", input.actor().id())
-                              .Text(),
-                          "\n");
+    case v1::ReceiveInputResponse::kMessage: {
+      JsonLine line;
+      line.Add("type", "message")
+          .Add("content", input.message().content())
+          .Add("from", input.actor().id());
+      if (!input.trace_id().empty()) line.Add("trace_id", input.trace_id());
+      return absl::StrCat(line.Text(), "\n");
+    }
     case v1::ReceiveInputResponse::kCancel:
       return EncodeCancel();
     case v1::ReceiveInputResponse::kLeaseLost:

@@ -24,6 +24,26 @@ const std::string& KeyOf(const Delivery& delivery) {
   return *none;
 }
 
+// As the agent knows it.
+absl::string_view NameOf(v1::ReceiveInputResponse::InputCase input) {
+  switch (input) {
+    case v1::ReceiveInputResponse::kAnswer:
+      return "answer";
+    case v1::ReceiveInputResponse::kExpired:
+      return "expired";
+    case v1::ReceiveInputResponse::kWithdrawn:
+      return "withdrawn";
+    case v1::ReceiveInputResponse::kMessage:
+      return "message";
+    case v1::ReceiveInputResponse::kCancel:
+      return "cancel";
+    case v1::ReceiveInputResponse::kLeaseLost:
+    case v1::ReceiveInputResponse::INPUT_NOT_SET:
+      break;
+  }
+  return "";
+}
+
 }  // namespace
 
 Attempt::Attempt(Options options, v1::ClaimJobResponse claim, std::unique_ptr<LeaseCalls> calls,
@@ -94,6 +114,12 @@ void Attempt::OnInput(const v1::ReceiveInputResponse& input) {
   if (input.has_lease_lost()) {
     if (!sending_last_) Abandon(input.lease_lost().message());
     return;
+  }
+  if (input.input_case() != v1::ReceiveInputResponse::INPUT_NOT_SET) {
+    LogInfo("input", {{"job_id", job_id()},
+                      {"sequence", input.sequence()},
+                      {"kind", NameOf(input.input_case())},
+                      {"trace_id", input.trace_id()}});
   }
   const int64_t sequence = std::max(told_up_to_, input.sequence());
   if (input.has_cancel()) {

@@ -54,7 +54,7 @@ GATEWAY_FILES = {
     "recent_events": "event_json",
     "field_reader": "client_protocol", "server_message": "client_protocol",
     "close_code": "client_protocol",
-    "credential": "request_rules", "http_error": "request_rules", "origin": "request_rules", "trace_context": "request_rules",
+    "credential": "request_rules", "http_error": "request_rules", "origin": "request_rules",
     "request_handler": "request_rules", "gateway_state": "request_rules",
     "connection_access": "connection", "event_cursor": "connection", "load_limits": "connection", "token_bucket": "connection",
     "http_exchange": "http", "notion_webhook": "http", "sign_in": "http", "start_page": "http",
@@ -63,7 +63,7 @@ GATEWAY_FILES = {
 # The JSON of events and of what they are about is the same for browsers, agents and the command line.
 SHARED_JSON = {"ws_gateway/event_json", "ws_gateway/resource_json", "ws_gateway/json_writer"}
 # These sit on top of their service and see all of it.
-TOP_FILES = {"main", "config", "pulse", "server"}
+TOP_FILES = {"admin_port", "main", "config", "pulse", "server"}
 
 # Headers of libraries that only these rooms may see.
 LIBRARIES = {

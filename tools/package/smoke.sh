@@ -23,6 +23,7 @@ for unit in tools/package/*.service; do
 done
 
 root=$(mktemp -d)
+chmod 755 "$root"  # its services are not root
 pids=()
 cleanup() {
   local pid
@@ -34,7 +35,7 @@ cleanup() {
 trap cleanup EXIT
 
 mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' \
-  /etc/apt/sources.list.d/*.sources /etc/apt/sources.list 2>/dev/null | head -n 1)
+  /etc/apt/sources.list.d/*.sources /etc/apt/sources.list 2>/dev/null | head -n 1 || true)
 say "a clean Debian 12 from ${mirror:-the default mirror}"
 debootstrap --variant=minbase bookworm "$root" ${mirror:+"$mirror"} >"$root.log" 2>&1 ||
   { tail -n 5 "$root.log" >&2; fail "debootstrap failed"; }
@@ -75,21 +76,30 @@ serve() {
   fail "$name does not listen"
 }
 
+# await_200 ADDRESS PATH: waits until that answers 200.
+await_200() {
+  local answer='' i
+  for ((i = 0; i < 300; i++)); do
+    answer=$(exec 3<>"/dev/tcp/${1%:*}/${1##*:}" &&
+      printf 'GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$2" "$1" >&3 &&
+      head -n 1 <&3) || true
+    [[ $answer != *" 200 "* ]] || return 0
+    sleep 0.1
+  done
+  fail "http://$1$2 does not answer 200: $answer"
+}
+
 inside install -d -o agentdesk -g agentdesk -m 0700 /var/lib/agentdesk
-serve agentdesk-core --flagfile=/etc/agentdesk/core.flags
+serve agentdesk-core --flagfile=/etc/agentdesk/core.flags --admin_listen=127.0.0.1:0
 core=$address
+admin=$(sed -n 's/.*"listening".*"admin":"\([^"]*\)".*/\1/p' "$root/tmp/agentdesk-core.log")
 serve agentdesk-gateway --flagfile=/etc/agentdesk/gateway.flags --core="$core"
 gateway=$address
 inside agentdesk ticket create "From a package" --core="$core" >/dev/null
 inside agentdesk ticket list --core="$core" | grep -q "From a package" || fail "no ticket"
-for ((i = 0; i < 300; i++)); do
-  answer=$(exec 3<>"/dev/tcp/${gateway%:*}/${gateway##*:}" &&
-    printf 'GET /readyz HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$gateway" >&3 &&
-    head -n 1 <&3) || true
-  [[ $answer != *" 200 "* ]] || break
-  sleep 0.1
-done
-[[ $answer == *" 200 "* ]] || fail "the gateway is not ready: $answer"
+await_200 "$gateway" /readyz
+await_200 "$gateway" /metrics
+for path in /livez /readyz /metrics; do await_200 "$admin" "$path"; done
 inside agentdesk admin backup /tmp/backup --core="$core" >/dev/null
 inside agentdesk admin restore /tmp/backup /tmp/restored >/dev/null
 inside agentdesk admin check /tmp/restored >/dev/null

@@ -33,7 +33,7 @@ class GatewayAuthenticationTest : public GatewayTest {
  protected:
   GatewayAuthenticationTest() {
     hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, limits_,
-                                 &authenticator_);
+                                 connection_metrics_, &authenticator_);
   }
 
   AuthConfig Config() const {
@@ -222,8 +222,8 @@ TEST_F(GatewayAuthenticationTest, EachSeesTheEventsOfTheirTenantAlone) {
 
 TEST_F(GatewayAuthenticationTest, AUserHasSoManyConnections) {
   LoadLimits limits({.connections_per_user = 2}, clock_);
-  hub_ =
-      std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, limits, &authenticator_);
+  hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, limits,
+                               connection_metrics_, &authenticator_);
   Begin();
   Browser& first = Shown(Protocol::kPlain, Token("alice"));
   Shown(Protocol::kV1, Token("alice"));
@@ -245,7 +245,8 @@ TEST_F(GatewayAuthenticationTest, AUserHasSoManyConnections) {
 }
 
 TEST_F(GatewayAuthenticationTest, WithoutAuthenticationThereIsNoSuchMessage) {
-  hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, limits_);
+  hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, limits_,
+                               connection_metrics_);
   Begin();
   Browser& browser = Plain();
   browser.Say(AuthMessage("x"));

@@ -148,8 +148,10 @@ class GatewayTest : public ::testing::Test {
   int64_t head_ = 0;
   RecentEvents::Limits recent_;
   LoadLimits limits_{{}, clock_};
-  std::unique_ptr<Hub> hub_ =
-      std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, limits_);
+  Metrics metrics_;
+  ConnectionMetrics connection_metrics_{metrics_};
+  std::unique_ptr<Hub> hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_,
+                                                    limits_, connection_metrics_);
   std::vector<std::unique_ptr<Browser>> browsers_;
 };
 

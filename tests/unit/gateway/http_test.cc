@@ -48,12 +48,24 @@ class HttpTest : public ::testing::Test {
   ::agentdesk::testing::FakeClock clock_;
   FakeCommands commands_;
   LoadLimits limits_{{}, clock_};
-  Hub hub_{commands_, clock_, IdSource::Real(), {}, limits_};
+  Metrics metrics_;
+  ConnectionMetrics connection_metrics_{metrics_};
+  Hub hub_{commands_, clock_, IdSource::Real(), {}, limits_, connection_metrics_};
   GatewayState state_;
   WebFiles web_;
-  Http http_{commands_, hub_, state_, web_, Value(OriginList::Parse({"http://localhost:*"}))};
+  Http http_{commands_, hub_, state_, web_, Value(OriginList::Parse({"http://localhost:*"})),
+             metrics_};
   std::optional<HttpResponse> answer_;
 };
+
+TEST_F(HttpTest, ShowsMetrics) {
+  metrics_.AddCounter("agentdesk_trials_total", "Trials.").Increment();
+  Ask("GET", "/metrics");
+  EXPECT_EQ(answer_->content_type, "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_THAT(answer_->body, HasSubstr("agentdesk_trials_total 1\n"));
+  Ask("POST", "/metrics", "{}");
+  EXPECT_EQ(Status(), 405);
+}
 
 TEST_F(HttpTest, CreatesATicket) {
   Ask("POST", "/tickets/create", R"({"ticket_name":"A"})",

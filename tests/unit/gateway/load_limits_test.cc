@@ -61,7 +61,8 @@ class LoadLimitsTest : public GatewayTest {
   }
   void Limit(const LoadLimitOptions& options) {
     limited_.emplace(options, clock_);
-    hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, *limited_);
+    hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, *limited_,
+                                 connection_metrics_);
   }
   ~LoadLimitsTest() override {
     for (const std::unique_ptr<Browser>& browser : browsers_) {

@@ -6,7 +6,6 @@
 #include "tests/support/status_matchers.h"
 #include "ws_gateway/http_error.h"
 #include "ws_gateway/origin.h"
-#include "ws_gateway/trace_context.h"
 
 namespace agentdesk::gateway {
 namespace {
@@ -50,22 +49,6 @@ TEST(OriginTest, EntriesAreExactUnlessTheySayMore) {
               HasError(absl::StatusCode::kInvalidArgument, "desk.example"));
   EXPECT_THAT(OriginList::Parse({"https://desk.example/"}),
               HasError(absl::StatusCode::kInvalidArgument, "https://desk.example/"));
-}
-
-TEST(TraceParentTest, OnlyAValidOneIsPassedOn) {
-  const std::string valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-  EXPECT_EQ(ValidTraceParent(valid), valid);
-  EXPECT_EQ(ValidTraceParent("01" + valid.substr(2) + "-more"), "01" + valid.substr(2));
-  const std::string wrong_ones[] = {"",
-                                    valid.substr(1),
-                                    valid + "-more",
-                                    "ff" + valid.substr(2),
-                                    "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-                                    "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-                                    "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01"};
-  for (const std::string& wrong : wrong_ones) {
-    EXPECT_EQ(ValidTraceParent(wrong), "") << wrong;
-  }
 }
 
 TEST(HttpErrorTest, EveryCodeHasItsStatus) {

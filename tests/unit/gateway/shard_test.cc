@@ -38,7 +38,8 @@ class ShardTest : public ::testing::Test {
     options.origins = Value(OriginList::Parse({}));
     std::string address = "127.0.0.1:0";
     for (size_t i = 0; i < count; ++i) {
-      shards_.push_back(std::make_unique<Shard>(options, limits_, Clock::Real(), IdSource::Real()));
+      shards_.push_back(
+          std::make_unique<Shard>(options, limits_, Clock::Real(), IdSource::Real(), metrics_));
       const absl::StatusOr<uint16_t> port = shards_.back()->Listen(address, count > 1);
       ASSERT_THAT(port, IsOk());
       port_ = *port;
@@ -46,7 +47,8 @@ class ShardTest : public ::testing::Test {
     }
     for (const std::unique_ptr<Shard>& shard : shards_) {
       shard->Start(std::make_unique<FakeCommands>(), [this](Commands& commands, Hub& hub) {
-        return std::make_unique<Http>(commands, hub, state_, web_, Value(OriginList::Parse({})));
+        return std::make_unique<Http>(commands, hub, state_, web_, Value(OriginList::Parse({})),
+                                      metrics_);
       });
     }
   }
@@ -62,6 +64,7 @@ class ShardTest : public ::testing::Test {
     }
   }
 
+  Metrics metrics_;
   GatewayState state_;
   WebFiles web_;
   uint16_t port_ = 0;

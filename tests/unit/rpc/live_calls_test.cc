@@ -39,7 +39,9 @@ class FakeCall final : public LiveCall {
 
 TEST(LiveCallsTest, GivesTheTime) {
   testing::FakeClock clock;
-  LiveCalls calls(clock);
+  Metrics metrics;
+  CallObserver observer(clock, IdSource::Real(), metrics, nullptr);
+  LiveCalls calls(clock, observer);
   const auto call = std::make_shared<FakeCall>();
   ASSERT_TRUE(calls.Add(call));
   for (int i = 0; i < 3; ++i) {
@@ -50,7 +52,9 @@ TEST(LiveCallsTest, GivesTheTime) {
 }
 
 TEST(LiveCallsTest, DrainsWhatIsThereAndTakesInNoMore) {
-  LiveCalls calls(Clock::Real());
+  Metrics metrics;
+  CallObserver observer(Clock::Real(), IdSource::Real(), metrics, nullptr);
+  LiveCalls calls(Clock::Real(), observer);
   const auto there = std::make_shared<FakeCall>();
   const auto gone = std::make_shared<FakeCall>();
   const auto late = std::make_shared<FakeCall>();
@@ -65,7 +69,9 @@ TEST(LiveCallsTest, DrainsWhatIsThereAndTakesInNoMore) {
 }
 
 TEST(LiveCallsTest, DrainWaitsForShortCalls) {
-  LiveCalls calls(Clock::Real());
+  Metrics metrics;
+  CallObserver observer(Clock::Real(), IdSource::Real(), metrics, nullptr);
+  LiveCalls calls(Clock::Real(), observer);
   ASSERT_TRUE(calls.BeginShort());
   std::atomic<bool> drained{false};
   std::thread drain([&] {
@@ -79,7 +85,9 @@ TEST(LiveCallsTest, DrainWaitsForShortCalls) {
 }
 
 TEST(LiveCallsTest, DrainGivesUpInTime) {
-  LiveCalls calls(Clock::Real());
+  Metrics metrics;
+  CallObserver observer(Clock::Real(), IdSource::Real(), metrics, nullptr);
+  LiveCalls calls(Clock::Real(), observer);
   ASSERT_TRUE(calls.BeginShort());
   calls.Drain(absl::Milliseconds(1));
   calls.EndShort();

@@ -42,7 +42,8 @@ TEST_F(StuckWriteTest, AClientThatDoesNotReadIsLetGoAfterAMinuteWithUnavailable)
   Fill();
   ServerOptions options;
   options.listen = *Address::Parse("127.0.0.1:0");
-  auto server = Server::Start(options, *desk_);
+  Metrics metrics;
+  auto server = Server::Start(options, *desk_, metrics, nullptr);
   ASSERT_TRUE(server.ok()) << server.status();
   const auto stub = v1::EventService::NewStub(
       grpc::CreateChannel((*server)->address(), grpc::InsecureChannelCredentials()));

@@ -261,6 +261,8 @@ TEST(EncodeTest, Inputs) {
   input.mutable_answer()->add_responses("a");
   input.mutable_answer()->add_responses("b");
   EXPECT_TRUE(absl::StrContains(EncodeInput(input), R"("response":["a","b"])"));
+  input.set_trace_id("0af7");
+  EXPECT_TRUE(absl::StrContains(EncodeInput(input), R"("answered_by":"ada","trace_id":"0af7"})"));
   input.mutable_expired()->set_key("k");
   input.mutable_expired()->set_question_id("q");
   EXPECT_EQ(EncodeInput(input), R"({"type":"expired","key":"k","question_id":"q","default":null})"

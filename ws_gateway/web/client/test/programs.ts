@@ -80,6 +80,7 @@ export class Desk {
 
   constructor(coreFlags: readonly string[] = [], gatewayFlags: readonly string[] = []) {
     this.core = new Program("agentdesk-core", () => [
+      "--admin_listen=127.0.0.1:0",
       `--data_dir=${join(this.folder, this.data)}`,
       ...coreFlags,
     ]);

@@ -103,7 +103,7 @@ async function askReadiness(): Promise<string> {
   }
 }
 
-/** Of Prometheus' text: the WebSockets that are open, of whichever protocol. */
+/** Of Prometheus' text: the browsers that are connected, by whichever protocol. */
 function connectedBrowsers(metrics: string): number | undefined {
   const found = [...metrics.matchAll(/^agentdesk_ws_connections(?:\{.*\})? (\S+)/gm)];
   return found.length > 0 ? found.reduce((sum, [, value]) => sum + Number(value), 0) : undefined;

@@ -86,7 +86,7 @@ export async function open(
   page.on("console", (message) => {
     // What cannot be had is told on the console by the browser itself.
     const text = `${message.text()} (${message.location().url})`;
-    if (message.type() === "error" && !/ERR_|WebSocket|status of (503|401)|metrics/.test(text)) {
+    if (message.type() === "error" && !/ERR_|WebSocket|status of (503|401)/.test(text)) {
       trouble.push(text);
     }
   });

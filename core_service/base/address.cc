@@ -1,7 +1,9 @@
-#include "core_service/rpc/address.h"
+#include "core_service/base/address.h"
 
 #include <arpa/inet.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 
@@ -10,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
-namespace agentdesk::rpc {
+namespace agentdesk {
 namespace {
 
 absl::Status NotAnAddress() {
@@ -31,6 +33,22 @@ Socket As(const sockaddr_storage& storage) {
   Socket socket;
   std::memcpy(&socket, &storage, sizeof(socket));
   return socket;
+}
+
+absl::Status SystemError(absl::string_view what, const Address& address, int error) {
+  const std::string text =
+      absl::StrCat(what, " ", address.ToString(), ": ",
+                   error == EADDRINUSE ? "another program uses this port" : std::strerror(error));
+  switch (error) {
+    case EADDRINUSE:
+      return absl::FailedPreconditionError(text);
+    case EACCES:
+      return absl::PermissionDeniedError(text);
+    case EADDRNOTAVAIL:
+      return absl::InvalidArgumentError(text);
+    default:
+      return absl::UnavailableError(text);
+  }
 }
 
 }  // namespace
@@ -91,4 +109,21 @@ std::string Address::ToString() const {
   return absl::StrCat(host, ":", ntohs(in.sin_port));
 }
 
-}  // namespace agentdesk::rpc
+absl::StatusOr<int> Listen(const Address& address, int backlog) {
+  const int listener =
+      socket(address.socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (listener < 0) return SystemError("listening on", address, errno);
+  const int on = 1;
+  // Without SO_REUSEADDR a restart would wait for old connections to be forgotten. SO_REUSEPORT,
+  // which would let a second process steal connections, stays off.
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (bind(listener, reinterpret_cast<const sockaddr*>(&address.socket), address.size) != 0 ||
+      listen(listener, backlog) != 0) {
+    const absl::Status status = SystemError("listening on", address, errno);
+    close(listener);
+    return status;
+  }
+  return listener;
+}
+
+}  // namespace agentdesk

@@ -1,5 +1,5 @@
-#ifndef AGENTDESK_CORE_SERVICE_RPC_ADDRESS_H_
-#define AGENTDESK_CORE_SERVICE_RPC_ADDRESS_H_
+#ifndef AGENTDESK_CORE_SERVICE_BASE_ADDRESS_H_
+#define AGENTDESK_CORE_SERVICE_BASE_ADDRESS_H_
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-namespace agentdesk::rpc {
+namespace agentdesk {
 
 // Where to listen: an IP address and a port.
 struct Address {
@@ -28,6 +28,11 @@ struct Address {
   std::string ToString() const;
 };
 
-}  // namespace agentdesk::rpc
+// A non-blocking socket that listens on `address`, for the caller to close. Errors say what the
+// address is and what the system said: a port in use is FailedPrecondition, since a port is never
+// shared.
+absl::StatusOr<int> Listen(const Address& address, int backlog);
 
-#endif  // AGENTDESK_CORE_SERVICE_RPC_ADDRESS_H_
+}  // namespace agentdesk
+
+#endif  // AGENTDESK_CORE_SERVICE_BASE_ADDRESS_H_

@@ -1,8 +1,8 @@
-#include "core_service/rpc/address.h"
+#include "core_service/base/address.h"
 
 #include <gtest/gtest.h>
 
-namespace agentdesk::rpc {
+namespace agentdesk {
 namespace {
 
 TEST(AddressTest, ReadsWhatItWrites) {
@@ -34,4 +34,4 @@ TEST(AddressTest, KnowsWhatOnlyThisMachineReaches) {
 }
 
 }  // namespace
-}  // namespace agentdesk::rpc
+}  // namespace agentdesk
