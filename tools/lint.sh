@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What can be said about the source without running it.
 #
-#   tools/lint.sh                 format, protos, scripts, units, types of the web part, the rules of
+#   tools/lint.sh                 format, protos, scripts, units, types of the web part, alerts, the rules of
 #                                 tools/lint/tidy_test.py
 #   tools/lint.sh thread-safety   clang's lock analysis of every room that is free of gRPC
 #   tools/lint.sh clang-tidy      clang-tidy over the whole tree (long)
@@ -37,6 +37,9 @@ check_units() {
 
 check_web() { tools/web.sh check; }
 
+# Alert rules with their tests, the dashboard, and the metrics that they name.
+check_observability() { /usr/bin/python3 -B tools/lint/observability_test.py; }
+
 check_tidy() { /usr/bin/python3 -B tools/lint/tidy_test.py; }
 
 thread_safety() {
@@ -64,7 +67,8 @@ case ${1:-} in
   thread-safety) run thread_safety ;;
   clang-tidy) run clang_tidy ;;
   '')
-    for check in check_format check_protos check_scripts check_units check_mutants check_web check_tidy; do
+    for check in check_format check_protos check_scripts check_units check_mutants check_web \
+      check_observability check_tidy; do
       run "$check"
     done ;;
   *) printf 'unknown: %s\n' "$1" >&2; exit 2 ;;
