@@ -64,7 +64,7 @@ serve() {
   local name=$1 log="$root/tmp/$1.log" i
   shift
   # It becomes the service, so that its process is the one that is ended later.
-  inside setpriv --reuid=agentdesk --regid=agentdesk --clear-groups "/usr/bin/$name" "$@" \
+  chroot "$root" setpriv --reuid=agentdesk --regid=agentdesk --clear-groups "/usr/bin/$name" "$@" \
     --listen=127.0.0.1:0 2>"$log" &
   pids+=($!)
   for ((i = 0; i < 300; i++)); do
