@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -47,6 +48,21 @@ absl::StatusOr<std::string> Listen(const Config& config, const ShardOptions& opt
   return address;
 }
 
+void CountRefusals(LoadLimits& limits, Metrics& metrics) {
+  LoadLimits::Refused& refused = limits.refused();
+  const std::pair<const char*, const std::atomic<int64_t>*> counts[] = {
+      {"connections_per_user", &refused.users},
+      {"connections_per_address", &refused.addresses},
+      {"handshakes", &refused.handshakes},
+      {"messages", &refused.messages},
+      {"flood", &refused.floods}};
+  for (const auto& [limit, count] : counts) {
+    metrics.ReadCounter("agentdesk_limit_refusals_total",
+                        "What was refused since a client had passed a limit.", {{"limit", limit}},
+                        [count = count] { return static_cast<double>(*count); });
+  }
+}
+
 // Whether every shard's thread has run what it was given the last time; for a watchdog.
 class Pulse {
  public:
@@ -82,6 +98,7 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
   const auto threads = static_cast<size_t>(config.threads);
   options.transport.max_connections = std::max<size_t>(1, config.max_connections / threads);
   LoadLimits limits(config.limits, Clock::Real());
+  CountRefusals(limits, metrics);
   const NotionRules notion{config.notion_secret, config.notion_max_age};
   std::vector<std::unique_ptr<Shard>> shards;
   std::vector<Shard*> all;

@@ -202,6 +202,16 @@ class MetricsTest(DeskTestCase):
         self.moves("gateway", "agentdesk_ws_outbox_bytes", lambda: self.burst(lease, 4))
         self.gateway_page.wait(lambda now: now >= 1, "agentdesk_ws_closes_total", code="4430")
 
+    def test_6_limits(self) -> None:
+        tight = Gateway(self.core.address, "--max_connections_per_address=1")
+        self.addCleanup(tight.kill)
+        tight.start()
+        first = Browser(tight.address)
+        self.addCleanup(first.close)
+        self.moves("gateway", "agentdesk_limit_refusals_total",
+                   lambda: Browser(tight.address).wait_closed(), MetricsPage(lambda: tight.address),
+                   by=1, limit="connections_per_address")
+
     def test_7_upstream(self) -> None:
         self.moves("gateway", "agentdesk_upstream_sequence", self.desk.create, by=1)
 
