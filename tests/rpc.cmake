@@ -6,4 +6,3 @@ add_executable(rpc_test
 target_link_libraries(rpc_test PRIVATE agentdesk_rpc agentdesk_desk_fixture agentdesk_signing_key
   GTest::gtest_main)
 gtest_discover_tests(rpc_test PROPERTIES LABELS unit TIMEOUT 120)
-agentdesk_test_headers(rpc_test)

@@ -84,7 +84,9 @@ void HubPublish(benchmark::State& state) {
   testing::FakeClock clock;
   gateway::FakeCommands commands;
   gateway::LoadLimits limits({}, clock);
-  gateway::Hub hub(commands, clock, IdSource::Real(), {}, limits);
+  Metrics metrics;
+  gateway::ConnectionMetrics connection_metrics(metrics);
+  gateway::Hub hub(commands, clock, IdSource::Real(), {}, limits, connection_metrics);
   hub.Publish(gateway::Block(0, {}), clock.Now());
   std::vector<Sink> sinks(static_cast<size_t>(state.range(0)));
   std::vector<std::unique_ptr<gateway::SocketHandler>> browsers;

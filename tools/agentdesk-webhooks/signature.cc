@@ -25,7 +25,7 @@ absl::StatusOr<std::vector<std::string>> ReadKeys(absl::string_view text) {
     ++number;
     line = absl::StripAsciiWhitespace(line);
     if (line.empty()) continue;
-    std::string key;
+    std::string& key = keys.emplace_back();
     if (!absl::ConsumePrefix(&line, kPrefix) || !absl::Base64Unescape(line, &key)) {
       return absl::InvalidArgumentError(
           absl::StrCat("line ", number, " must be `", kPrefix, "` and base64"));
@@ -35,7 +35,6 @@ absl::StatusOr<std::vector<std::string>> ReadKeys(absl::string_view text) {
                                                      kMinKeyBytes, " to ", kMaxKeyBytes,
                                                      " bytes, has ", key.size()));
     }
-    keys.push_back(std::move(key));
   }
   if (keys.empty()) return absl::InvalidArgumentError("there is no key in it");
   return keys;

@@ -52,13 +52,10 @@ TEST_F(HttpObserverTest, CountsWhatOthersAnswerByStatus) {
   EXPECT_EQ(Ask("GET", "/404").status, 404);
   EXPECT_EQ(Ask("GET", "/metrics").status, 200);
   const std::string text = metrics_.Text();
-  EXPECT_THAT(text, HasSubstr("agentdesk_http_requests_total{code=\"200\"} 2
-"))
+  EXPECT_THAT(text, HasSubstr("agentdesk_http_requests_total{code=\"200\"} 2\n"))
       << "to read metrics counts for nothing";
-  EXPECT_THAT(text, HasSubstr("agentdesk_http_requests_total{code=\"404\"} 1
-"));
-  EXPECT_THAT(text, HasSubstr("agentdesk_http_request_seconds_count 3
-"));
+  EXPECT_THAT(text, HasSubstr("agentdesk_http_requests_total{code=\"404\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("agentdesk_http_request_seconds_count 3\n"));
 }
 
 TEST_F(HttpObserverTest, TheHandlerIsPartOfTheSendersTraceOrOfANewOne) {

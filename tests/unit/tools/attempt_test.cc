@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
 #include "core_service/base/timestamp.h"
 #include "gmock/gmock.h"
@@ -234,7 +235,7 @@ TEST_F(AttemptTest, AnAgentThatJustEndsHasFailedWithTheEndOfItsStderr) {
 
 TEST_F(AttemptTest, ALongStderrFits) {
   Start();
-  Exit(3, 0, std::string(kMaxSummaryBytes, 'x') + "END");
+  Exit(3, 0, absl::StrCat(std::string(kMaxSummaryBytes, 'x'), "END"));
   const auto failed = Ok(calls_->failures);
   EXPECT_LE(failed.error().size(), kMaxSummaryBytes);
   EXPECT_TRUE(absl::EndsWith(failed.error(), "END"));
