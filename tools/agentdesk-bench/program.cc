@@ -83,8 +83,9 @@ Program::~Program() { Kill(); }
 bool Program::FindPort() {
   for (const absl::string_view line : absl::StrSplit(ReadAll(log_), '\n')) {
     if (!absl::StrContains(line, "\"listening\"")) continue;
+    // The core names its admin port after it; the floors write no more than this.
     constexpr absl::string_view kAddress = "127.0.0.1:";
-    const size_t at = line.rfind(kAddress);
+    const size_t at = line.find(kAddress);
     if (at == absl::string_view::npos) continue;
     const absl::string_view rest = line.substr(at + kAddress.size());
     uint32_t port = 0;

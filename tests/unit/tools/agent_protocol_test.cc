@@ -274,7 +274,8 @@ TEST(EncodeTest, Inputs) {
   EXPECT_EQ(EncodeInput(input), R"({"type":"withdrawn","key":"k","question_id":"q"})"
                                 "\n");
   input.mutable_message()->set_content("hi");
-  EXPECT_EQ(EncodeInput(input), R"({"type":"message","content":"hi","from":"ada"})"
+  EXPECT_EQ(EncodeInput(input),
+            R"({"type":"message","content":"hi","from":"ada","trace_id":"0af7"})"
                                 "\n");
   EXPECT_EQ(EncodeInput(v1::ReceiveInputResponse()), "");
 }
