@@ -276,7 +276,7 @@ TEST(EncodeTest, Inputs) {
   input.mutable_message()->set_content("hi");
   EXPECT_EQ(EncodeInput(input),
             R"({"type":"message","content":"hi","from":"ada","trace_id":"0af7"})"
-                                "\n");
+            "\n");
   EXPECT_EQ(EncodeInput(v1::ReceiveInputResponse()), "");
 }
 
