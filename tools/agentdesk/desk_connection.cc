@@ -64,7 +64,9 @@ absl::Status DeskConnection::TryUntilAnswered(Call call) {
   absl::Duration backoff = kFirstBackoff;
   while (true) {
     absl::Status status = Try(call);
-    const bool again = absl::IsUnavailable(status) || DetailOf(status).retry_after.has_value();
+    // Nobody here calls it off: gRPC cancels what reaches a server that begins to shut down.
+    const bool away = absl::IsUnavailable(status) || absl::IsCancelled(status);
+    const bool again = away || DetailOf(status).retry_after.has_value();
     const absl::Duration pause =
         std::max(backoff * (1 - IdSource::Real().Fraction() / 2),
                  DetailOf(status).retry_after.value_or(absl::ZeroDuration()));
