@@ -1,6 +1,12 @@
-// What counting costs where much happens: for a call, an event, a batch and a delivered message.
+// What counting costs where much happens (for a call, an event, a batch and a delivered message),
+// beside what the kernel takes for the message itself.
 
+#include <arpa/inet.h>
 #include <benchmark/benchmark.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
 
 #include "core_service/base/metrics.h"
 #include "core_service/desk/desk_metrics.h"
@@ -16,6 +22,39 @@ void CountTally(benchmark::State& state) {
   }
 }
 BENCHMARK(CountTally);
+
+// One message of 200 bytes to one browser: what CountTally, which is all that is counted for it, is
+// to be held against.
+void CountlessSend(benchmark::State& state) {
+  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  const int browser = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  auto* const name = reinterpret_cast<sockaddr*>(&address);
+  if (bind(listener, name, size) != 0 || listen(listener, 1) != 0 ||
+      getsockname(listener, name, &size) != 0 || connect(browser, name, size) != 0) {
+    return state.SkipWithError("no connection over loopback");
+  }
+  const int gateway = accept(listener, nullptr, nullptr);
+  const std::string message(200, 'x');
+  std::string drain(64 * message.size(), '\0');
+  size_t unread = 0;
+  for (auto _ : state) {
+    if (send(gateway, message.data(), message.size(), MSG_NOSIGNAL) < 0) {
+      state.SkipWithError("send failed");
+      break;
+    }
+    unread += message.size();
+    if (unread < drain.size()) continue;
+    state.PauseTiming();
+    while (unread > 0) unread -= static_cast<size_t>(recv(browser, drain.data(), unread, 0));
+    state.ResumeTiming();
+  }
+  for (const int fd : {gateway, browser, listener}) close(fd);
+}
+BENCHMARK(CountlessSend);
 
 void CountCounter(benchmark::State& state) {
   static Metrics metrics;
