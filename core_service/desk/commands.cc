@@ -356,13 +356,14 @@ class RequestCommand final : public Command {
   }
 
   Progress Run(Turn& turn) override {
-    turn.transaction().HoldTo(caller_.HeldTo());
     if constexpr (std::is_same_v<Request, v1::CompactRequest>) {
+      // Of the whole desk, whoever asks.
       result_ = Compact(turn, request_);
     } else {
+      turn.transaction().HoldTo(caller_.HeldTo());
       result_ = Execute(turn);
+      turn.transaction().HoldTo(std::nullopt);
     }
-    turn.transaction().HoldTo(std::nullopt);
     return Progress::kDecided;
   }
   void Finish(const absl::Status& committed) override {

@@ -384,6 +384,26 @@ TEST_F(TenantTest, AClaimThatWaitsGetsAJobOfItsOwnTenant) {
   EXPECT_EQ(first.get_future().get()->job().tenant(), "acme");
 }
 
+TEST_F(TenantTest, ACheckpointIsOfEveryTenant) {
+  Fill(5);
+  ASSERT_TRUE(CallAs<v1::CompactResponse>(Of(""),
+                                          [] {
+                                            v1::CompactRequest request;
+                                            request.set_keep_events(10);
+                                            return request;
+                                          }())
+                  .ok());
+  const auto view = *store_->OpenView();
+  for (const auto& [tenant, own] : properties_) {
+    for (const std::string& id : own.tickets) {
+      const auto ticket = view->FindTicket(id);
+      ASSERT_TRUE(ticket.ok());
+      const bool ended = ticket->ticket().status() == v1::JOB_STATUS_CANCELLED;
+      EXPECT_EQ(view->FindCheckpoint(id).ok(), !ended) << tenant;
+    }
+  }
+}
+
 TEST_F(TenantTest, WithoutAuthenticationAndForAGatewayThereAreNoBounds) {
   Fill(4);
   size_t all = 0;
