@@ -51,6 +51,11 @@ node_folder() {
     cp tools/node/package.json tools/node/package-lock.json "$fetched/"
   fi
   parts "$fetched" node || return 1
+  # The npm of Debian 12 makes no link to the program of an optional package.
+  local program
+  for program in "$fetched"/node_modules/node-linux-*/bin/node; do
+    ln -sf "$program" "$fetched/node_modules/.bin/node"
+  done
   is_new_enough "$fetched/node_modules/.bin/node" || {
     say "the Node from npm does not run on this machine ($(uname -m))"
     return 1
