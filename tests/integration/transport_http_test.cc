@@ -233,8 +233,8 @@ TEST(TransportHttpTest, SlowRequestsAreCutOff) {
 
 TEST(TransportHttpTest, SilentConnectionsAreClosed) {
   gateway::TransportOptions options;
-  options.handshake_timeout = milliseconds(50);
-  options.keep_alive_timeout = milliseconds(100);
+  options.handshake_timeout = milliseconds(250);
+  options.keep_alive_timeout = milliseconds(1000);
   TransportServer server(options);
   RawClient silent(server.port());
   EXPECT_EQ(silent.ReadToEnd(), Ending::kClosed);
