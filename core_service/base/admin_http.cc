@@ -203,7 +203,7 @@ bool AdminHttp::OnRequest(uint64_t id, Connection& connection) {
   const auto [method, path] = *line;
   connection.is_head = method == "HEAD";
   const auto page = std::find_if(pages_.begin(), pages_.end(),
-                                 [&](const Page& known) { return known.path == path; });
+                                 [path = path](const Page& known) { return known.path == path; });
   if (page == pages_.end()) return Respond(connection, Text(404, "there is nothing at this path"));
   if (method != "GET" && method != "HEAD") {
     return Respond(connection, Text(405, "only GET and HEAD can be used here"));
