@@ -121,12 +121,14 @@ launch() {
 
 for name in core gateway worker; do launch "$name"; done
 
+cli=$bin/agentdesk
+[[ $core_port = 50051 ]] || cli+=" --core=127.0.0.1:$core_port"
 cat <<EOF
 
 AgentDesk is running. Its data is in $data, its logs in $logs.
 
   browser    http://localhost:$gateway_port/ shows tickets and questions as they are, and lets you answer
-  watch      $bin/agentdesk watch
+  watch      $cli watch
   curl       curl -X POST localhost:$gateway_port/tickets/create -H 'Content-Type: application/json' \\
                -d '{"ticket_name":"Count the files","description":"Which folder?"}'
   grpcurl    grpcurl -plaintext -d '{"ticket_name":"Count the files"}' \\
@@ -134,7 +136,7 @@ AgentDesk is running. Its data is in $data, its logs in $logs.
 
   metrics    http://localhost:$admin_port/metrics (core), http://localhost:$gateway_port/metrics (gateway)
 
-The demonstration agent will ask you something: $bin/agentdesk questions
+The demonstration agent will ask you something: $cli questions
 Ctrl-C ends it all.
 EOF
 

@@ -24,6 +24,11 @@ constexpr size_t kMaxSnapshotFrame = 256 * 1024;
 // What the user is told of the core's answer: where it is the gateway that the core does not let
 // in, or the core itself that keeps no scopes, another token of the user's would not help.
 absl::Status ForUser(absl::Status status, absl::Time user_until) {
+  // What gRPC says of it names addresses, and not what to do.
+  if (absl::IsUnavailable(status) && DetailOf(status).reason == "unavailable") {
+    return absl::UnavailableError(
+        "the desk cannot be reached: the outcome is unknown, repeat with the same request_id");
+  }
   const bool refused = absl::IsUnauthenticated(status) && absl::Now() < user_until;
   const std::string reason = DetailOf(status).reason;
   if (!refused && reason != "not_a_gateway" && reason != "authentication_off") return status;

@@ -15,10 +15,8 @@ from agentdesk_test import BIN, System, wait_until
 from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, new_id, refusal_of, session_pb2,
                          ticket_pb2)
 from agentdesk.v1 import admin_pb2
-from tokens import (AUDIENCE, ISSUER, SCOPES, As, Issuer, Metadata, auth_config, b64, bearer,
-                    make_key)
-
-PEOPLE = "https://people.example"
+from tokens import (AUDIENCE, PEOPLE, SCOPES, As, Issuer, Metadata, auth_config, b64, bearer,
+                    make_key, two_issuers)
 
 # What each call needs, written down once more, so that a slip in the core's table shows.
 NEEDS = {
@@ -53,12 +51,8 @@ class AuthenticationTest(unittest.TestCase):
         cls.keys = cls.folder / "keys.json"
         cls.keys.write_text(cls.issuer.key_set())
         cls.signing, cls.public = make_key(cls.folder, "ES256")
-        cls.config = auth_config(cls.folder, [
-            {"issuer": ISSUER, "audiences": [AUDIENCE], "algorithms": ["HS256"],
-             "keys_file": "keys.json"},
-            {"issuer": PEOPLE, "audiences": [AUDIENCE], "algorithms": ["ES256"],
-             "keys_file": str(cls.public), "subject_prefix": "people:"},
-        ], gateways=["gateway-1"], clock_skew_s=0)
+        cls.config = auth_config(
+            cls.folder, two_issuers(cls.public), gateways=["gateway-1"], clock_skew_s=0)
         cls.system = System([f"--auth_config={cls.config}", "--log_level=debug"], gateway=False)
         cls.addClassCleanup(cls.system.close)
         cls.core = cls.system.core

@@ -13,10 +13,9 @@ import http_client
 from agentdesk_test import BIN, Core, Gateway, System, http_status, wait_until
 from desk_client import agent_pb2, new_id, session_pb2, ticket_pb2
 from event_stream import EventStream, StreamRefused
-from tokens import AUDIENCE, ISSUER, Issuer, auth_config, b64, make_key
+from tokens import AUDIENCE, PEOPLE, Issuer, auth_config, b64, make_key, two_issuers
 from ws_client import Browser, refused_status
 
-PEOPLE = "https://people.example"
 V1 = "agentdesk.v1"
 
 # Every route that says something of the desk, and what it needs.
@@ -58,12 +57,8 @@ class GatewayAuthenticationTest(unittest.TestCase):
         cls.issuer = Issuer()
         (cls.folder / "keys.json").write_text(cls.issuer.key_set())
         cls.signing, cls.public = make_key(cls.folder, "ES256")
-        cls.config = auth_config(cls.folder, [
-            {"issuer": ISSUER, "audiences": [AUDIENCE], "algorithms": ["HS256"],
-             "keys_file": "keys.json"},
-            {"issuer": PEOPLE, "audiences": [AUDIENCE], "algorithms": ["ES256"],
-             "keys_file": str(cls.public), "subject_prefix": "people:"},
-        ], gateways=["gateway-1"], clock_skew_s=0)
+        cls.config = auth_config(
+            cls.folder, two_issuers(cls.public), gateways=["gateway-1"], clock_skew_s=0)
         cls.shown: list[str] = []
         cls.own_token = cls.folder / "gateway.token"
         cls.own_token.write_text(cls.token("gateway-1"))

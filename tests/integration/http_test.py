@@ -206,6 +206,7 @@ class HttpTest(DeskTestCase):
         self.assertEqual(self.call("GET", "/livez").status, 200)
         answer = self.call("POST", "/tickets/create", {"ticket_name": "x", "request_id": new_id()})
         self.assert_error(answer, 503)
+        self.assertIn("repeat with the same request_id", answer.error["message"])
         self.assertIn("retry-after", answer.headers)
         self.start_core()
         wait_until(lambda: self.call("GET", "/readyz").status == 200, "a gateway that is ready")

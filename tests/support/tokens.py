@@ -15,6 +15,7 @@ from typing import Any
 from agentdesk_test import BIN
 
 ISSUER = "https://issuer.example"
+PEOPLE = "https://people.example"
 AUDIENCE = "agentdesk"
 SCOPES = ("tickets:read", "tickets:write", "sessions:read", "answers:write", "agents:work",
           "events:read", "admin")
@@ -68,6 +69,14 @@ def auth_config(folder: pathlib.Path, issuers: list[dict[str, Any]], gateways: l
     path = folder / "auth.json"
     path.write_text(json.dumps({"issuers": issuers, "gateways": gateways, **more}))
     return path
+
+
+def two_issuers(people: pathlib.Path) -> list[dict[str, Any]]:
+    """One that shares a secret with us, in keys.json, and one whose people have the public key `people`."""
+    return [{"issuer": ISSUER, "audiences": [AUDIENCE], "algorithms": ["HS256"],
+             "keys_file": "keys.json"},
+            {"issuer": PEOPLE, "audiences": [AUDIENCE], "algorithms": ["ES256"],
+             "keys_file": str(people), "subject_prefix": "people:"}]
 
 
 def bearer(token: str) -> Metadata:
