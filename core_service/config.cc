@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
@@ -16,9 +17,17 @@ ABSL_FLAG(std::string, admin_listen, "127.0.0.1:50052",
           "core; port 0 takes a free one, which the log tells; empty: none.");
 ABSL_FLAG(
     bool, allow_insecure_remote, false,
-    "Allow --listen and --admin_listen on an address that other machines can reach, though nothing "
-    "is encrypted: who listens on the way has every token, and without --auth_config whoever can "
-    "connect can do everything.");
+    "Allow --listen on an address that other machines can reach without --auth_config, so that "
+    "whoever can connect can do everything, or without --tls_cert, so that who listens on the way "
+    "has every token; and --admin_listen on one, where everybody reads the figures.");
+ABSL_FLAG(std::string, tls_cert, "",
+          "File with the certificate in PEM that clients are shown, and those that lead from it to "
+          "an authority; then gRPC is spoken over TLS alone. Read again as it changes.");
+ABSL_FLAG(std::string, tls_key, "", "File with the key of --tls_cert in PEM.");
+ABSL_FLAG(std::string, tls_client_ca, "",
+          "File with authorities in PEM: a client may show a certificate of theirs, which stands "
+          "for whom `certificates` in --auth_config says; without --auth_config every client must "
+          "show one. Read again as it changes.");
 ABSL_FLAG(std::string, auth_config, "",
           "File that says whose tokens are believed (docs/SECURITY.md); then every call needs one. "
           "Empty: there is no authentication.");
@@ -61,12 +70,6 @@ absl::Status CheckDuration(absl::string_view name, absl::Duration value) {
 absl::StatusOr<Address> ReadAddress(absl::string_view flag, const std::string& text) {
   absl::StatusOr<Address> address = Address::Parse(text);
   if (!address.ok()) return BadFlag(flag, text, address.status().message());
-  if (!address->is_loopback() && !absl::GetFlag(FLAGS_allow_insecure_remote)) {
-    return BadFlag(
-        flag, text,
-        "other machines can reach this address, and what is sent there is not encrypted: "
-        "listen on 127.0.0.1, or give --allow_insecure_remote as well");
-  }
   return address;
 }
 
@@ -83,6 +86,46 @@ int ConnectionsPossible() {
   return static_cast<int>(open_files) - kOtherDescriptors;
 }
 
+absl::Status ReadTls(CoreConfig& config) {
+  const CertificatePaths paths{absl::GetFlag(FLAGS_tls_cert), absl::GetFlag(FLAGS_tls_key),
+                               absl::GetFlag(FLAGS_tls_client_ca)};
+  const bool on = !paths.chain.empty();
+  if (on == paths.key.empty()) {
+    return absl::InvalidArgumentError("--tls_cert and --tls_key go together: one is missing");
+  }
+  if (!on && !paths.authorities.empty()) {
+    return BadFlag("tls_client_ca", paths.authorities, "is of use only with --tls_cert");
+  }
+  if (paths.authorities.empty() && config.auth.has_value() && !config.auth->certificates.empty()) {
+    return absl::InvalidArgumentError(
+        "--tls_client_ca: is required where --auth_config names `certificates`");
+  }
+  if (!on) return absl::OkStatus();
+  absl::StatusOr<Certificates> first = ReadCertificates(paths);
+  if (!first.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--tls_cert, --tls_key or --tls_client_ca: ", first.status().message()));
+  }
+  config.tls = *std::move(first);
+  return absl::OkStatus();
+}
+
+// Other machines reach nothing by an oversight.
+absl::Status CheckReach(const CoreConfig& config) {
+  const bool safe = config.auth.has_value() && config.tls.has_value();
+  if (safe || config.listen.is_loopback() || absl::GetFlag(FLAGS_allow_insecure_remote)) {
+    return absl::OkStatus();
+  }
+  const absl::string_view missing = config.auth.has_value() ? "--tls_cert and --tls_key"
+                                    : config.tls.has_value()
+                                        ? "--auth_config"
+                                        : "--auth_config, --tls_cert and --tls_key";
+  return BadFlag("listen", config.listen.ToString(),
+                 absl::StrCat("other machines can reach this address: give ", missing,
+                              " as well, listen on 127.0.0.1, or say with --allow_insecure_remote "
+                              "that you mean it"));
+}
+
 }  // namespace
 
 absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& arguments) {
@@ -97,6 +140,11 @@ absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& argume
   if (const std::string text = absl::GetFlag(FLAGS_admin_listen); !text.empty()) {
     const absl::StatusOr<Address> admin = ReadAddress("admin_listen", text);
     if (!admin.ok()) return admin.status();
+    if (!admin->is_loopback() && !absl::GetFlag(FLAGS_allow_insecure_remote)) {
+      return BadFlag("admin_listen", text,
+                     "other machines can reach this address, and whoever can reads the figures: "
+                     "listen on 127.0.0.1, or give --allow_insecure_remote as well");
+    }
     config.admin_listen = *admin;
   }
   if (const std::string path = absl::GetFlag(FLAGS_auth_config); !path.empty()) {
@@ -104,6 +152,9 @@ absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& argume
     if (!auth.ok()) return BadFlag("auth_config", path, auth.status().message());
     config.auth = *std::move(auth);
   }
+  absl::Status status = ReadTls(config);
+  if (status.ok()) status = CheckReach(config);
+  if (!status.ok()) return status;
   config.data_dir = absl::GetFlag(FLAGS_data_dir);
   if (config.data_dir.empty()) return BadFlag("data_dir", "", "must name a directory");
   config.max_connections = absl::GetFlag(FLAGS_max_connections);
@@ -120,7 +171,7 @@ absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& argume
       std::max(1, std::min(config.max_connections, possible - config.admin_connections));
   config.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
   config.expiry_hold = absl::GetFlag(FLAGS_expiry_hold);
-  absl::Status status = CheckDuration("drain_timeout", config.drain_timeout);
+  status = CheckDuration("drain_timeout", config.drain_timeout);
   if (status.ok()) status = CheckDuration("expiry_hold", config.expiry_hold);
   if (!status.ok()) return status;
   config.retain_events = absl::GetFlag(FLAGS_retain_events);

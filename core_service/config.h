@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "core_service/base/address.h"
 #include "core_service/base/authenticator.h"
+#include "core_service/base/certificate_files.h"
 
 namespace agentdesk {
 
@@ -20,7 +21,8 @@ struct CoreConfig {
   int admin_connections = 0;
   std::string data_dir;
   int max_connections = 0;
-  std::optional<AuthConfig> auth;  // nothing: authentication is off
+  std::optional<AuthConfig> auth;   // nothing: authentication is off
+  std::optional<Certificates> tls;  // nothing: not encrypted
   absl::Duration drain_timeout;
   absl::Duration expiry_hold;
   int64_t retain_events = 0;

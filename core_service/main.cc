@@ -61,8 +61,9 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
   const absl::StatusOr<std::unique_ptr<SpanExporter>> spans =
       SpanExporter::Start({.endpoint = config.otlp_endpoint, .service = "agentdesk-core"}, metrics);
   if (!spans.ok()) return Fail("--otlp_endpoint cannot be used", spans.status());
-  absl::StatusOr<std::unique_ptr<rpc::Server>> server = rpc::Server::Start(
-      {config.listen, config.max_connections, config.auth}, **desk, metrics, spans->get());
+  absl::StatusOr<std::unique_ptr<rpc::Server>> server =
+      rpc::Server::Start({config.listen, config.max_connections, config.auth, config.tls}, **desk,
+                         metrics, spans->get());
   if (!server.ok()) return Fail("--listen cannot be served", server.status());
   // The first to go: what it reads is alive as long as it.
   const absl::StatusOr<std::unique_ptr<AdminPort>> admin =
@@ -73,7 +74,8 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
                         {"desk", (*desk)->desk_id()},
                         {"data_dir", config.data_dir},
                         {"max_connections", config.max_connections},
-                        {"authentication", config.auth.has_value() ? "on" : "off"}});
+                        {"authentication", config.auth.has_value() ? "on" : "off"},
+                        {"tls", config.tls.has_value() ? "on" : "off"}});
 
   SdNotify("READY=1");
 

@@ -68,6 +68,7 @@ agentdesk_python_test(integration/run_script_test 600 integration alone release_
 agentdesk_python_test(integration/service_test 120 integration)
 agentdesk_python_test(integration/tenant_test 300 integration)
 agentdesk_python_test(integration/ticket_life_test 300 integration)
+agentdesk_python_test(integration/tls_test 300 integration)
 agentdesk_python_test(integration/token_cli_test 120 integration)
 agentdesk_python_test(integration/upgrade_test 300 integration)
 agentdesk_python_test(integration/trace_test 300 integration)

@@ -17,7 +17,7 @@ build_packages=(
 test_packages=(
   clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev
   python3-websockets python3-grpcio python3-protobuf
-  git strace sqlite3 shellcheck util-linux gnuplot-nox debootstrap dpkg-dev systemd faketime
+  git openssl strace sqlite3 shellcheck util-linux gnuplot-nox debootstrap dpkg-dev systemd faketime
   chromium fonts-dejavu-core fonts-noto-color-emoji
 )
 

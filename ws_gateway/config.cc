@@ -102,19 +102,23 @@ absl::StatusOr<WebFiles> InstalledWebFiles() {
   return WebFiles();
 }
 
-// Both or neither: without its own token the gateway could ask the core nothing for the users that
-// it knows, and with it alone everybody would be the gateway.
+// Both or neither: without its own token or certificate the gateway could ask the core nothing for
+// the users that it knows, and with it alone everybody would be the gateway.
 absl::Status ReadAuthentication(Config& config) {
   const std::string path = absl::GetFlag(FLAGS_auth_config);
   config.core_token_file = absl::GetFlag(FLAGS_core_token_file);
-  if (path.empty() && config.core_token_file.empty()) return absl::OkStatus();
-  if (path.empty()) return Wrong("auth_config", "is required with --core_token_file");
-  if (config.core_token_file.empty()) {
-    return Wrong("core_token_file", "is required with --auth_config");
+  const bool by_certificate = !config.core_tls.chain.empty();
+  if (path.empty()) {
+    if (config.core_token_file.empty() && !by_certificate) return absl::OkStatus();
+    return Wrong("auth_config", "is required with --core_token_file and with --core_cert");
+  }
+  if (config.core_token_file.empty() && !by_certificate) {
+    return Wrong("core_token_file", "or --core_cert is required with --auth_config");
   }
   absl::StatusOr<AuthConfig> auth = ReadAuthConfig(path);
   if (!auth.ok()) return Wrong("auth_config", auth.status().message());
   config.auth = *std::move(auth);
+  if (config.core_token_file.empty()) return absl::OkStatus();
   const absl::Status token = client::BearerToken(config.core_token_file, Clock::Real()).Check();
   return token.ok() ? token : Wrong("core_token_file", token.message());
 }
@@ -178,6 +182,9 @@ absl::StatusOr<Config> ReadConfig() {
   if (const absl::Status status = client::CheckTarget(config.core); !status.ok()) {
     return Wrong("core", status.message());
   }
+  absl::StatusOr<client::CoreTls> core_tls = client::CoreTlsFlags();
+  if (!core_tls.ok()) return core_tls.status();
+  config.core_tls = *std::move(core_tls);
   if (absl::Status status = ReadAuthentication(config); !status.ok()) return status;
   config.threads = absl::GetFlag(FLAGS_threads);
   if (config.threads < 0 || config.threads > kMaxThreads) {

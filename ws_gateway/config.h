@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core_service/base/authenticator.h"
+#include "core_service/client/core_tls.h"
 #include "ws_gateway/load_limits.h"
 #include "ws_gateway/origin.h"
 #include "ws_gateway/web_files.h"
@@ -18,6 +19,7 @@ namespace agentdesk::gateway {
 struct Config {
   std::string listen;
   std::string core;
+  client::CoreTls core_tls;
   std::optional<AuthConfig> auth;  // none: authentication is off
   std::string core_token_file;
   int threads = 1;

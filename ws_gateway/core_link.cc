@@ -4,9 +4,10 @@
 
 namespace agentdesk::gateway {
 
-CoreLink::CoreLink(const std::string& target, const std::string& token_file, SpanExporter* spans)
+CoreLink::CoreLink(const std::string& target, const client::CoreTls& tls,
+                   const std::string& token_file, SpanExporter* spans)
     : spans_(spans),
-      channel_(client::MakeChannel(target, client::ChannelUse::kSubscription)),
+      channel_(client::MakeChannel(target, client::ChannelUse::kSubscription, tls)),
       token_(token_file.empty() ? nullptr
                                 : std::make_shared<client::BearerToken>(token_file, Clock::Real())),
       tickets_(v1::TicketService::NewStub(channel_)),

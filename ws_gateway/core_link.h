@@ -13,6 +13,7 @@
 #include "core_service/base/span_exporter.h"
 #include "core_service/base/thread_pool.h"
 #include "core_service/client/bearer_token.h"
+#include "core_service/client/core_tls.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 
@@ -24,7 +25,8 @@ class CoreLink {
  public:
   // `token_file`: what proves the gateway's own identity to the core; empty: nothing does. `spans`
   // may be null, and must outlive the link.
-  CoreLink(const std::string& target, const std::string& token_file, SpanExporter* spans);
+  CoreLink(const std::string& target, const client::CoreTls& tls, const std::string& token_file,
+           SpanExporter* spans);
   // Calls off what is under way and waits for its end.
   ~CoreLink() ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -112,7 +112,7 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
   const absl::StatusOr<std::unique_ptr<SpanExporter>> spans = SpanExporter::Start(
       {.endpoint = config.otlp_endpoint, .service = "agentdesk-gateway"}, metrics);
   if (!spans.ok()) return spans.status();
-  CoreLink link(config.core, config.core_token_file, spans->get());
+  CoreLink link(config.core, config.core_tls, config.core_token_file, spans->get());
   for (Shard* shard : all) {
     shard->Start(std::make_unique<CoreCommands>(link, *shard),
                  [&](Commands& commands, Hub& hub) -> std::unique_ptr<RequestHandler> {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "boost/json/array.hpp"
 #include "core_service/base/error.h"
@@ -106,6 +107,53 @@ absl::Status ReadIssuer(const json::object& object, const std::string& config_pa
   return absl::OkStatus();
 }
 
+absl::Status ReadCertificate(const json::object& object, AuthConfig& config) {
+  absl::Status status =
+      CheckMembers(object, {"name", "subject", "scopes", "tenant", "groups", "roles"});
+  if (!status.ok()) return status;
+  const auto name = Text(object, "name", std::nullopt);
+  if (!name.ok()) return name.status();
+  const auto is_of = [&](absl::string_view kind) {
+    return absl::StartsWith(*name, kind) && name->size() > kind.size();
+  };
+  if (!is_of("DNS:") && !is_of("URI:") && !is_of("EMAIL:")) {
+    return InvalidField("name", "must be DNS:, URI: or EMAIL: and a subject alternative name");
+  }
+  for (const auto& other : config.certificates) {
+    if (other.first == *name) return InvalidField("name", "stands there twice");
+  }
+  Identity identity;
+  for (const auto& [member, to] :
+       {std::pair{"subject", &identity.subject}, std::pair{"tenant", &identity.tenant}}) {
+    absl::StatusOr<std::optional<std::string>> text = StringField(object, member);
+    if (!text.ok()) return text.status();
+    if (!text->has_value()) continue;
+    if (status = CheckIdentityName(member, **text); !status.ok()) return status;
+    *to = **std::move(text);
+  }
+  if (identity.subject.empty()) return InvalidField("subject", "is missing");
+  for (const auto& [member, to] :
+       {std::pair{"scopes", &identity.scopes}, std::pair{"groups", &identity.groups},
+        std::pair{"roles", &identity.roles}}) {
+    auto texts = Texts(object, member, /*required=*/false);
+    if (!texts.ok()) return texts.status();
+    *to = *std::move(texts);
+  }
+  config.certificates.emplace_back(*name, std::move(identity));
+  return absl::OkStatus();
+}
+
+absl::Status ReadNamed(const json::value& certificates, AuthConfig& config) {
+  if (!certificates.is_array()) return InvalidField("certificates", "must be an array");
+  for (const json::value& certificate : certificates.get_array()) {
+    const std::string where = absl::StrCat("certificates[", config.certificates.size(), "]");
+    if (!certificate.is_object()) return At(where, absl::InvalidArgumentError("must be an object"));
+    const absl::Status status = ReadCertificate(certificate.get_object(), config);
+    if (!status.ok()) return At(where, status);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<AuthConfig> ReadAuthConfig(const std::string& path) {
@@ -114,7 +162,7 @@ absl::StatusOr<AuthConfig> ReadAuthConfig(const std::string& path) {
   const absl::StatusOr<json::object> object = ParseStrictObject(*text);
   if (!object.ok()) return At(path, object.status());
   absl::Status status =
-      CheckMembers(*object, {"issuers", "gateways", "all_tenants", "clock_skew_s"});
+      CheckMembers(*object, {"issuers", "gateways", "all_tenants", "certificates", "clock_skew_s"});
   if (!status.ok()) return At(path, status);
   AuthConfig config;
   const json::value* issuers = object->if_contains("issuers");
@@ -133,6 +181,10 @@ absl::StatusOr<AuthConfig> ReadAuthConfig(const std::string& path) {
   auto all_tenants = Texts(*object, "all_tenants", /*required=*/false);
   if (!all_tenants.ok()) return At(path, all_tenants.status());
   config.all_tenants = *std::move(all_tenants);
+  if (const json::value* certificates = object->if_contains("certificates")) {
+    status = ReadNamed(*certificates, config);
+    if (!status.ok()) return At(path, status);
+  }
   const auto skew = NumberField(*object, "clock_skew_s");
   if (!skew.ok()) return At(path, skew.status());
   if (skew->has_value()) {
@@ -148,6 +200,7 @@ Authenticator::Authenticator(AuthConfig config, Clock& clock)
     : key_files_(config.key_files),
       gateways_(config.gateways.begin(), config.gateways.end()),
       all_tenants_(config.all_tenants.begin(), config.all_tenants.end()),
+      certificates_(config.certificates.begin(), config.certificates.end()),
       clock_(clock),
       verifier_(std::move(config.issuers), config.clock_skew, clock),
       last_read_(key_files_.size()),
@@ -160,6 +213,22 @@ Authenticator::~Authenticator() {
   }
   stop_.NotifyAll();
   watcher_.join();
+}
+
+absl::StatusOr<Identity> Authenticator::VerifyNames(const std::vector<std::string>& names) const {
+  const Identity* found = nullptr;
+  for (const std::string& name : names) {
+    const auto known = certificates_.find(name);
+    if (known == certificates_.end()) continue;
+    if (found != nullptr && found != &known->second) {
+      return ErrorWithReason(absl::StatusCode::kUnauthenticated, "certificate_unknown",
+                             "the client certificate stands for several identities");
+    }
+    found = &known->second;
+  }
+  if (found != nullptr) return *found;
+  return ErrorWithReason(absl::StatusCode::kUnauthenticated, "certificate_unknown",
+                         "the client certificate stands for nobody here");
 }
 
 void Authenticator::Watch() {

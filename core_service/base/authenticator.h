@@ -5,9 +5,11 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -29,6 +31,11 @@ namespace agentdesk {
 //                 "tenant_claim": "tenant"}],           default: tenant
 //    "gateways": ["gateway-1"],                         who may speak for users
 //    "all_tenants": ["worker-1"],                       who sees what every tenant has
+//    "certificates": [{"name": "DNS:w.example",         whom a client certificate stands for:
+//                      "subject": "worker-1",           DNS:, URI: or EMAIL: and its subject
+//                      "scopes": ["agents:work"],       alternative name, and what a token
+//                      "tenant": "acme",                would say; tenant, groups and roles
+//                      "groups": [], "roles": []}],     where there are any
 //    "clock_skew_s": 30}                                default 30, at most 300
 //
 // With several issuers their prefixes must differ, so that no two people are one subject.
@@ -39,6 +46,7 @@ struct AuthConfig {
   // to no tenant.
   std::vector<std::string> gateways;
   std::vector<std::string> all_tenants;
+  std::vector<std::pair<std::string, Identity>> certificates;  // by name
   absl::Duration clock_skew = TokenVerifier::kDefaultSkew;
 };
 
@@ -65,6 +73,11 @@ class Authenticator {
   bool IsGateway(absl::string_view subject) const { return gateways_.contains(subject); }
   // Whether this subject, whatever its own tenant is, may see and touch what every tenant has.
   bool SeesAllTenants(absl::string_view subject) const { return all_tenants_.contains(subject); }
+  // Whether a client certificate may stand for somebody.
+  bool knows_certificates() const { return !certificates_.empty(); }
+  // For whom a certificate with these names stands. Unauthenticated (`certificate_unknown`): for
+  // nobody, or for several.
+  absl::StatusOr<Identity> VerifyNames(const std::vector<std::string>& names) const;
 
  private:
   void Watch() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -74,6 +87,7 @@ class Authenticator {
   const std::vector<std::string> key_files_;
   const absl::flat_hash_set<std::string> gateways_;
   const absl::flat_hash_set<std::string> all_tenants_;
+  const absl::flat_hash_map<std::string, Identity> certificates_;
   Clock& clock_;
   TokenVerifier verifier_;
 

@@ -7,6 +7,8 @@
 #include "grpc/support/time.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
+#include "grpcpp/security/tls_certificate_provider.h"
+#include "grpcpp/security/tls_credentials_options.h"
 #include "grpcpp/support/channel_arguments.h"
 
 namespace agentdesk::client {
@@ -14,6 +16,19 @@ namespace {
 
 // A page of 1,000 tickets with descriptions of 32 KiB fits.
 constexpr int kMaxReceiveBytes = 64 << 20;
+constexpr unsigned kReloadSeconds = 10;  // of files of certificates
+
+// TLS 1.2 or 1.3 with a core whose certificate is for the host that was dialled.
+std::shared_ptr<grpc::ChannelCredentials> CredentialsFor(const CoreTls& tls) {
+  if (!tls.on()) return grpc::InsecureChannelCredentials();
+  grpc::experimental::TlsChannelCredentialsOptions options;
+  options.set_certificate_provider(
+      std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
+          tls.key, tls.chain, tls.authorities, kReloadSeconds));
+  options.watch_root_certs();
+  if (!tls.chain.empty()) options.watch_identity_key_cert_pairs();
+  return grpc::experimental::TlsCredentials(options);
+}
 
 }  // namespace
 
@@ -28,7 +43,8 @@ absl::Status CheckTarget(absl::string_view target) {
   return absl::OkStatus();
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, ChannelUse use) {
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, ChannelUse use,
+                                           const CoreTls& tls) {
   // See rpc/server.cc: what Debian's abseil checks by default costs a good part of each call.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   grpc::ChannelArguments arguments;
@@ -48,7 +64,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, ChannelUse
     // The probe would grow the window to about 4 MB.
     arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   }
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(target, CredentialsFor(tls), arguments);
 }
 
 void PrepareCall(const CallLabels& labels, absl::Duration timeout, grpc::ClientContext& context) {

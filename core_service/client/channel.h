@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core_service/client/bearer_token.h"
+#include "core_service/client/core_tls.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 
@@ -27,7 +28,8 @@ absl::Status CheckTarget(absl::string_view target);
 // path within 40 s of a call, and finds a core that came back within about a second. The channels
 // of the two uses do not share a connection.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
-                                           ChannelUse use = ChannelUse::kCalls);
+                                           ChannelUse use = ChannelUse::kCalls,
+                                           const CoreTls& tls = {});
 
 // On whose behalf a call is made: labels for the log's `actor`, and a token where the core wants
 // one, which then says more than the labels.

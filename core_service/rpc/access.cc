@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
+#include "core_service/rpc/tls.h"
 
 namespace agentdesk::rpc {
 namespace {
@@ -90,14 +91,19 @@ std::optional<absl::string_view> ScopeOf(absl::string_view request) {
   return found == scopes->end() ? std::nullopt : std::make_optional(found->second);
 }
 
-absl::StatusOr<Identity> Access::Identify(const Metadata& metadata) const {
+absl::StatusOr<Identity> Access::Identify(const Metadata& metadata,
+                                          const std::vector<std::string>& names) const {
   const std::optional<absl::string_view> authorization = FindOne(metadata, kTokenKey);
-  if (!authorization.has_value() || !absl::StartsWithIgnoreCase(*authorization, kScheme)) {
+  absl::StatusOr<Identity> identity = absl::UnknownError("");
+  if (!names.empty() && metadata.find(kTokenKey) == metadata.end()) {
+    identity = authenticator_->VerifyNames(names);
+  } else if (authorization.has_value() && absl::StartsWithIgnoreCase(*authorization, kScheme)) {
+    identity = authenticator_->Verify(authorization->substr(kScheme.size()));
+  } else {
     return Unauthenticated("token_missing",
                            "this desk wants to know who you are: send the metadata "
                            "`authorization: Bearer TOKEN`, once");
   }
-  absl::StatusOr<Identity> identity = authenticator_->Verify(authorization->substr(kScheme.size()));
   if (!identity.ok() || metadata.find(kUserKey) == metadata.end()) return identity;
 
   if (!authenticator_->IsGateway(identity->subject)) {
@@ -114,7 +120,21 @@ absl::StatusOr<Identity> Access::Identify(const Metadata& metadata) const {
   return named;
 }
 
+absl::StatusOr<desk::Caller> Access::Admit(const grpc::CallbackServerContext& context,
+                                           absl::string_view request) const {
+  const Metadata& metadata = context.client_metadata();
+  std::vector<std::string> names;
+  if (authenticator_ != nullptr && authenticator_->knows_certificates() &&
+      metadata.find(kTokenKey) == metadata.end()) {
+    if (const auto connection = context.auth_context(); connection != nullptr) {
+      names = CertificateNames(*connection);
+    }
+  }
+  return Admit(metadata, names, request);
+}
+
 absl::StatusOr<desk::Caller> Access::Admit(const Metadata& metadata,
+                                           const std::vector<std::string>& names,
                                            absl::string_view request) const {
   if (authenticator_ == nullptr) {
     // A gateway that authenticates its users counts on their scopes being kept here.
@@ -125,7 +145,7 @@ absl::StatusOr<desk::Caller> Access::Admit(const Metadata& metadata,
     }
     return CallerOf(metadata);
   }
-  absl::StatusOr<Identity> identity = Identify(metadata);
+  absl::StatusOr<Identity> identity = Identify(metadata, names);
   if (!identity.ok()) return identity.status();
   if (absl::Status status = CheckScope(*identity, request); !status.ok()) return status;
   if (identity->subject == "agentdesk") {

@@ -2,6 +2,8 @@
 #define AGENTDESK_CORE_SERVICE_RPC_ACCESS_H_
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -10,6 +12,7 @@
 #include "core_service/desk/desk.h"
 #include "core_service/rpc/caller.h"
 #include "core_service/rpc/live_calls.h"
+#include "grpcpp/support/server_callback.h"
 
 namespace agentdesk::rpc {
 
@@ -35,13 +38,20 @@ class Access {
   //
   // Unauthenticated: there is no token (`token_missing`) or it is refused (base/token_verifier.h).
   // FailedPrecondition: a user is named while authentication is off (`authentication_off`).
+  // `names` are those of the certificate that the caller has proved to be its own: where there is
+  // no token, they may say who it is. Unauthenticated (`certificate_unknown`) when they do not.
   // PermissionDenied: a scope is missing (`missing_scope`), who speaks for a user is no gateway
   // (`not_a_gateway`), or a tenant's token asks for what is of the whole desk (`tenant_bound`).
   // InvalidArgument: as CallerOf.
-  absl::StatusOr<desk::Caller> Admit(const Metadata& metadata, absl::string_view request) const;
+  absl::StatusOr<desk::Caller> Admit(const Metadata& metadata,
+                                     const std::vector<std::string>& names,
+                                     absl::string_view request) const;
+  absl::StatusOr<desk::Caller> Admit(const grpc::CallbackServerContext& context,
+                                     absl::string_view request) const;
 
  private:
-  absl::StatusOr<Identity> Identify(const Metadata& metadata) const;
+  absl::StatusOr<Identity> Identify(const Metadata& metadata,
+                                    const std::vector<std::string>& names) const;
 
   const Authenticator* const authenticator_;
   Clock& clock_;

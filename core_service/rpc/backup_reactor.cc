@@ -18,8 +18,8 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* BackupReactor::Start(
     const Backend& backend, grpc::CallbackServerContext* context, const grpc::ByteBuffer& bytes) {
   const auto reactor = std::make_shared<BackupReactor>(backend.desk, backend.calls, context);
   if (!reactor->Enter()) return reactor.get();
-  const absl::StatusOr<desk::Caller> caller = backend.access.Admit(
-      context->client_metadata(), v1::BackupRequest::descriptor()->full_name());
+  const absl::StatusOr<desk::Caller> caller =
+      backend.access.Admit(*context, v1::BackupRequest::descriptor()->full_name());
   v1::BackupRequest request;
   absl::Status status = caller.status();
   if (status.ok()) status = Parse(bytes, request);

@@ -14,8 +14,8 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* ReceiveInputReactor::Start(
     const Backend& backend, grpc::CallbackServerContext* context, const grpc::ByteBuffer& request) {
   const auto reactor = std::make_shared<ReceiveInputReactor>(backend.desk, backend.calls, context);
   if (reactor->Enter()) {
-    const absl::StatusOr<desk::Caller> caller = backend.access.Admit(
-        context->client_metadata(), v1::ReceiveInputRequest::descriptor()->full_name());
+    const absl::StatusOr<desk::Caller> caller =
+        backend.access.Admit(*context, v1::ReceiveInputRequest::descriptor()->full_name());
     absl::Status status = caller.status();
     if (status.ok()) {
       reactor->EndAt(caller->expires_at - backend.desk.clock().Now());

@@ -55,6 +55,11 @@ void TakeLibraryLogs() {
       });
 }
 
+ClientCertificates WantedOfClients(const ServerOptions& options) {
+  if (options.tls->paths.authorities.empty()) return ClientCertificates::kIgnored;
+  return options.auth.has_value() ? ClientCertificates::kTaken : ClientCertificates::kRequired;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
@@ -65,17 +70,23 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   absl::StatusOr<std::unique_ptr<Acceptor>> acceptor =
       Acceptor::Listen(options.listen, options.max_connections);
   if (!acceptor.ok()) return acceptor.status();
-  std::unique_ptr<Server> server(
-      new Server(*std::move(acceptor), options.auth, desk, metrics, spans));
+  std::unique_ptr<Server> server(new Server(*std::move(acceptor), options, desk, metrics, spans));
   if (!server->Build()) return absl::InternalError("gRPC could not start");
   return server;
 }
 
-Server::Server(std::unique_ptr<Acceptor> acceptor, const std::optional<AuthConfig>& auth,
-               desk::Desk& desk, Metrics& metrics, SpanExporter* spans)
+Server::Server(std::unique_ptr<Acceptor> acceptor, const ServerOptions& options, desk::Desk& desk,
+               Metrics& metrics, SpanExporter* spans)
     : acceptor_(std::move(acceptor)),
-      authenticator_(auth.has_value() ? std::make_unique<Authenticator>(*auth, desk.clock())
-                                      : nullptr),
+      certificates_(options.tls.has_value()
+                        ? std::make_unique<CertificateFiles>(*options.tls, desk.clock())
+                        : nullptr),
+      credentials_(certificates_ == nullptr
+                       ? grpc::InsecureServerCredentials()
+                       : TlsCredentials(*certificates_, WantedOfClients(options))),
+      authenticator_(options.auth.has_value()
+                         ? std::make_unique<Authenticator>(*options.auth, desk.clock())
+                         : nullptr),
       access_(authenticator_.get(), desk.clock()),
       observer_(desk.clock(), IdSource::Real(), metrics, spans),
       calls_(desk.clock(), observer_),
@@ -134,8 +145,7 @@ bool Server::Build() {
   }
   using Connections = grpc::experimental::ExternalConnectionAcceptor;
   std::shared_ptr<Connections> connections = builder.experimental().AddExternalConnectionAcceptor(
-      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
-      grpc::InsecureServerCredentials());
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials_);
   server_ = builder.BuildAndStart();
   if (server_ == nullptr) return false;
   acceptor_->Start([connections = std::move(connections)](int fd) {

@@ -19,6 +19,7 @@
 #include "core_service/rpc/call_observer.h"
 #include "core_service/rpc/live_calls.h"
 #include "core_service/rpc/services.h"
+#include "core_service/rpc/tls.h"
 #include "grpcpp/server.h"
 
 namespace agentdesk::rpc {
@@ -28,6 +29,9 @@ struct ServerOptions {
   int max_connections = 10000;
   // Whose tokens are believed; nothing: authentication is off.
   std::optional<AuthConfig> auth;
+  // Nothing: what goes over the network is not encrypted. With authorities, clients show a
+  // certificate of theirs; with `auth` they need not, since a token may do.
+  std::optional<Certificates> tls;
 };
 
 // The core on the network: all services behind one listening socket.
@@ -52,13 +56,15 @@ class Server {
   void Drain(absl::Duration timeout);
 
  private:
-  Server(std::unique_ptr<Acceptor> acceptor, const std::optional<AuthConfig>& auth,
-         desk::Desk& desk, Metrics& metrics, SpanExporter* spans);
+  Server(std::unique_ptr<Acceptor> acceptor, const ServerOptions& options, desk::Desk& desk,
+         Metrics& metrics, SpanExporter* spans);
   bool Build();
   void AddReadings(desk::Desk& desk, Metrics& metrics);
   void ShutDown(std::chrono::system_clock::time_point deadline);
 
   const std::unique_ptr<Acceptor> acceptor_;
+  const std::unique_ptr<const CertificateFiles> certificates_;  // null: no TLS
+  const std::shared_ptr<grpc::ServerCredentials> credentials_;
   const std::unique_ptr<const Authenticator> authenticator_;  // null: authentication is off
   const Access access_;
   CallObserver observer_;

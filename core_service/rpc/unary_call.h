@@ -77,7 +77,7 @@ void RunUnary(const Backend& backend, grpc::ServerUnaryReactor* reactor,
   try {
     if (!reply.counted()) return reply(Draining("Call again."));
     absl::StatusOr<desk::Caller> caller =
-        backend.access.Admit(context.client_metadata(), Request::descriptor()->full_name());
+        backend.access.Admit(context, Request::descriptor()->full_name());
     if (!caller.ok()) return reply(caller.status());
     Request request;
     if (absl::Status status = Parse(bytes, request); !status.ok()) return reply(status);

@@ -1,4 +1,4 @@
-"""Nobody sees what another tenant has, over gRPC with real tokens: not in lists, not in streams, not by its id.
+"""Nobody sees what another tenant has, over gRPC: not in lists, not in streams, not by its id.
 
 What the desk does at random ids and positions is in tests/unit/desk/tenant_test.cc; here it is what the
 core makes of tokens, gateways and configuration.

@@ -27,6 +27,9 @@ OPTIONS = [
     ("grpc.use_local_subchannel_pool", 1),
 ]
 
+# The least wait bounds an attempt to connect too, and a handshake takes its time on a busy machine.
+TLS_OPTIONS = [option for option in OPTIONS if option[0] != "grpc.min_reconnect_backoff_ms"]
+
 
 @dataclasses.dataclass
 class Refusal:
@@ -89,8 +92,9 @@ class Lease:
 class DeskClient:
     """A channel of its own with all services, and the calls that tests make most."""
 
-    def __init__(self, address: str) -> None:
-        self.channel = grpc.insecure_channel(address, OPTIONS)
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None) -> None:
+        self.channel = (grpc.insecure_channel(address, OPTIONS) if credentials is None
+                        else grpc.secure_channel(address, credentials, TLS_OPTIONS))
         self.tickets = ticket_pb2_grpc.TicketServiceStub(self.channel)
         self.agents = agent_pb2_grpc.AgentServiceStub(self.channel)
         self.sessions = session_pb2_grpc.SessionServiceStub(self.channel)

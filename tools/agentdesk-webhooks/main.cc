@@ -39,6 +39,7 @@ constexpr char kUsage[] =
 
 struct Config {
   std::string core;
+  client::CoreTls core_tls;
   std::string state_dir;
   std::vector<EndpointConfig> endpoints;
   EndpointOptions options;
@@ -58,6 +59,9 @@ absl::StatusOr<Config> ReadConfig(const std::vector<std::string>& arguments) {
   if (absl::Status status = client::CheckTarget(config.core); !status.ok()) {
     return BadFlag("core", status.message());
   }
+  absl::StatusOr<client::CoreTls> core_tls = client::CoreTlsFlags();
+  if (!core_tls.ok()) return core_tls.status();
+  config.core_tls = *std::move(core_tls);
   config.state_dir = absl::GetFlag(FLAGS_state_dir);
   if (config.state_dir.empty()) return BadFlag("state_dir", "must name a directory");
   const std::string endpoints = absl::GetFlag(FLAGS_endpoints);
@@ -93,8 +97,8 @@ int Run(const Config& config, const sigset_t& signals) {
   for (const EndpointConfig& endpoint : config.endpoints) {
     endpoints.push_back(std::make_unique<Endpoint>(
         endpoint, config.options, config.state_dir,
-        client::MakeChannel(config.core, client::ChannelUse::kSubscription), Clock::Real(),
-        IdSource::Real()));
+        client::MakeChannel(config.core, client::ChannelUse::kSubscription, config.core_tls),
+        Clock::Real(), IdSource::Real()));
   }
   LogInfo("started", {{"core", config.core}, {"endpoints", endpoints.size()}});
   SdNotify("READY=1");

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "core_service/client/core_tls.h"
 
 namespace agentdesk::worker {
 
@@ -20,6 +21,7 @@ struct Config {
   absl::Duration lease = absl::Seconds(30);
   std::string transcript_directory;
   std::string token_file;
+  client::CoreTls core_tls;
 };
 
 // InvalidArgument that names the flag and its rule.

@@ -105,7 +105,10 @@ int main(int argc, char** argv) {
   agentdesk::worker::OpenStandardStreams();
   const std::vector<std::string> rest = agentdesk::ReadFlags(agentdesk::worker::kUsage, argc, argv);
   absl::Status status = agentdesk::StartLog("agentdesk-worker", absl::GetFlag(FLAGS_log_level));
-  const Config config = agentdesk::worker::ReadConfig();
+  Config config = agentdesk::worker::ReadConfig();
+  absl::StatusOr<agentdesk::client::CoreTls> core_tls = agentdesk::client::CoreTlsFlags();
+  if (core_tls.ok()) config.core_tls = *std::move(core_tls);
+  if (status.ok()) status = core_tls.status();
   if (status.ok()) status = Check(config);
   if (status.ok() && !rest.empty()) {
     status = absl::InvalidArgumentError("`" + rest[0] + "` is not a flag; see --help");

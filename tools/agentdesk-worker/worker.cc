@@ -31,7 +31,8 @@ Worker::Worker(Config config, boost::asio::io_context& io)
                .token = config_.token_file.empty() ? nullptr
                                                    : std::make_shared<client::BearerToken>(
                                                          config_.token_file, Clock::Real())}),
-      stubs_(std::make_shared<CoreStubs>(client::MakeChannel(config_.core))),
+      stubs_(std::make_shared<CoreStubs>(
+          client::MakeChannel(config_.core, client::ChannelUse::kCalls, config_.core_tls))),
       alarms_(io),
       claim_calls_(std::make_unique<CoreCalls>(io, labels_)) {}
 

@@ -278,6 +278,13 @@ const std::vector<FlagSpec>& ProgramFlags() {
       {.name = "color", .value = "WHEN", .help = "auto (on a terminal), always or never"},
       {.name = "actor", .value = "NAME", .help = "who acts, as a label; default: $USER"},
       {.name = "token_file", .value = "FILE", .help = "the bearer token that the core wants"},
+      {.name = "core_ca",
+       .value = "FILE",
+       .help = "authorities of the core's certificate: speak TLS"},
+      {.name = "core_cert",
+       .value = "FILE",
+       .help = "our own certificate, where the core wants one"},
+      {.name = "core_key", .value = "FILE", .help = "the key of --core_cert"},
       {.name = "flagfile", .value = "FILE", .help = "read flags from a file, one a line"},
       {.name = "check_config", .value = "", .help = "check these flags, print them and stop"},
       {.name = "version", .value = "", .help = "print the version"}};

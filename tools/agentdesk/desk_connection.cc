@@ -28,10 +28,11 @@ void Pause(absl::Duration pause) {
 }  // namespace
 
 DeskConnection::DeskConnection(const std::string& target, const std::string& actor,
-                               std::shared_ptr<client::BearerToken> token)
+                               std::shared_ptr<client::BearerToken> token, client::CoreTls tls)
     : target_(target),
       labels_({.actor = actor, .via = "", .traceparent = "", .token = std::move(token)}),
-      channel_(client::MakeChannel(target)),
+      tls_(std::move(tls)),
+      channel_(client::MakeChannel(target, client::ChannelUse::kCalls, tls_)),
       tickets_(v1::TicketService::NewStub(channel_)),
       sessions_(v1::SessionService::NewStub(channel_)),
       events_(v1::EventService::NewStub(channel_)),

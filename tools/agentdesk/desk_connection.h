@@ -21,7 +21,7 @@ class DeskConnection {
  public:
   // `token`: what the core wants to know us by; null where it does not.
   DeskConnection(const std::string& target, const std::string& actor,
-                 std::shared_ptr<client::BearerToken> token);
+                 std::shared_ptr<client::BearerToken> token, client::CoreTls tls);
 
   template <typename Stub, typename Request, typename Response>
   using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
@@ -61,6 +61,7 @@ class DeskConnection {
   void PrepareStream(grpc::ClientContext& context) const;
   const std::string& target() const { return target_; }
   const std::shared_ptr<client::BearerToken>& token() const { return labels_.token; }
+  const client::CoreTls& tls() const { return tls_; }
 
  private:
   using Call = absl::FunctionRef<grpc::Status(grpc::ClientContext&)>;
@@ -73,6 +74,7 @@ class DeskConnection {
 
   const std::string target_;
   const client::CallLabels labels_;
+  const client::CoreTls tls_;
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::TicketService::Stub> tickets_;
   const std::unique_ptr<v1::SessionService::Stub> sessions_;

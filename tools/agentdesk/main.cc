@@ -122,6 +122,8 @@ int Main(int argc, char** argv) {
   if (color != "auto" && color != "always" && color != "never") {
     return WrongUse("--color: must be auto, always or never");
   }
+  absl::StatusOr<client::CoreTls> tls = client::CoreTlsFlags();
+  if (!tls.ok()) return WrongUse(tls.status().message());
   if (absl::GetFlag(FLAGS_check_config)) {
     for (const std::string& line : EffectiveFlags()) std::puts(line.c_str());
     return 0;
@@ -142,7 +144,7 @@ int Main(int argc, char** argv) {
       return WrongUse(absl::StrCat("--token_file: ", status.message()));
     }
   }
-  DeskConnection desk(core, actor, std::move(token));
+  DeskConnection desk(core, actor, std::move(token), *std::move(tls));
   const absl::Status status = RunCommand(*invocation, desk, output);
   if (std::fflush(stdout) != 0) return kError;
   return status.ok() ? 0 : Fail(status, core, output.json);

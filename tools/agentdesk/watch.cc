@@ -168,8 +168,9 @@ absl::Status RunWatch(const Invocation& invocation, DeskConnection& desk, Output
   signals.async_wait([&](const boost::system::error_code&, int) { io.stop(); });
   Printer printer(output, io);
   {
-    EventStream stream(client::MakeChannel(desk.target(), client::ChannelUse::kSubscription),
-                       *options, printer);
+    EventStream stream(
+        client::MakeChannel(desk.target(), client::ChannelUse::kSubscription, desk.tls()), *options,
+        printer);
     printer.Attach(stream);
     io.run();
   }

@@ -73,7 +73,7 @@ constexpr char kRequest[] = "agentdesk.v1.GetDeskRequest";
 
 TEST_F(AccessTest, WithoutAuthenticationEveryoneIsWhoTheySay) {
   const Access open(nullptr, clock_);
-  const auto caller = open.Admit({{"agentdesk-actor", "ann"}}, "anything");
+  const auto caller = open.Admit({{"agentdesk-actor", "ann"}}, {}, "anything");
   ASSERT_TRUE(caller.ok());
   EXPECT_EQ(caller->actor.id(), "ann");
   EXPECT_FALSE(caller->authenticated);
@@ -83,7 +83,7 @@ TEST_F(AccessTest, WithoutAuthenticationEveryoneIsWhoTheySay) {
 
 TEST_F(AccessTest, WhereNoScopesAreKeptNoGatewayIsMadeToBelieveTheyAre) {
   const Access open(nullptr, clock_);
-  const auto caller = open.Admit({{"agentdesk-user", "x"}}, kRequest);
+  const auto caller = open.Admit({{"agentdesk-user", "x"}}, {}, kRequest);
   EXPECT_EQ(caller.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(DetailOf(caller.status()).reason, "authentication_off");
 }
@@ -91,7 +91,8 @@ TEST_F(AccessTest, WhereNoScopesAreKeptNoGatewayIsMadeToBelieveTheyAre) {
 TEST_F(AccessTest, ACallerIsWhoTheTokenSays) {
   const std::string bearer = Bearer("ann");
   const auto caller = access_->Admit(
-      {{"authorization", bearer}, {"agentdesk-actor", "bob"}, {"agentdesk-via", "http"}}, kRequest);
+      {{"authorization", bearer}, {"agentdesk-actor", "bob"}, {"agentdesk-via", "http"}}, {},
+      kRequest);
   ASSERT_TRUE(caller.ok()) << caller.status();
   EXPECT_TRUE(caller->authenticated);
   EXPECT_EQ(caller->actor.id(), "ann");
@@ -105,7 +106,7 @@ TEST_F(AccessTest, ACallerIsWhoTheTokenSays) {
 TEST_F(AccessTest, WhatIsNotInTheTableIsRefused) {
   const std::string bearer = Bearer("ann");
   const auto caller =
-      access_->Admit({{"authorization", bearer}}, "agentdesk.v1.EraseTicketRequest");
+      access_->Admit({{"authorization", bearer}}, {}, "agentdesk.v1.EraseTicketRequest");
   EXPECT_TRUE(absl::IsPermissionDenied(caller.status()));
   EXPECT_EQ(DetailOf(caller.status()).reason, "missing_scope");
 }
@@ -121,7 +122,7 @@ TEST_F(AccessTest, AUserOfAGatewayLastsNoLongerThanTheGateway) {
     user.expires_at = clock_.Now() + left;
     const std::string encoded = EncodeIdentity(user);
     const auto caller =
-        access_->Admit({{"authorization", bearer}, {"agentdesk-user", encoded}}, kRequest);
+        access_->Admit({{"authorization", bearer}, {"agentdesk-user", encoded}}, {}, kRequest);
     ASSERT_TRUE(caller.ok()) << caller.status();
     EXPECT_EQ(caller->actor.id(), "zoe");
     EXPECT_EQ(caller->expires_at, clock_.Now() + expected);

@@ -1,0 +1,69 @@
+#ifndef AGENTDESK_CORE_SERVICE_BASE_CERTIFICATE_FILES_H_
+#define AGENTDESK_CORE_SERVICE_BASE_CERTIFICATE_FILES_H_
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core_service/base/clock.h"
+#include "core_service/base/mutex.h"
+
+namespace agentdesk {
+
+// Files in PEM by which one end of TLS proves who it is and judges the other end.
+struct CertificatePaths {
+  std::string chain;        // its own certificate, then those that lead to an authority
+  std::string key;          // of that certificate, without a passphrase; empty where chain is
+  std::string authorities;  // whose certificates are believed; may be empty
+};
+
+// What stands in them, checked.
+struct Certificates {
+  CertificatePaths paths;
+  std::string chain;
+  std::string key;
+  std::string authorities;
+  absl::Time expires_at = absl::InfiniteFuture();  // the end of its own certificate
+};
+
+// InvalidArgument says which file is wrong and how: it cannot be read, it is over 1 MiB, something
+// in it is no PEM of its kind, a key wants a passphrase or belongs to another certificate.
+absl::StatusOr<Certificates> ReadCertificates(const CertificatePaths& paths);
+
+// The certificates of a process that does not stop for new ones: looks at the files every
+// kReloadInterval and takes over what has changed. Files that cannot be used, such as a new
+// certificate whose key is still the old one, leave what there is, and are logged. Thread-safe.
+class CertificateFiles {
+ public:
+  static constexpr absl::Duration kReloadInterval = absl::Seconds(10);
+
+  // `first` is what ReadCertificates returned. `clock` must outlive it.
+  CertificateFiles(Certificates first, Clock& clock);
+  ~CertificateFiles();
+  CertificateFiles(const CertificateFiles&) = delete;
+  CertificateFiles& operator=(const CertificateFiles&) = delete;
+
+  // Never null. Another pointer means other content.
+  std::shared_ptr<const Certificates> Current() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  void Watch() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Reload() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const CertificatePaths paths_;
+  Clock& clock_;
+  std::string last_error_;  // the watching thread's alone
+
+  mutable Mutex mutex_;
+  Condition stop_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::shared_ptr<const Certificates> current_ ABSL_GUARDED_BY(mutex_);
+  std::thread watcher_;
+};
+
+}  // namespace agentdesk
+
+#endif  // AGENTDESK_CORE_SERVICE_BASE_CERTIFICATE_FILES_H_

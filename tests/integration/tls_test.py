@@ -1,0 +1,315 @@
+"""TLS on the core's port: what is spoken there, with whom, and for whom a client certificate stands."""
+
+import json
+import pathlib
+import subprocess
+import tempfile
+import unittest
+from typing import Any
+
+import grpc
+from agentdesk_test import BIN, Gateway, Program, System, command_line, wait_until
+from certificates import Authority, Pair, credentials
+from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, refusal_of, ticket_pb2)
+from http_client import call
+from tokens import AUDIENCE, ISSUER, SCOPES, As, Issuer, auth_config, b64, bearer
+
+HERE = ("IP:127.0.0.1", "DNS:localhost")
+
+
+class TlsTestCase(unittest.TestCase):
+    """Certificates of a class's own, and a core that uses them."""
+
+    with_auth = False
+    with_clients = False
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        scratch = tempfile.TemporaryDirectory(prefix="agentdesk-tls-")
+        cls.addClassCleanup(scratch.cleanup)
+        cls.folder = pathlib.Path(scratch.name)
+        cls.authority = Authority(cls.folder)
+        cls.stranger = Authority(cls.folder, "stranger")
+        cls.server = cls.authority.issue("server", *HERE)
+        flags = [f"--tls_cert={cls.server.cert}", f"--tls_key={cls.server.key}"]
+        if cls.with_clients:
+            flags.append(f"--tls_client_ca={cls.authority.file}")
+        if cls.with_auth:
+            flags.append(f"--auth_config={cls.write_auth()}")
+        cls.system = System(flags, gateway=False)
+        cls.addClassCleanup(cls.system.close)
+        cls.core = cls.system.core
+
+    @classmethod
+    def write_auth(cls) -> pathlib.Path:
+        cls.issuer = Issuer()
+        (cls.folder / "keys.json").write_text(cls.issuer.key_set())
+        return auth_config(
+            cls.folder, [{"issuer": ISSUER, "audiences": [AUDIENCE], "algorithms": ["HS256"],
+                          "keys_file": "keys.json"}],
+            gateways=["gateway-1"],
+            certificates=[
+                {"name": "URI:spiffe://desk.example/worker", "subject": "worker-1",
+                 "scopes": ["agents:work", "tickets:write", "events:read"], "tenant": "acme"},
+                {"name": "DNS:gateway.desk.example", "subject": "gateway-1",
+                 "scopes": ["events:read"]},
+            ])
+
+    def connect(self, own: Pair | None = None, authority: Authority | None = None,
+                address: str = "") -> DeskClient:
+        desk = DeskClient(address or self.core.address,
+                          credentials(authority or self.authority, own))
+        self.addCleanup(desk.close)
+        return desk
+
+    def refused(self, desk: DeskClient | As, method: Any = None) -> Refusal:
+        with self.assertRaises(grpc.RpcError) as raised:
+            if method is None:
+                desk.events.GetDesk(event_pb2.GetDeskRequest(), timeout=20)
+            else:
+                method()
+        return refusal_of(raised.exception)
+
+    def handshake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One of openssl with the core, which gRPC has no flags for."""
+        return subprocess.run(
+            ["openssl", "s_client", "-connect", self.core.address, "-alpn", "h2", "-CAfile",
+             str(self.authority.file), "-verify_return_error", "-brief", *arguments],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60,
+            check=False)
+
+
+class ServerTest(TlsTestCase):
+    def test_calls_go_through_for_who_knows_the_authority(self) -> None:
+        self.connect().create("Over TLS")
+        shown = command_line("ticket", "list", f"--core_ca={self.authority.file}",
+                             core=self.core.address)
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertIn("Over TLS", shown.stdout)
+
+    def test_plain_text_is_refused(self) -> None:
+        plain = DeskClient(self.core.address)
+        self.addCleanup(plain.close)
+        self.assertEqual(self.refused(plain).code, grpc.StatusCode.UNAVAILABLE)
+        shown = command_line("desk", core=self.core.address)
+        self.assertEqual(shown.returncode, 1, shown.stdout)
+
+    def test_a_core_of_another_authority_or_name_is_not_believed(self) -> None:
+        wrong = self.connect(authority=self.stranger)
+        self.assertEqual(self.refused(wrong).code, grpc.StatusCode.UNAVAILABLE)
+        shown = command_line("desk", f"--core_ca={self.stranger.file}", core=self.core.address)
+        self.assertEqual(shown.returncode, 1, shown.stdout)
+        port = self.core.address.rpartition(":")[2]
+        elsewhere = command_line("desk", f"--core_ca={self.authority.file}", core=f"127.0.0.2:{port}")
+        self.assertEqual(elsewhere.returncode, 1, elsewhere.stdout)
+
+    def test_only_new_versions_and_ciphers_with_forward_secrecy(self) -> None:
+        weak = ("-cipher", "ALL:@SECLEVEL=0")
+        for version, right in (("-tls1_2", True), ("-tls1_3", True), ("-tls1_1", False),
+                               ("-tls1", False)):
+            with self.subTest(version):
+                done = self.handshake(version, *(() if right else weak))
+                self.assertEqual(done.returncode == 0, right, done.stderr)
+        for cipher in ("ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES128-SHA256", "AES128-GCM-SHA256",
+                       "NULL"):
+            with self.subTest(cipher):
+                done = self.handshake("-tls1_2", "-cipher", f"{cipher}:@SECLEVEL=0")
+                self.assertNotEqual(done.returncode, 0, done.stderr)
+
+    def shown_serial(self) -> str:
+        """The serial number of the certificate that a new connection is shown."""
+        done = subprocess.run(
+            ["openssl", "s_client", "-connect", self.core.address, "-alpn", "h2"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60,
+            check=False)
+        read = subprocess.run(["openssl", "x509", "-noout", "-serial"], input=done.stdout,
+                              capture_output=True, text=True, timeout=60, check=False)
+        return read.stdout.strip()
+
+    def test_new_certificates_are_used_without_a_restart(self) -> None:
+        before = self.connect()
+        before.head()
+        old = self.server.serial()
+        self.assertEqual(self.shown_serial(), old)
+        fresh = self.authority.issue("fresh", *HERE)
+        # Half of it: the key is still the old one.
+        Pair.replace(self.server.cert, fresh.cert)
+        self.core.wait_for_log("certificates cannot be used; the old ones stay")
+        self.assertEqual(self.shown_serial(), old)
+        Pair.replace(self.server.key, fresh.key)
+        wait_until(lambda: self.shown_serial() == fresh.serial(), "the new certificate")
+        self.connect().head()
+        before.head()
+
+
+class RequiredTest(TlsTestCase):
+    """Without authentication a certificate is all that lets somebody in."""
+
+    with_clients = True
+
+    def test_only_certificates_of_the_authority_are_let_in(self) -> None:
+        self.connect(self.authority.issue("client", "DNS:anyone.example")).head()
+        for own in (None, self.stranger.issue("impostor", "DNS:anyone.example")):
+            refusal = self.refused(self.connect(own))
+            self.assertEqual(refusal.code, grpc.StatusCode.UNAVAILABLE)
+
+    def test_programs_show_their_certificate(self) -> None:
+        own = self.authority.issue("programs", "DNS:programs.example")
+        flags = [f"--core_ca={self.authority.file}", f"--core_cert={own.cert}",
+                 f"--core_key={own.key}"]
+        shown = command_line("desk", *flags, core=self.core.address)
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        bare = command_line("desk", flags[0], core=self.core.address)
+        self.assertEqual(bare.returncode, 1, bare.stdout)
+
+        created = self.connect(own).create("For the worker")
+        worker = Program("agentdesk-worker", f"--core={self.core.address}", *flags,
+                         """--agent=echo '{"type":"complete","summary":"done"}'""").start()
+        self.addCleanup(worker.end)
+        desk = self.connect(own)
+        wait_until(lambda: desk.job(created.job_id).status == ticket_pb2.JOB_STATUS_COMPLETED,
+                   "a job that a worker did over TLS")
+
+
+class IdentityTest(TlsTestCase):
+    with_clients = True
+    with_auth = True
+
+    def test_a_certificate_stands_for_whom_the_configuration_says(self) -> None:
+        own = self.authority.issue("worker", "URI:spiffe://desk.example/worker", "DNS:other.example")
+        desk = self.connect(own)
+        created = desk.create("By certificate")
+        self.assertEqual((created.ticket.created_by.id, created.ticket.tenant), ("worker-1", "acme"))
+        refusal = self.refused(desk, lambda: desk.tickets.ListTickets(
+            ticket_pb2.ListTicketsRequest(), timeout=20))
+        self.assertEqual((refusal.code, refusal.reason),
+                         (grpc.StatusCode.PERMISSION_DENIED, "missing_scope"))
+        self.assertEqual(desk.claim().claim.ticket.tenant, "acme")
+
+    def test_any_other_certificate_stands_for_nobody(self) -> None:
+        for number, names in enumerate([("DNS:spiffe://desk.example/worker",),
+                                        ("URI:spiffe://desk.example/workers",), ("DNS:worker-1",),
+                                        ("URI:spiffe://desk.example/worker",
+                                         "DNS:gateway.desk.example")]):
+            with self.subTest(names):
+                refusal = self.refused(self.connect(self.authority.issue(f"other-{number}", *names)))
+                self.assertEqual((refusal.code, refusal.reason),
+                                 (grpc.StatusCode.UNAUTHENTICATED, "certificate_unknown"))
+        impostor = self.stranger.issue("spiffe", "URI:spiffe://desk.example/worker")
+        self.assertEqual(self.refused(self.connect(impostor)).code, grpc.StatusCode.UNAVAILABLE)
+
+    def test_a_token_does_without_a_certificate_and_goes_before_it(self) -> None:
+        bare = self.connect()
+        self.assertEqual(self.refused(bare).reason, "token_missing")
+        worker = self.connect(self.authority.issue("both", "URI:spiffe://desk.example/worker"))
+        for desk in (bare, worker):
+            alice = As(desk, bearer(self.issuer.token("alice")))
+            created = alice.tickets.CreateTicket(ticket_pb2.CreateTicketRequest(ticket_name="Token"))
+            self.assertEqual(created.ticket.created_by.id, "alice")
+            bad = As(desk, bearer(self.issuer.token("alice", aud="other")))
+            refusal = self.refused(bad, lambda who=bad: who.events.GetDesk(
+                event_pb2.GetDeskRequest()))
+            self.assertEqual(refusal.reason, "token_invalid")
+
+    def test_a_gateway_may_be_known_by_its_certificate(self) -> None:
+        user = {"sub": "bob", "scopes": list(SCOPES), "tenant": "zenith"}
+        metadata = [("agentdesk-user", b64(json.dumps(user)))]
+        gateway = As(self.connect(self.authority.issue("gateway", "DNS:gateway.desk.example")),
+                     metadata)
+        created = gateway.tickets.CreateTicket(ticket_pb2.CreateTicketRequest(ticket_name="Bob's"))
+        self.assertEqual((created.ticket.created_by.id, created.ticket.tenant), ("bob", "zenith"))
+        own = self.authority.issue("gateway-2", "DNS:gateway.desk.example")
+        program = Gateway(self.core.address, f"--auth_config={self.folder}/auth.json",
+                          f"--core_ca={self.authority.file}", f"--core_cert={own.cert}",
+                          f"--core_key={own.key}").start()
+        self.addCleanup(program.end)
+        token = self.issuer.token("carol", tenant="zenith")
+        made = call(program.address, "POST", "/tickets/create", {"ticket_name": "Carol's"},
+                    Authorization=f"Bearer {token}")
+        self.assertEqual(made.status, 200, made.text)
+        carol = As(self.connect(), bearer(token))
+        ticket = carol.tickets.GetTicket(ticket_pb2.GetTicketRequest(
+            ticket_id=made.json["ticket_id"])).ticket
+        self.assertEqual((ticket.created_by.id, ticket.tenant), ("carol", "zenith"))
+        worker = As(self.connect(self.authority.issue("w", "URI:spiffe://desk.example/worker")),
+                    metadata)
+        refusal = self.refused(worker, lambda: worker.agents.ClaimJob(
+            agent_pb2.ClaimJobRequest(queues=["default"], worker="w")))
+        self.assertEqual(refusal.reason, "not_a_gateway")
+
+
+class FlagsTest(unittest.TestCase):
+    def setUp(self) -> None:
+        scratch = tempfile.TemporaryDirectory(prefix="agentdesk-tls-")
+        self.addCleanup(scratch.cleanup)
+        self.folder = pathlib.Path(scratch.name)
+        self.authority = Authority(self.folder)
+        self.pair = self.authority.issue("server", *HERE)
+        self.tls = [f"--tls_cert={self.pair.cert}", f"--tls_key={self.pair.key}"]
+
+    def auth(self, **more: Any) -> str:
+        (self.folder / "keys.json").write_text(Issuer().key_set())
+        return "--auth_config=" + str(auth_config(
+            self.folder, [{"issuer": ISSUER, "audiences": [AUDIENCE], "algorithms": ["HS256"],
+                           "keys_file": "keys.json"}], gateways=[], **more))
+
+    def check(self, program: str, *flags: str) -> str:
+        """What --check_config says is wrong; nothing where all is well."""
+        done = subprocess.run([str(BIN / program), "--check_config", *flags], capture_output=True,
+                              text=True, timeout=60, check=False)
+        return done.stderr if done.returncode else ""
+
+    def test_other_machines_reach_only_what_is_safe(self) -> None:
+        far = "--listen=0.0.0.0:0"
+        self.assertEqual(self.check("agentdesk-core", far, self.auth(), *self.tls), "")
+        for flags, missing in [([], "--auth_config, --tls_cert and --tls_key"),
+                               ([self.auth()], "give --tls_cert and --tls_key as well"),
+                               (self.tls, "give --auth_config as well")]:
+            self.assertIn(missing, self.check("agentdesk-core", far, *flags))
+            self.assertEqual(self.check("agentdesk-core", far, "--allow_insecure_remote", *flags), "")
+
+    def test_what_is_wrong_is_named(self) -> None:
+        other = self.authority.issue("other", *HERE)
+        cert, key = self.tls
+        locked = self.folder / "locked.key"
+        subprocess.run(["openssl", "ec", "-in", str(self.pair.key), "-aes256", "-passout", "pass:x",
+                        "-out", str(locked)], check=True, capture_output=True)
+        named = [{"name": "DNS:a", "subject": "a"}]
+        for flags, words in [
+            ([cert], "go together"), ([key], "go together"),
+            ([cert, f"--tls_key={other.key}"], "is not the key of the first certificate"),
+            ([cert, f"--tls_key={locked}"], "not encrypted"),
+            ([cert, f"--tls_key={self.folder}/none"], "none: cannot be read"),
+            ([f"--tls_cert={self.pair.key}", key], "must hold certificates in PEM"),
+            ([*self.tls, f"--tls_client_ca={self.pair.key}"], "must hold certificates in PEM"),
+            ([f"--tls_client_ca={self.authority.file}"], "only with --tls_cert"),
+            ([*self.tls, self.auth(certificates=named)], "--tls_client_ca: is required"),
+        ]:
+            with self.subTest(words):
+                self.assertIn(words, self.check("agentdesk-core", *flags))
+        with_ca = [*self.tls, f"--tls_client_ca={self.authority.file}"]
+        for certificates, words in [
+            ([{"subject": "a"}], "name: is missing"),
+            ([{"name": "a", "subject": "a"}], "name: must be DNS:, URI: or EMAIL:"),
+            ([{"name": "DNS:a"}], "subject: is missing"),
+            ([{"name": "DNS:a", "subject": "a", "scope": "x"}], "scope: is not known"),
+            (named * 2, "name: stands there twice"), ({}, "certificates: must be an array"),
+        ]:
+            with self.subTest(words):
+                self.assertIn(words, self.check("agentdesk-core", *with_ca,
+                                                self.auth(certificates=certificates)))
+        for program in ("agentdesk", "agentdesk-gateway"):
+            for flags, words in [
+                ([f"--core_key={self.pair.key}"], "go together"),
+                ([f"--core_cert={self.pair.cert}", f"--core_key={self.pair.key}"],
+                 "--core_ca: is required"),
+                ([f"--core_ca={self.folder}/none"], "--core_ca: "),
+                ([f"--core_ca={self.authority.file}", f"--core_cert={self.pair.cert}",
+                  f"--core_key={other.key}"], "--core_cert: "),
+            ]:
+                with self.subTest(program=program, words=words):
+                    self.assertIn(words, self.check(program, *flags))
+
+
+if __name__ == "__main__":
+    unittest.main()

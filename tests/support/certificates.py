@@ -1,0 +1,65 @@
+"""Certificates for tests, made by openssl: an authority, and what it signs."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import subprocess
+
+import grpc
+
+EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+
+
+@dataclasses.dataclass
+class Pair:
+    """A certificate and its key, as files."""
+    cert: pathlib.Path
+    key: pathlib.Path
+
+    def replace_by(self, other: "Pair") -> None:
+        for mine, theirs in ((self.cert, other.cert), (self.key, other.key)):
+            self.replace(mine, theirs)
+
+    @staticmethod
+    def replace(mine: pathlib.Path, theirs: pathlib.Path) -> None:
+        """As a program that renews certificates does it: never half a file."""
+        fresh = mine.with_suffix(".new")
+        fresh.write_bytes(theirs.read_bytes())
+        fresh.replace(mine)
+
+    def serial(self) -> str:
+        return openssl("x509", "-noout", "-serial", "-in", str(self.cert)).strip()
+
+
+def openssl(*arguments: str) -> str:
+    return subprocess.run(["openssl", *arguments], check=True, capture_output=True, text=True,
+                          timeout=60).stdout
+
+
+class Authority:
+    def __init__(self, folder: pathlib.Path, name: str = "authority") -> None:
+        self.folder = folder
+        self.own = self._made(name, "-addext", "basicConstraints=critical,CA:TRUE")
+
+    @property
+    def file(self) -> pathlib.Path:
+        return self.own.cert
+
+    def issue(self, name: str, *subjects: str) -> Pair:
+        """A certificate for subject alternative names, such as `IP:127.0.0.1`."""
+        return self._made(name, "-CA", str(self.own.cert), "-CAkey", str(self.own.key),
+                          "-addext", "basicConstraints=CA:FALSE",
+                          "-addext", f"subjectAltName={','.join(subjects)}")
+
+    def _made(self, name: str, *arguments: str) -> Pair:
+        pair = Pair(self.folder / f"{name}.pem", self.folder / f"{name}.key")
+        openssl("req", "-x509", *EC, "-subj", f"/CN={name}", "-keyout", str(pair.key),
+                "-out", str(pair.cert), *arguments)
+        return pair
+
+
+def credentials(authority: Authority, own: Pair | None = None) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(
+        authority.file.read_bytes(), own.key.read_bytes() if own else None,
+        own.cert.read_bytes() if own else None)
