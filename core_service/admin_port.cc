@@ -24,11 +24,11 @@ AdminHttp::Answer Probe(const std::string& wrong) {
   return answer;
 }
 
-// What is wrong with the server at `address` as a client sees it that comes anew; empty: nothing.
-// A flag in this process would not notice a port that takes no more connections.
-std::string TryCall(const std::string& address) {
-  const auto health =
-      grpc::health::v1::Health::NewStub(client::MakeChannel(address, client::ChannelUse::kCalls));
+// What is wrong with the server as a client sees it that comes anew; empty: nothing. A flag in this
+// process would not notice a port that takes no more connections.
+std::string TryCall(const rpc::Server& server) {
+  const auto health = grpc::health::v1::Health::NewStub(
+      client::MakeChannel(server.address(), client::ChannelUse::kCalls, server.ToSelf()));
   grpc::ClientContext context;
   client::PrepareCall({}, kProbeTimeout, context);
   grpc::health::v1::HealthCheckResponse response;
@@ -74,7 +74,7 @@ absl::StatusOr<std::unique_ptr<AdminPort>> AdminPort::Start(const CoreConfig& co
                      return answer;
                    },
                    /*blocks=*/false});
-  pages.push_back({"/livez", [&server] { return Probe(TryCall(server.address())); },
+  pages.push_back({"/livez", [&server] { return Probe(TryCall(server)); },
                    /*blocks=*/true});
   pages.push_back({"/readyz",
                    [raw = port.get(), &desk] {

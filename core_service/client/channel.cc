@@ -45,6 +45,12 @@ absl::Status CheckTarget(absl::string_view target) {
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, ChannelUse use,
                                            const CoreTls& tls) {
+  return MakeChannel(target, use, CredentialsFor(tls));
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const std::string& target, ChannelUse use,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   // See rpc/server.cc: what Debian's abseil checks by default costs a good part of each call.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   grpc::ChannelArguments arguments;
@@ -64,7 +70,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, ChannelUse
     // The probe would grow the window to about 4 MB.
     arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   }
-  return grpc::CreateCustomChannel(target, CredentialsFor(tls), arguments);
+  return grpc::CreateCustomChannel(target, credentials, arguments);
 }
 
 void PrepareCall(const CallLabels& labels, absl::Duration timeout, grpc::ClientContext& context) {

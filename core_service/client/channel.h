@@ -11,6 +11,7 @@
 #include "core_service/client/core_tls.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
+#include "grpcpp/security/credentials.h"
 
 namespace agentdesk::client {
 
@@ -30,6 +31,9 @@ absl::Status CheckTarget(absl::string_view target);
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
                                            ChannelUse use = ChannelUse::kCalls,
                                            const CoreTls& tls = {});
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const std::string& target, ChannelUse use,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials);
 
 // On whose behalf a call is made: labels for the log's `actor`, and a token where the core wants
 // one, which then says more than the labels.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -124,10 +125,16 @@ absl::StatusOr<desk::Caller> Access::Admit(const grpc::CallbackServerContext& co
                                            absl::string_view request) const {
   const Metadata& metadata = context.client_metadata();
   std::vector<std::string> names;
-  if (authenticator_ != nullptr && authenticator_->knows_certificates() &&
-      metadata.find(kTokenKey) == metadata.end()) {
-    if (const auto connection = context.auth_context(); connection != nullptr) {
-      names = CertificateNames(*connection);
+  const bool by_certificate =
+      authenticator_ == nullptr
+          ? wants_certificate_
+          : authenticator_->knows_certificates() && metadata.find(kTokenKey) == metadata.end();
+  if (by_certificate) {
+    const std::shared_ptr<const grpc::AuthContext> connection = context.auth_context();
+    if (connection != nullptr) names = CertificateNames(*connection);
+    if (wants_certificate_ && (connection == nullptr || !connection->IsPeerAuthenticated())) {
+      return Unauthenticated("certificate_missing",
+                             "this desk wants a client certificate of an authority that it knows");
     }
   }
   return Admit(metadata, names, request);

@@ -25,9 +25,10 @@ std::optional<absl::string_view> ScopeOf(absl::string_view request);
 class Access {
  public:
   // Null: authentication is off, everyone may do everything, and callers are who they say. Both
-  // must outlive this.
-  Access(const Authenticator* authenticator, Clock& clock)
-      : authenticator_(authenticator), clock_(clock) {}
+  // must outlive this. `wants_certificate`: while authentication is off, only those who have shown
+  // a client certificate may do everything.
+  Access(const Authenticator* authenticator, Clock& clock, bool wants_certificate = false)
+      : authenticator_(authenticator), clock_(clock), wants_certificate_(wants_certificate) {}
 
   // On whose behalf a call is made, if it may be. Besides what CallerOf reads, the metadata holds
   //   authorization   `Bearer TOKEN`
@@ -46,6 +47,8 @@ class Access {
   absl::StatusOr<desk::Caller> Admit(const Metadata& metadata,
                                      const std::vector<std::string>& names,
                                      absl::string_view request) const;
+  // The same for a call on a connection. Unauthenticated (`certificate_missing`): nobody may call
+  // without a certificate.
   absl::StatusOr<desk::Caller> Admit(const grpc::CallbackServerContext& context,
                                      absl::string_view request) const;
 
@@ -55,6 +58,7 @@ class Access {
 
   const Authenticator* const authenticator_;
   Clock& clock_;
+  const bool wants_certificate_;
 };
 
 // What every service answers from. What it names must outlive it.

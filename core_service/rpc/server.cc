@@ -55,9 +55,10 @@ void TakeLibraryLogs() {
       });
 }
 
-ClientCertificates WantedOfClients(const ServerOptions& options) {
-  if (options.tls->paths.authorities.empty()) return ClientCertificates::kIgnored;
-  return options.auth.has_value() ? ClientCertificates::kTaken : ClientCertificates::kRequired;
+// Without tokens a certificate is all that can prove anything.
+bool WantsCertificates(const ServerOptions& options) {
+  return !options.auth.has_value() && options.tls.has_value() &&
+         !options.tls->paths.authorities.empty();
 }
 
 }  // namespace
@@ -81,13 +82,12 @@ Server::Server(std::unique_ptr<Acceptor> acceptor, const ServerOptions& options,
       certificates_(options.tls.has_value()
                         ? std::make_unique<CertificateFiles>(*options.tls, desk.clock())
                         : nullptr),
-      credentials_(certificates_ == nullptr
-                       ? grpc::InsecureServerCredentials()
-                       : TlsCredentials(*certificates_, WantedOfClients(options))),
+      credentials_(certificates_ == nullptr ? grpc::InsecureServerCredentials()
+                                            : TlsCredentials(*certificates_)),
       authenticator_(options.auth.has_value()
                          ? std::make_unique<Authenticator>(*options.auth, desk.clock())
                          : nullptr),
-      access_(authenticator_.get(), desk.clock()),
+      access_(authenticator_.get(), desk.clock(), WantsCertificates(options)),
       observer_(desk.clock(), IdSource::Real(), metrics, spans),
       calls_(desk.clock(), observer_),
       health_(MakeHealthService(DescribedServices(), calls_)),
@@ -154,6 +154,10 @@ bool Server::Build() {
     connections->HandleNewConnection(&connection);
   });
   return true;
+}
+
+std::shared_ptr<grpc::ChannelCredentials> Server::ToSelf() const {
+  return certificates_ == nullptr ? grpc::InsecureChannelCredentials() : TlsToSelf();
 }
 
 Server::~Server() { Drain(absl::ZeroDuration()); }

@@ -29,7 +29,7 @@ struct ServerOptions {
   int max_connections = 10000;
   // Whose tokens are believed; nothing: authentication is off.
   std::optional<AuthConfig> auth;
-  // Nothing: what goes over the network is not encrypted. With authorities, clients show a
+  // Nothing: what goes over the network is not encrypted. With authorities, callers show a
   // certificate of theirs; with `auth` they need not, since a token may do.
   std::optional<Certificates> tls;
 };
@@ -48,6 +48,8 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   const std::string& address() const { return acceptor_->address(); }
+  // How this very process speaks to it.
+  std::shared_ptr<grpc::ChannelCredentials> ToSelf() const;
 
   // Goes down in order: says NOT_SERVING, accepts no more connections, ends streams and waiting
   // claims with UNAVAILABLE, lets calls under way finish until `timeout`, then cancels them. All

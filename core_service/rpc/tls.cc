@@ -6,29 +6,23 @@
 #include "core_service/base/mutex.h"
 #include "grpc/grpc.h"
 #include "grpc/grpc_security.h"
+#include "grpcpp/security/tls_certificate_verifier.h"
+#include "grpcpp/security/tls_credentials_options.h"
 
 namespace agentdesk::rpc {
 namespace {
 
-grpc_ssl_client_certificate_request_type RequestFor(ClientCertificates clients) {
-  switch (clients) {
-    case ClientCertificates::kTaken:
-      return GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY;
-    case ClientCertificates::kRequired:
-      return GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
-    default:
-      return GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE;
-  }
-}
-
 // The C++ interface has no certificates that change, the C interface has.
 class ReloadingCredentials final : public grpc::ServerCredentials {
  public:
-  ReloadingCredentials(const CertificateFiles& files, ClientCertificates clients)
+  explicit ReloadingCredentials(const CertificateFiles& files)
       : files_(files),
         credentials_(grpc_ssl_server_credentials_create_with_options(
-            grpc_ssl_server_credentials_create_options_using_config_fetcher(RequestFor(clients),
-                                                                            &Fetch, this))) {}
+            grpc_ssl_server_credentials_create_options_using_config_fetcher(
+                files.Current()->authorities.empty()
+                    ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
+                    : GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY,
+                &Fetch, this))) {}
   ~ReloadingCredentials() override { grpc_server_credentials_release(credentials_); }
 
   void SetAuthMetadataProcessor(const std::shared_ptr<grpc::AuthMetadataProcessor>&) override {}
@@ -64,9 +58,16 @@ class ReloadingCredentials final : public grpc::ServerCredentials {
 
 }  // namespace
 
-std::shared_ptr<grpc::ServerCredentials> TlsCredentials(const CertificateFiles& files,
-                                                        ClientCertificates clients) {
-  return std::make_shared<ReloadingCredentials>(files, clients);
+std::shared_ptr<grpc::ServerCredentials> TlsCredentials(const CertificateFiles& files) {
+  return std::make_shared<ReloadingCredentials>(files);
+}
+
+std::shared_ptr<grpc::ChannelCredentials> TlsToSelf() {
+  grpc::experimental::TlsChannelCredentialsOptions options;
+  options.set_verify_server_certs(false);
+  options.set_certificate_verifier(std::make_shared<grpc::experimental::NoOpCertificateVerifier>());
+  options.set_check_call_host(false);
+  return grpc::experimental::TlsCredentials(options);
 }
 
 std::vector<std::string> CertificateNames(const grpc::AuthContext& connection) {

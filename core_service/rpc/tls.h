@@ -7,24 +7,21 @@
 
 #include "core_service/base/certificate_files.h"
 #include "grpcpp/security/auth_context.h"
+#include "grpcpp/security/credentials.h"
 #include "grpcpp/security/server_credentials.h"
 
 namespace agentdesk::rpc {
 
-enum class ClientCertificates {
-  kIgnored,
-  kTaken,     // one that is shown must come from one of the authorities
-  kRequired,  // and there must be one
-};
-
 // TLS 1.2 and 1.3 as gRPC does it, with gRPC's own choice of ciphers (all with forward secrecy and
 // AEAD). Each handshake uses the certificates that `files` has by then; connections that exist go
-// on as they are. `files` must outlive the server.
+// on as they are. Where `files` has authorities a client may show a certificate, which must be of
+// one of them; that it must show one is for Access to say. `files` must outlive the server.
 //
 // gRPC's own FileWatcherCertificateProvider is not used: while a certificate and its key are being
 // replaced it would refuse everybody.
-std::shared_ptr<grpc::ServerCredentials> TlsCredentials(const CertificateFiles& files,
-                                                        ClientCertificates clients);
+std::shared_ptr<grpc::ServerCredentials> TlsCredentials(const CertificateFiles& files);
+// For a client that is the same process as the server: it believes any certificate.
+std::shared_ptr<grpc::ChannelCredentials> TlsToSelf();
 
 // What the certificate that the other side of a connection has proved to be its own says that it
 // is: `DNS:`, `URI:` or `EMAIL:` and a subject alternative name. None where it showed none.

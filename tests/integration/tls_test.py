@@ -8,7 +8,7 @@ import unittest
 from typing import Any
 
 import grpc
-from agentdesk_test import BIN, Gateway, Program, System, command_line, wait_until
+from agentdesk_test import BIN, Gateway, Program, System, command_line, http_status, wait_until
 from certificates import Authority, Pair, credentials
 from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, refusal_of, ticket_pb2)
 from http_client import call
@@ -17,7 +17,7 @@ from tokens import AUDIENCE, ISSUER, SCOPES, As, Issuer, auth_config, b64, beare
 HERE = ("IP:127.0.0.1", "DNS:localhost")
 
 
-class TlsTestCase(unittest.TestCase):
+class TlsDesk:
     """Certificates of a class's own, and a core that uses them."""
 
     with_auth = False
@@ -55,6 +55,9 @@ class TlsTestCase(unittest.TestCase):
                  "scopes": ["events:read"]},
             ])
 
+    def test_the_core_sees_that_it_is_alive(self) -> None:
+        self.assertEqual(http_status(self.core.logged("listening")[0]["admin"], "/livez"), 200)
+
     def connect(self, own: Pair | None = None, authority: Authority | None = None,
                 address: str = "") -> DeskClient:
         desk = DeskClient(address or self.core.address,
@@ -79,7 +82,7 @@ class TlsTestCase(unittest.TestCase):
             check=False)
 
 
-class ServerTest(TlsTestCase):
+class ServerTest(TlsDesk, unittest.TestCase):
     def test_calls_go_through_for_who_knows_the_authority(self) -> None:
         self.connect().create("Over TLS")
         shown = command_line("ticket", "list", f"--core_ca={self.authority.file}",
@@ -142,16 +145,21 @@ class ServerTest(TlsTestCase):
         before.head()
 
 
-class RequiredTest(TlsTestCase):
+class RequiredTest(TlsDesk, unittest.TestCase):
     """Without authentication a certificate is all that lets somebody in."""
 
     with_clients = True
 
     def test_only_certificates_of_the_authority_are_let_in(self) -> None:
         self.connect(self.authority.issue("client", "DNS:anyone.example")).head()
-        for own in (None, self.stranger.issue("impostor", "DNS:anyone.example")):
-            refusal = self.refused(self.connect(own))
-            self.assertEqual(refusal.code, grpc.StatusCode.UNAVAILABLE)
+        impostor = self.stranger.issue("impostor", "DNS:anyone.example")
+        self.assertEqual(self.refused(self.connect(impostor)).code, grpc.StatusCode.UNAVAILABLE)
+        bare = self.connect()
+        for method in (None, lambda: next(bare.events.Subscribe(
+                event_pb2.SubscribeRequest(live=True), timeout=20))):
+            refusal = self.refused(bare, method)
+            self.assertEqual((refusal.code, refusal.reason),
+                             (grpc.StatusCode.UNAUTHENTICATED, "certificate_missing"))
 
     def test_programs_show_their_certificate(self) -> None:
         own = self.authority.issue("programs", "DNS:programs.example")
@@ -171,7 +179,7 @@ class RequiredTest(TlsTestCase):
                    "a job that a worker did over TLS")
 
 
-class IdentityTest(TlsTestCase):
+class IdentityTest(TlsDesk, unittest.TestCase):
     with_clients = True
     with_auth = True
 
