@@ -1,5 +1,8 @@
 /** A desk that wants to know who its users are, in a real browser. */
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -127,4 +130,83 @@ test("a user who may not follow is told so, and may be somebody else", async () 
   await signIn(page, token("alice"));
   await isLive(page);
   await page.context().close();
+});
+
+/** What a script of the page gets who opens a socket: who it is there, or how it ended. */
+function viaSocket(page: Page, protocols: string[]): Promise<string> {
+  return page.evaluate(
+    ([url, protocols]) =>
+      new Promise<string>((resolve) => {
+        const socket = new WebSocket(url, protocols);
+        socket.onmessage = ({ data }) => {
+          resolve(`is ${(JSON.parse(String(data)) as { user: string }).user}`);
+          socket.close();
+        };
+        socket.onclose = ({ code }) => resolve(`closed ${code}`);
+      }),
+    [desk.socketUrl, protocols] as const,
+  );
+}
+/** The same over HTTP, with the cookies that the browser has for the gateway. */
+function viaHttp(page: Page, type: string): Promise<string> {
+  return page.evaluate(
+    async ([url, type]) => {
+      try {
+        const answer = await fetch(url, {
+          method: "POST",
+          credentials: "include",
+          headers: { "Content-Type": type },
+          body: '{"ticket_name":"Forged"}',
+        });
+        return `answered ${answer.status}`;
+      } catch {
+        return "refused";
+      }
+    },
+    [`${desk.pageUrl}tickets/create`, type] as const,
+  );
+}
+
+test("a page of another origin opens no socket with the cookie of who is signed in", async () => {
+  const cookies: (string | undefined)[] = [];
+  const server = createServer(({ headers }, response) => {
+    cookies.push(headers.cookie);
+    response.setHeader("Content-Type", "text/html");
+    response.end("<title>elsewhere</title>");
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+
+  const own = await openPage();
+  await signIn(own, token("alice"));
+  await isLive(own);
+  expect(await viaSocket(own, ["agentdesk.v1"])).toBe("is alice");
+
+  // Another port of the same host is another origin of the same site: there the browser sends the
+  // cookie, whatever SameSite says, and only the gateway's look at the origin keeps the page out.
+  const other = await own.context().newPage();
+  await other.goto(`http://127.0.0.1:${port}/`);
+  expect(cookies[0]).toMatch(/^agentdesk_token=/);
+  for (const protocols of [["agentdesk.v1"], []]) {
+    expect(await viaSocket(other, protocols)).toBe("closed 1006");
+  }
+  for (const type of ["application/json", "text/plain"]) {
+    expect(await viaHttp(other, type)).toBe("refused");
+  }
+  // That origin may open sockets, without the cookie: it is the cookie that does not count.
+  const stranger = await (await browser.newContext()).newPage();
+  await stranger.goto(`http://127.0.0.1:${port}/`);
+  expect(await viaSocket(stranger, ["agentdesk.v1"])).toBe("closed 4401");
+
+  // Another site does not even have the cookie sent.
+  await other.goto(`http://elsewhere.localhost:${port}/`);
+  expect(await viaSocket(other, ["agentdesk.v1"])).toBe("closed 1006");
+  expect(await viaHttp(other, "text/plain")).toBe("refused");
+
+  expect(await viaSocket(own, ["agentdesk.v1"])).toBe("is alice");
+  const tickets = await own.evaluate(async () => (await fetch("/tickets")).json() as unknown);
+  expect(tickets).toMatchObject({ tickets: [] });
+  await stranger.context().close();
+  await own.context().close();
+  server.close();
 });
