@@ -26,6 +26,7 @@ struct Caller {
   // off.
   std::string user = {};
   absl::Time user_until = absl::InfiniteFuture();
+  std::string address = {};  // from where, an IP address
 };
 
 // Takes the one result of a call. The errors are the core's, with its details (base/error.h), or

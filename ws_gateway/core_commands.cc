@@ -254,7 +254,8 @@ client::CallLabels CoreCommands::Labels(const Caller& caller) const {
           .via = caller.via,
           .traceparent = caller.traceparent,
           .token = link_.token(),
-          .user = caller.user};
+          .user = caller.user,
+          .client_address = caller.address};
 }
 
 template <typename Request, typename Response, typename Begin>

@@ -154,8 +154,10 @@ void Http::OnRequest(HttpRequest request, Responder respond) {
   const std::pair<std::string, std::string> target =
       absl::StrSplit(in.target, absl::MaxSplits('?', 1));
   exchange->query = target.second;
-  exchange->caller = {
-      .actor = "anonymous", .via = "http", .traceparent = std::string(in.Header("traceparent"))};
+  exchange->caller = {.actor = "anonymous",
+                      .via = "http",
+                      .traceparent = std::string(in.Header("traceparent")),
+                      .address = in.remote_address};
   const absl::string_view origin = in.Header("origin");
   const bool foreign = !origin.empty() && !origins_.Allows(origin, in.Header("host"));
   if (!origin.empty() && !foreign) exchange->cors_origin = std::string(origin);

@@ -145,7 +145,8 @@ UpgradeDecision Shard::OnUpgrade(const HttpRequest& request) {
   }
   options.caller = {.actor = hub_->NewGuestName(),
                     .via = "websocket",
-                    .traceparent = std::string(request.Header("traceparent"))};
+                    .traceparent = std::string(request.Header("traceparent")),
+                    .address = request.remote_address};
   decision.handler = hub_->MakeConnection(std::move(options));
   return decision;
 }

@@ -78,6 +78,9 @@ void PrepareCall(const CallLabels& labels, absl::Duration timeout, grpc::ClientC
   if (!labels.via.empty()) context.AddMetadata("agentdesk-via", labels.via);
   if (!labels.traceparent.empty()) context.AddMetadata("traceparent", labels.traceparent);
   if (!labels.user.empty()) context.AddMetadata("agentdesk-user", labels.user);
+  if (!labels.client_address.empty()) {
+    context.AddMetadata("agentdesk-client", labels.client_address);
+  }
   if (labels.token != nullptr) {
     if (std::string header = labels.token->Header(); !header.empty()) {
       context.AddMetadata("authorization", header);

@@ -44,6 +44,8 @@ struct CallLabels {
   std::shared_ptr<BearerToken> token = nullptr;
   // The user for whom a gateway calls, by EncodeIdentity; then the token is the gateway's.
   std::string user = {};
+  // The IP address from which it was asked; empty: what the core sees.
+  std::string client_address = {};
 };
 
 // Prepares the context of one call: its labels, and its end `timeout` from now (on the monotonic

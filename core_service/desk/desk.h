@@ -41,6 +41,8 @@ struct Caller {
   std::vector<std::string> roles;
   std::string tenant;          // empty: the default one
   std::string trace_id;        // W3C trace id; may be empty
+  std::string client_address;  // from where it is given; both as v1::Event says
+  std::string gateway_address;
   bool authenticated = false;  // whether authentication is on
   bool all_tenants = false;    // whether it may see and touch what every tenant has
   absl::Time expires_at = absl::InfiniteFuture();  // from then on it is nobody's word

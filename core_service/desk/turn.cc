@@ -108,6 +108,8 @@ domain::Context Turn::ContextFor(const Caller& caller) {
   context.actor = caller.actor;
   context.tenant = caller.tenant;
   context.trace_id = caller.trace_id;
+  context.client_address = caller.client_address;
+  context.gateway_address = caller.gateway_address;
   context.authenticated = caller.authenticated;
   context.groups = caller.groups;
   context.roles = caller.roles;

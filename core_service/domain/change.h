@@ -26,12 +26,14 @@ using record::v1::TicketRecord;
 
 // When, by whom and with which chance a command is decided.
 struct Context {
-  absl::Time now;                   // never before the last event's time
-  int64_t next_sequence = 1;        // of the first event that the change appends
-  int64_t restores = 0;             // how often the desk was restored from a backup
-  v1::Actor actor;                  // who asked
-  std::string tenant;               // empty: the default one
-  std::string trace_id;             // W3C trace id; may be empty
+  absl::Time now;              // never before the last event's time
+  int64_t next_sequence = 1;   // of the first event that the change appends
+  int64_t restores = 0;        // how often the desk was restored from a backup
+  v1::Actor actor;             // who asked
+  std::string tenant;          // empty: the default one
+  std::string trace_id;        // W3C trace id; may be empty
+  std::string client_address;  // from where; both as v1::Event says
+  std::string gateway_address;
   bool authenticated = false;       // whether authentication is on
   std::vector<std::string> groups;  // of who asked, proved
   std::vector<std::string> roles;

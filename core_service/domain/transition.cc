@@ -53,6 +53,8 @@ v1::Event& Transition::Append() {
   *event.mutable_actor() = context_.actor;
   event.set_tenant(ticket().ticket().tenant());
   event.set_trace_id(context_.trace_id);
+  event.set_client_address(context_.client_address);
+  event.set_gateway_address(context_.gateway_address);
   return event;
 }
 

@@ -137,7 +137,13 @@ absl::StatusOr<desk::Caller> Access::Admit(const grpc::CallbackServerContext& co
                              "this desk wants a client certificate of an authority that it knows");
     }
   }
-  return Admit(metadata, names, request);
+  absl::StatusOr<desk::Caller> caller = Admit(metadata, names, request);
+  if (caller.ok()) {
+    std::string peer = AddressOfPeer(context.peer());
+    (caller->client_address.empty() ? caller->client_address : caller->gateway_address) =
+        std::move(peer);
+  }
+  return caller;
 }
 
 absl::StatusOr<desk::Caller> Access::Admit(const Metadata& metadata,
@@ -168,6 +174,8 @@ absl::StatusOr<desk::Caller> Access::Admit(const Metadata& metadata,
   }
   Metadata labels = metadata;
   labels.erase("agentdesk-actor");
+  // Only who has shown above to be a gateway says from where it was asked.
+  if (metadata.find(kUserKey) == metadata.end()) labels.erase("agentdesk-client");
   absl::StatusOr<desk::Caller> caller = CallerOf(labels);
   if (!caller.ok()) return caller;
   caller->authenticated = true;

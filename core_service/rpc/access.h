@@ -33,7 +33,8 @@ class Access {
   // On whose behalf a call is made, if it may be. Besides what CallerOf reads, the metadata holds
   //   authorization   `Bearer TOKEN`
   //   agentdesk-user  the user on whose behalf a gateway calls (base/identity.h)
-  // and with authentication on the label agentdesk-actor counts for nothing. The caller is held to
+  // and with authentication on the label agentdesk-actor counts for nothing, and agentdesk-client
+  // only beside agentdesk-user. The caller is held to
   // the tenant of its identity, but for those that the configuration lets see all tenants, and a
   // gateway that names no user.
   //
@@ -47,8 +48,8 @@ class Access {
   absl::StatusOr<desk::Caller> Admit(const Metadata& metadata,
                                      const std::vector<std::string>& names,
                                      absl::string_view request) const;
-  // The same for a call on a connection. Unauthenticated (`certificate_missing`): nobody may call
-  // without a certificate.
+  // The same for a call on a connection, which also says from where it comes. Unauthenticated
+  // (`certificate_missing`): nobody may call without a certificate.
   absl::StatusOr<desk::Caller> Admit(const grpc::CallbackServerContext& context,
                                      absl::string_view request) const;
 

@@ -1,10 +1,15 @@
 #include "core_service/rpc/caller.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "core_service/base/error.h"
 #include "core_service/base/utf8.h"
 
@@ -13,7 +18,9 @@ namespace {
 
 constexpr char kActorKey[] = "agentdesk-actor";
 constexpr char kViaKey[] = "agentdesk-via";
+constexpr char kClientKey[] = "agentdesk-client";
 constexpr char kTraceKey[] = "traceparent";
+constexpr size_t kMaxAddress = 64;
 constexpr int kMaxActorCharacters = 200;
 
 std::optional<absl::string_view> Find(const Metadata& metadata, const char* key) {
@@ -41,6 +48,12 @@ absl::Status CheckActor(absl::string_view actor) {
   return absl::OkStatus();
 }
 
+// Of what an IP address is written with, and the zone of one (RFC 4007 section 11).
+bool IsAddress(absl::string_view text) {
+  const auto fits = [](char c) { return absl::ascii_isalnum(c) || absl::StrContains(".:%-_", c); };
+  return !text.empty() && text.size() <= kMaxAddress && std::all_of(text.begin(), text.end(), fits);
+}
+
 }  // namespace
 
 absl::StatusOr<desk::Caller> CallerOf(const Metadata& metadata) {
@@ -57,8 +70,28 @@ absl::StatusOr<desk::Caller> CallerOf(const Metadata& metadata) {
     }
     caller.actor.set_via(std::string(*via));
   }
+  if (const auto client = Find(metadata, kClientKey); client.has_value()) {
+    if (!IsAddress(*client)) return InvalidField(kClientKey, "must be an IP address");
+    caller.client_address = std::string(*client);
+  }
   if (const auto trace = TraceOf(metadata); trace.has_value()) caller.trace_id = trace->trace_id;
   return caller;
+}
+
+std::string AddressOfPeer(absl::string_view peer) {
+  if (absl::ConsumePrefix(&peer, "ipv4:")) return std::string(peer.substr(0, peer.rfind(':')));
+  if (!absl::ConsumePrefix(&peer, "ipv6:")) return std::string();
+  // In brackets, which are percent-encoded as in a URI; so is the `%` before a zone.
+  std::string address = absl::StrReplaceAll(peer, {{"%5B", "["}, {"%5D", "]"}, {"%25", "%"}});
+  const size_t end = address.rfind(']');
+  if (address[0] != '[' || end == std::string::npos) return std::string();
+  address = address.substr(1, end - 1);
+  absl::string_view shown = address;
+  // What comes over IPv4 to a socket of both.
+  if (absl::ConsumePrefix(&shown, "::ffff:") && absl::StrContains(shown, '.')) {
+    return std::string(shown);
+  }
+  return address;
 }
 
 std::optional<TraceContext> TraceOf(const Metadata& metadata) {

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "core_service/base/timestamp.h"
 #include "core_service/store/data_dir.h"
+#include "core_service/store/event_block.h"
 #include "core_service/store/event_chain.h"
 #include "core_service/store/sqlite_checkpoint.h"
 #include "core_service/store/sqlite_connection.h"
@@ -82,7 +83,9 @@ class LogVerifier {
       absl::StatusOr<bool> row = log.Next();
       if (!row.ok()) return row.status();
       if (!*row) break;
-      if (absl::Status status = Follow(log); !status.ok()) return status;
+      absl::StatusOr<LogEntry> entry = Follow(log);
+      if (!entry.ok()) return entry.status();
+      if (absl::Status status = VerifyKey(log, entry->event); !status.ok()) return status;
       if (checkpoint.has_value() && checkpoint->sequence == sequence_ &&
           checkpoint->chain != chain_) {
         return Damaged("the checkpoint has another chain value than the log");
@@ -99,10 +102,24 @@ class LogVerifier {
                                 " in the log"));
   }
 
+  // Only the entries themselves.
+  absl::Status Visit(absl::FunctionRef<absl::Status(const LogEntry&)> visit) {
+    Statement log(connection_, kLog, sequence_);
+    while (true) {
+      absl::StatusOr<bool> row = log.Next();
+      if (!row.ok()) return row.status();
+      if (!*row) return absl::OkStatus();
+      absl::StatusOr<LogEntry> entry = Follow(log);
+      if (!entry.ok()) return entry.status();
+      if (absl::Status status = visit(*entry); !status.ok()) return status;
+    }
+  }
+
   int64_t head() const { return sequence_; }
+  const Digest& chain() const { return chain_; }
 
  private:
-  absl::Status Follow(const Statement& row) {
+  absl::StatusOr<LogEntry> Follow(const Statement& row) {
     const int64_t sequence = row.Int(0);
     if (sequence != ++sequence_) return Fault(sequence_, "is missing");
     const absl::StatusOr<EventParts> parts = SplitEvent(row.Bytes(2));
@@ -121,15 +138,22 @@ class LogVerifier {
     if (row.Bytes(4) != Bytes(chain_)) {
       return Fault(sequence, "does not follow from those before it");
     }
-    return VerifyColumns(row);
+    absl::StatusOr<EventBlock::Entry> encoded = EventBlock::ReadEntry(row.Bytes(2));
+    if (!encoded.ok()) return encoded.status();
+    EventBlock block;
+    block.AppendEncoded(*std::move(encoded), row.Bytes(2));
+    LogEntry entry;
+    entry.event = block.Decode(block.entries().front());
+    entry.type = parts->type;
+    entry.header = std::string(parts->header);
+    entry.content_hash = content_hash;
+    entry.chain = chain_;
+    entry.erased_by = erased ? row.Int(5) : 0;
+    if (absl::Status status = VerifyColumns(row, entry.event); !status.ok()) return status;
+    return entry;
   }
 
-  absl::Status VerifyColumns(const Statement& row) {
-    absl::StatusOr<EventBlock::Entry> entry = EventBlock::ReadEntry(row.Bytes(2));
-    if (!entry.ok()) return entry.status();
-    EventBlock block;
-    block.AppendEncoded(*std::move(entry), row.Bytes(2));
-    const v1::Event event = block.Decode(block.entries().front());
+  absl::Status VerifyColumns(const Statement& row, const v1::Event& event) {
     if (event.sequence() != sequence_) return Fault(sequence_, "has another sequence in it");
     const int64_t time_us = absl::ToUnixMicros(FromProto(event.time()));
     if (time_us != row.Int(6)) return Fault(sequence_, "has another time in its row");
@@ -142,6 +166,10 @@ class LogVerifier {
     if (event.ticket_id() != IdOf(row.Bytes(10)) || event.session_id() != IdOf(row.Bytes(11))) {
       return Fault(sequence_, "has a row that belongs to another ticket, or to none");
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status VerifyKey(const Statement& row, const v1::Event& event) {
     std::string key;
     if (event.has_agent_message()) key = event.agent_message().key();
     if (event.has_tool_call()) key = event.tool_call().key();
@@ -284,52 +312,75 @@ absl::Status VerifyLogAndRows(Connection& connection, bool since_checkpoint) {
   return VerifyRows(connection);
 }
 
-// A view of a desk that nobody changes.
-class FileView final : public SqliteReads<View> {
- public:
-  FileView(std::optional<DataDir> dir, std::unique_ptr<Connection> connection, const LogEnd& end)
-      : SqliteReads<View>(*connection, end, nullptr),
-        dir_(std::move(dir)),
-        file_(std::move(connection)) {}
-
- private:
-  const std::optional<DataDir> dir_;  // let go of after the file
-  const std::unique_ptr<Connection> file_;
+// A desk's file, held so that nobody changes it, and found to be whole.
+struct HeldFile {
+  std::optional<DataDir> dir;  // let go of after the file
+  std::unique_ptr<Connection> connection;
 };
 
-}  // namespace
-
-absl::StatusOr<VerifiedDesk> VerifySqliteStore(const VerifyOptions& options) {
+absl::StatusOr<HeldFile> HoldFile(const std::string& path, const std::string& vfs) {
   struct stat info {};
-  std::string file = options.path;
+  std::string file = path;
   const bool is_directory = stat(file.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
   if (is_directory) absl::StrAppend(&file, "/", DataDir::kDeskFile);
   if (stat(file.c_str(), &info) != 0) {
     if (errno == ENOENT) return absl::NotFoundError(absl::StrCat("there is no desk: ", file));
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", file));
   }
-  std::optional<DataDir> dir;
+  HeldFile held;
   if (is_directory) {
-    absl::StatusOr<DataDir> held = DataDir::Hold(options.path);
-    if (!held.ok()) return held.status();
-    dir.emplace(*std::move(held));
+    absl::StatusOr<DataDir> dir = DataDir::Hold(path);
+    if (!dir.ok()) return dir.status();
+    held.dir.emplace(*std::move(dir));
   }
   // After a crash the end of a desk is in the log beside its file, which only a writer can take up.
   absl::StatusOr<std::unique_ptr<Connection>> connection = Connection::Open(
-      file, options.vfs, is_directory ? Connection::Access::kWrite : Connection::Access::kFrozen);
+      file, vfs, is_directory ? Connection::Access::kWrite : Connection::Access::kFrozen);
   if (!connection.ok()) return connection.status();
-  absl::Status status = Statement(**connection, kBegin).Run();
-  if (status.ok()) status = VerifyFile(**connection);
-  if (status.ok()) status = VerifySchema(**connection);
-  if (status.ok()) status = VerifyLogAndRows(**connection, options.since_checkpoint);
+  held.connection = *std::move(connection);
+  absl::Status status = Statement(*held.connection, kBegin).Run();
+  if (status.ok()) status = VerifyFile(*held.connection);
+  if (status.ok()) status = VerifySchema(*held.connection);
+  if (!status.ok()) return status;
+  return held;
+}
+
+// A view of a desk that nobody changes.
+class FileView final : public SqliteReads<View> {
+ public:
+  FileView(HeldFile file, const LogEnd& end)
+      : SqliteReads<View>(*file.connection, end, nullptr), file_(std::move(file)) {}
+
+ private:
+  const HeldFile file_;
+};
+
+}  // namespace
+
+absl::StatusOr<VerifiedDesk> VerifySqliteStore(const VerifyOptions& options) {
+  absl::StatusOr<HeldFile> file = HoldFile(options.path, options.vfs);
+  if (!file.ok()) return file.status();
+  Connection& connection = *file->connection;
+  const absl::Status status = VerifyLogAndRows(connection, options.since_checkpoint);
   if (!status.ok()) return status;
 
-  absl::StatusOr<DeskIdentity> identity = ReadIdentity(**connection);
+  absl::StatusOr<DeskIdentity> identity = ReadIdentity(connection);
   if (!identity.ok()) return identity.status();
-  const absl::StatusOr<LogEnd> end = ReadLogEnd(**connection);
+  const absl::StatusOr<LogEnd> end = ReadLogEnd(connection);
   if (!end.ok()) return end.status();
   return VerifiedDesk{identity->desk_id, identity->origin,
-                      std::make_unique<FileView>(std::move(dir), *std::move(connection), *end)};
+                      std::make_unique<FileView>(*std::move(file), *end)};
+}
+
+absl::StatusOr<VerifiedLog> VerifySqliteLog(
+    const std::string& path, absl::FunctionRef<absl::Status(const LogEntry&)> visit) {
+  const absl::StatusOr<HeldFile> file = HoldFile(path, /*vfs=*/"");
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<DeskIdentity> identity = ReadIdentity(*file->connection);
+  if (!identity.ok()) return identity.status();
+  LogVerifier log(*file->connection, 0, Digest{});
+  if (absl::Status status = log.Visit(visit); !status.ok()) return status;
+  return VerifiedLog{identity->desk_id, log.head(), log.chain()};
 }
 
 }  // namespace agentdesk::store

@@ -1,10 +1,15 @@
 #ifndef AGENTDESK_CORE_SERVICE_STORE_SQLITE_VERIFY_H_
 #define AGENTDESK_CORE_SERVICE_STORE_SQLITE_VERIFY_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "agentdesk/v1/event.pb.h"
+#include "core_service/store/event_chain.h"
 #include "core_service/store/store.h"
 
 namespace agentdesk::store {
@@ -30,6 +35,30 @@ struct VerifiedDesk {
 // DataLoss names the first fault, NotFound says that there is no desk, FailedPrecondition that a
 // process holds it or that another version wrote it. Reads the whole file.
 absl::StatusOr<VerifiedDesk> VerifySqliteStore(const VerifyOptions& options);
+
+// One entry of a log, after those before it were found to lead to it.
+struct LogEntry {
+  v1::Event event;     // without content where that was erased
+  v1::EventType type;  // also then
+  std::string header;  // as it is hashed (store/event_chain.h)
+  Digest content_hash{};
+  Digest chain{};
+  int64_t erased_by = 0;  // the event that erased the content; 0: none did
+};
+
+struct VerifiedLog {
+  std::string desk_id;
+  int64_t head = 0;
+  Digest chain{};  // at the head
+};
+
+// Reads a desk's log alone, from its first entry to its last, and changes nothing of it: SQLite's
+// integrity check, no holes, each content that was not erased against its hash, the chain over all
+// entries, and what the columns beside an entry repeat of it. Each entry is shown to `visit` when
+// all this held up to and with it; what `visit` refuses ends the reading. `path` and errors as
+// VerifySqliteStore.
+absl::StatusOr<VerifiedLog> VerifySqliteLog(const std::string& path,
+                                            absl::FunctionRef<absl::Status(const LogEntry&)> visit);
 
 }  // namespace agentdesk::store
 

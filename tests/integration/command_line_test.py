@@ -291,7 +291,8 @@ class CommandLineTest(DeskTestCase):
         self.assertEqual(commands, [
             "ticket create", "ticket list", "ticket show", "ticket cancel", "ticket retry", "watch",
             "questions", "answer", "message", "desk", "token key", "token create", "token verify",
-            "admin backup", "admin restore", "admin check", "admin compact", "admin export"])
+            "admin backup", "admin restore", "admin check", "admin compact", "admin export",
+            "audit verify", "audit export"])
         for command in commands:
             text = self.succeeds(*command.split(), "--help", core=False).out
             self.assertIn(f"agentdesk {command}", text)

@@ -244,6 +244,40 @@ CommandSpec AdminExport() {
                      .help = "the log that --after belongs to (see `agentdesk desk`)"}}};
 }
 
+FlagSpec Expect() {
+  return {.name = "expect",
+          .value = "SEQUENCE:HASH",
+          .help = "what an earlier `audit verify` ended with: it must still be so"};
+}
+
+CommandSpec AuditVerify() {
+  return {
+      .words = "audit verify",
+      .arguments = "PATH",
+      .min_arguments = 1,
+      .max_arguments = 1,
+      .summary = "prove the log of a backup, or of a desk that no core runs",
+      .details =
+          "Every entry must follow by its hash from the one before. Ends with 1 and names the\n"
+          "first entry that is wrong. Prints the last sequence and its hash: kept elsewhere, they\n"
+          "show later that nobody has rewritten the log with all its hashes.",
+      .flags = {Expect()}};
+}
+
+CommandSpec AuditExport() {
+  return {.words = "audit export",
+          .arguments = "PATH",
+          .min_arguments = 1,
+          .max_arguments = 1,
+          .summary = "print who did what, from where, as JSON, one entry a line",
+          .details =
+              "PATH is a backup, or the directory of a desk that no core runs. Content is left\n"
+              "out. An entry is printed once it is proved; at the first that is wrong it ends\n"
+              "with 1 and names it.",
+          .flags = {{.name = "after", .value = "N", .help = "only entries after this sequence"},
+                    Expect()}};
+}
+
 }  // namespace
 
 const std::vector<CommandSpec>& Commands() {
@@ -267,7 +301,9 @@ const std::vector<CommandSpec>& Commands() {
       AdminRestore(),
       AdminCheck(),
       AdminCompact(),
-      AdminExport()};
+      AdminExport(),
+      AuditVerify(),
+      AuditExport()};
   return *commands;
 }
 

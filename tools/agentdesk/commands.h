@@ -33,6 +33,7 @@ absl::Status RunWatch(const Invocation& invocation, DeskConnection& desk, Output
 absl::Status RunDesk(DeskConnection& desk, Output output);
 // Needs no core.
 absl::Status RunTokenCommand(const Invocation& invocation, Output output);
+absl::Status RunAuditCommand(const Invocation& invocation, Output output);
 absl::Status RunAdminCommand(const Invocation& invocation, DeskConnection& desk, Output output);
 
 // The request that `ticket create` describes. `now` is what `--run_after=10m` counts from.

@@ -86,6 +86,7 @@ absl::Status RunCommand(const Invocation& invocation, DeskConnection& desk, Outp
   if (words == "message") return RunMessage(invocation, desk, output);
   if (words == "desk") return RunDesk(desk, output);
   if (absl::StartsWith(words, "token ")) return RunTokenCommand(invocation, output);
+  if (absl::StartsWith(words, "audit ")) return RunAuditCommand(invocation, output);
   if (absl::StartsWith(words, "admin ")) return RunAdminCommand(invocation, desk, output);
   return RunTicketCommand(invocation, desk, output);
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core_service/base/error.h"
@@ -57,6 +58,32 @@ TEST(CallerTest, KnowsTheWaysIn) {
     const auto caller = With("agentdesk-via", via);
     ASSERT_FALSE(caller.ok()) << via;
     EXPECT_EQ(DetailOf(caller.status()).field, "agentdesk-via");
+  }
+}
+
+TEST(CallerTest, ReadsFromWhereAGatewayWasAsked) {
+  for (const std::string good : {"192.0.2.1", "2001:db8::1", "fe80::1%eth0"}) {
+    EXPECT_EQ(With("agentdesk-client", good)->client_address, good);
+  }
+  for (const std::string& bad : {std::string(""), std::string("192.0.2.1, 10.0.0.1"),
+                                 std::string("a\nb"), std::string(65, '1')}) {
+    const auto caller = With("agentdesk-client", bad);
+    ASSERT_TRUE(absl::IsInvalidArgument(caller.status())) << bad;
+    EXPECT_EQ(DetailOf(caller.status()).field, "agentdesk-client");
+  }
+}
+
+TEST(CallerTest, FindsTheAddressOfAPeer) {
+  for (const auto& [peer, address] : std::vector<std::pair<std::string, std::string>>{
+           {"ipv4:192.0.2.1:4711", "192.0.2.1"},
+           {"ipv6:%5B2001:db8::1%5D:4711", "2001:db8::1"},
+           {"ipv6:[2001:db8::1]:4711", "2001:db8::1"},
+           {"ipv6:%5Bfe80::1%252%5D:4711", "fe80::1%2"},
+           {"ipv6:%5B::ffff:192.0.2.1%5D:4711", "192.0.2.1"},
+           {"unix:/a/socket", ""},
+           {"ipv6:", ""},
+           {"", ""}}) {
+    EXPECT_EQ(AddressOfPeer(peer), address) << peer;
   }
 }
 
