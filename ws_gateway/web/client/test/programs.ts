@@ -159,12 +159,13 @@ export class Refused extends Error {
 export async function until<T>(
   condition: () => T | undefined | false | Promise<T | undefined | false>,
   what: string,
+  seconds = 60,
 ): Promise<T> {
-  const deadline = performance.now() + 60_000;
+  const deadline = performance.now() + seconds * 1000;
   for (;;) {
     const value = await condition();
     if (value !== undefined && value !== false) return value;
-    if (performance.now() > deadline) throw new Error(`in 60 s there was no: ${what}`);
+    if (performance.now() > deadline) throw new Error(`in ${seconds} s there was no: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
