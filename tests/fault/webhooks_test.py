@@ -14,7 +14,8 @@ import unittest
 from typing import Any
 
 from agentdesk_test import SCALE, Core, Program, command_line, wait_until
-from desk_client import DeskClient, admin_pb2, event_pb2
+from desk_client import DeskClient, admin_pb2, event_pb2, ticket_pb2
+from tokens import AUDIENCE, ISSUER, As, Issuer, auth_config, bearer
 
 KEY = b"0123456789abcdef0123456789abcdef"
 TYPES = ["ticket_created", "agent_started", "agent_question", "question_answered", "agent_complete"]
@@ -240,6 +241,28 @@ class WebhooksTest(unittest.TestCase):
         self.live()
         self.assertEqual(receiver.tries, before)
 
+    def test_a_core_that_wants_tokens_gets_the_one_that_is_in_the_file_by_then(self) -> None:
+        issuer = Issuer()
+        (self.scratch / "keys.json").write_text(issuer.key_set())
+        config = auth_config(self.scratch, [{"issuer": ISSUER, "audiences": [AUDIENCE],
+                                             "algorithms": ["HS256"], "keys_file": "keys.json"}],
+                             gateways=[])
+        self.core = Core(self.scratch / "closed", f"--auth_config={config}").start()
+        self.addCleanup(self.core.end)
+        desk = DeskClient(self.core.address)
+        self.addCleanup(desk.close)
+        created = As(desk, bearer(issuer.token("alice"))).tickets.CreateTicket(
+            ticket_pb2.CreateTicketRequest(ticket_name="Sent on"))
+        token = self.scratch / "webhooks.token"
+        token.write_text(issuer.token("webhooks", scope="tickets:read"))
+        receiver = self.receiver()
+        sender = self.sender("--allow_local_endpoints", f"--token_file={token}", chat=receiver.url)
+        self.assertIn("events:read", sender.wait_for_log("the log cannot be followed")["error"])
+        token.write_text(issuer.token("webhooks", scope="events:read"))
+        wait_until(lambda: receiver.sequences == [created.sequence], "an event by the second token")
+        self.assertNotIn(token.read_text(), sender.tail(1000))
+        self.assertEqual(sender.stop(), 0)
+
     def test_wrong_configuration(self) -> None:
         (self.scratch / "endpoints.json").write_text('{"endpoints":[{"name":"A"}]}')
         program = Program("agentdesk-webhooks", f"--endpoints={self.scratch / 'endpoints.json'}",
@@ -247,6 +270,10 @@ class WebhooksTest(unittest.TestCase):
         self.assertEqual(program.wait(), 1)
         self.assertIn("--endpoints", program.tail())
         self.assertIn("endpoints[0].name", program.tail())
+        program = Program("agentdesk-webhooks", f"--token_file={self.scratch / 'none'}",
+                          f"--endpoints={self.scratch / 'endpoints.json'}").start(wait=False)
+        self.assertEqual(program.wait(), 1)
+        self.assertIn("--token_file", program.tail())
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ namespace {
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
 constexpr int kEventsAtOnce = 200;
 
-absl::Status CallCore(absl::FunctionRef<grpc::Status(grpc::ClientContext&)> call) {
-  grpc::ClientContext context;
-  client::PrepareCall({}, kCallTimeout, context);
-  return client::FromRpc(call(context));
+client::CallLabels LabelsWith(std::shared_ptr<client::BearerToken> token) {
+  client::CallLabels labels;
+  labels.token = std::move(token);
+  return labels;
 }
 
 }  // namespace
@@ -46,6 +46,12 @@ Endpoint::~Endpoint() {
   }
   stop_.NotifyAll();
   thread_.join();
+}
+
+absl::Status Endpoint::CallCore(absl::FunctionRef<grpc::Status(grpc::ClientContext&)> call) const {
+  grpc::ClientContext context;
+  client::PrepareCall(LabelsWith(options_.token), kCallTimeout, context);
+  return client::FromRpc(call(context));
 }
 
 bool Endpoint::Pause(int times) {
@@ -126,7 +132,7 @@ absl::Status Endpoint::Advance(int64_t sequence) {
 
 absl::Status Endpoint::Follow() {
   grpc::ClientContext context;
-  client::PrepareCall({}, absl::InfiniteDuration(), context);
+  client::PrepareCall(LabelsWith(options_.token), absl::InfiniteDuration(), context);
   v1::SubscribeRequest request;
   request.set_after_sequence(position_.sequence);
   request.set_desk_id(position_.desk_id);

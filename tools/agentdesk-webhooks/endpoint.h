@@ -7,12 +7,14 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "agentdesk/v1/event.grpc.pb.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/mutex.h"
 #include "core_service/base/uuid.h"
+#include "core_service/client/channel.h"
 #include "grpcpp/channel.h"
 #include "tools/agentdesk-webhooks/config.h"
 #include "tools/agentdesk-webhooks/cursor_file.h"
@@ -22,6 +24,7 @@ namespace agentdesk::webhooks {
 
 struct EndpointOptions {
   HttpPost::Options http;
+  std::shared_ptr<client::BearerToken> token;  // for the core; null: it wants none
   absl::Duration first_backoff = absl::Seconds(1);
   absl::Duration max_backoff = absl::Minutes(5);
 };
@@ -44,6 +47,7 @@ class Endpoint {
 
  private:
   void Run();
+  absl::Status CallCore(absl::FunctionRef<grpc::Status(grpc::ClientContext&)> call) const;
   // Settles where to begin, in the log that the core has now. Anything but OK: not yet.
   absl::Status Settle();
   // Follows the log until the stream ends; answers why it did, which is never OK.

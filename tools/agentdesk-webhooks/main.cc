@@ -16,6 +16,9 @@
 #include "tools/agentdesk-webhooks/endpoint.h"
 
 ABSL_FLAG(std::string, core, "127.0.0.1:50051", "HOST:PORT of the core");
+ABSL_FLAG(std::string, token_file, "",
+          "file with the bearer token that the core wants, with the scope events:read; read again "
+          "as it changes; empty: none");
 ABSL_FLAG(std::string, endpoints, "", "file that says which events go where (required)");
 ABSL_FLAG(std::string, state_dir, "agentdesk-webhooks",
           "directory where it is kept how far each endpoint has come");
@@ -62,6 +65,11 @@ absl::StatusOr<Config> ReadConfig(const std::vector<std::string>& arguments) {
   absl::StatusOr<client::CoreTls> core_tls = client::CoreTlsFlags();
   if (!core_tls.ok()) return core_tls.status();
   config.core_tls = *std::move(core_tls);
+  if (const std::string path = absl::GetFlag(FLAGS_token_file); !path.empty()) {
+    config.options.token = std::make_shared<client::BearerToken>(path, Clock::Real());
+    const absl::Status status = config.options.token->Check();
+    if (!status.ok()) return BadFlag("token_file", status.message());
+  }
   config.state_dir = absl::GetFlag(FLAGS_state_dir);
   if (config.state_dir.empty()) return BadFlag("state_dir", "must name a directory");
   const std::string endpoints = absl::GetFlag(FLAGS_endpoints);
