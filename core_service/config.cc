@@ -35,6 +35,16 @@ ABSL_FLAG(std::string, data_dir, "agentdesk-data",
           "Directory that holds the desk; made when it is missing. One core at a time uses it.");
 ABSL_FLAG(int32_t, max_connections, 10000,
           "How many gRPC connections are open at a time at most; more are closed at once.");
+ABSL_FLAG(
+    int32_t, max_calls_per_second_per_identity, 1000,
+    "How many calls a second one identity may make; after a pause four times as many at once. "
+    "Without --auth_config everyone is one identity, and may make a hundred times as many. 0: "
+    "any number.");
+ABSL_FLAG(int32_t, max_streams_per_identity, 1000,
+          "The same for streams at a time: Subscribe, ReceiveInput, Backup.");
+ABSL_FLAG(int64_t, max_open_tickets_per_tenant, 1'000'000,
+          "How many tickets that have not ended one tenant may have; then none is created or "
+          "retried. Without --auth_config all are of one tenant. 0: any number.");
 ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(10),
           "After SIGTERM or SIGINT, how long calls under way may take to finish.");
 ABSL_FLAG(absl::Duration, expiry_hold, absl::Seconds(30),
@@ -110,6 +120,25 @@ absl::Status ReadTls(CoreConfig& config) {
   return absl::OkStatus();
 }
 
+absl::Status ReadLimits(CoreConfig& config) {
+  const struct {
+    absl::string_view flag;
+    int64_t value;
+    int64_t& limit;
+  } flags[] = {
+      {"max_calls_per_second_per_identity", absl::GetFlag(FLAGS_max_calls_per_second_per_identity),
+       config.limits.calls_per_second},
+      {"max_streams_per_identity", absl::GetFlag(FLAGS_max_streams_per_identity),
+       config.limits.streams},
+      {"max_open_tickets_per_tenant", absl::GetFlag(FLAGS_max_open_tickets_per_tenant),
+       config.max_open_tickets}};
+  for (const auto& flag : flags) {
+    if (flag.value < 0) return BadFlag(flag.flag, absl::StrCat(flag.value), "must be 0 or more");
+    flag.limit = flag.value;
+  }
+  return absl::OkStatus();
+}
+
 // Other machines reach nothing by an oversight.
 absl::Status CheckReach(const CoreConfig& config) {
   const bool safe = config.auth.has_value() && config.tls.has_value();
@@ -154,6 +183,7 @@ absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& argume
   }
   absl::Status status = ReadTls(config);
   if (status.ok()) status = CheckReach(config);
+  if (status.ok()) status = ReadLimits(config);
   if (!status.ok()) return status;
   config.data_dir = absl::GetFlag(FLAGS_data_dir);
   if (config.data_dir.empty()) return BadFlag("data_dir", "", "must name a directory");

@@ -11,6 +11,7 @@
 #include "core_service/base/address.h"
 #include "core_service/base/authenticator.h"
 #include "core_service/base/certificate_files.h"
+#include "core_service/rpc/call_limits.h"
 
 namespace agentdesk {
 
@@ -21,10 +22,12 @@ struct CoreConfig {
   int admin_connections = 0;
   std::string data_dir;
   int max_connections = 0;
+  rpc::CallLimitOptions limits;
   std::optional<AuthConfig> auth;   // nothing: authentication is off
   std::optional<Certificates> tls;  // nothing: not encrypted
   absl::Duration drain_timeout;
   absl::Duration expiry_hold;
+  int64_t max_open_tickets = 0;
   int64_t retain_events = 0;
   std::string otlp_endpoint;  // empty: no spans are exported
   std::string log_level;

@@ -49,6 +49,7 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
   desk::DeskOptions options;
   options.expiry_hold = config.expiry_hold;
   options.retain_events = config.retain_events;
+  options.max_open_tickets = config.max_open_tickets;
   options.metrics = &metrics;
   options.on_fatal = [&exit_code](const absl::Status&) {
     exit_code = 1;
@@ -61,9 +62,9 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
   const absl::StatusOr<std::unique_ptr<SpanExporter>> spans =
       SpanExporter::Start({.endpoint = config.otlp_endpoint, .service = "agentdesk-core"}, metrics);
   if (!spans.ok()) return Fail("--otlp_endpoint cannot be used", spans.status());
-  absl::StatusOr<std::unique_ptr<rpc::Server>> server =
-      rpc::Server::Start({config.listen, config.max_connections, config.auth, config.tls}, **desk,
-                         metrics, spans->get());
+  absl::StatusOr<std::unique_ptr<rpc::Server>> server = rpc::Server::Start(
+      {config.listen, config.max_connections, config.limits, config.auth, config.tls}, **desk,
+      metrics, spans->get());
   if (!server.ok()) return Fail("--listen cannot be served", server.status());
   // The first to go: what it reads is alive as long as it.
   const absl::StatusOr<std::unique_ptr<AdminPort>> admin =

@@ -51,6 +51,7 @@ agentdesk_python_test(integration/event_stream_test 300 integration release_only
 agentdesk_python_test(integration/every_call_test 300 integration)
 agentdesk_python_test(integration/fold_test 300 integration)
 agentdesk_python_test(integration/command_line_test 300 integration)
+agentdesk_python_test(integration/identity_limits_test 120 integration)
 agentdesk_python_test(integration/desk_swap_test 120 integration)
 agentdesk_python_test(integration/flags_test 120 integration)
 agentdesk_python_test(integration/backup_test 300 integration release_only)

@@ -14,6 +14,7 @@
 #include "core_service/base/authenticator.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/identity.h"
+#include "core_service/base/token_bucket.h"
 #include "core_service/base/uuid.h"
 #include "ws_gateway/client_protocol.h"
 #include "ws_gateway/commands.h"
@@ -22,7 +23,6 @@
 #include "ws_gateway/load_limits.h"
 #include "ws_gateway/recent_events.h"
 #include "ws_gateway/server_message.h"
-#include "ws_gateway/token_bucket.h"
 #include "ws_gateway/transport.h"
 
 namespace agentdesk::gateway {

@@ -12,7 +12,7 @@
 #include "absl/time/time.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/mutex.h"
-#include "ws_gateway/token_bucket.h"
+#include "core_service/base/token_bucket.h"
 
 namespace agentdesk::gateway {
 

@@ -131,6 +131,8 @@ absl::StatusOr<Decision<v1::CreateTicketResponse>> Decide(Turn& turn,
     if (!elsewhere.ok()) return elsewhere.status();
     if (elsewhere->has_value()) return domain::TicketIdTaken();
   }
+  const absl::Status room = turn.around().open_tickets.CheckRoom(context.tenant);
+  if (!room.ok()) return room;
   return domain::CreateTicket(request, context);
 }
 
@@ -146,7 +148,11 @@ absl::StatusOr<Decision<v1::RetryTicketResponse>> Decide(Turn& turn, const domai
                                                          const v1::RetryTicketRequest& request) {
   const absl::StatusOr<TicketState> state = turn.LoadTicket(request.ticket_id());
   if (!state.ok()) return state.status();
-  return domain::RetryTicket(*state, context);
+  absl::StatusOr<Decision<v1::RetryTicketResponse>> decision = domain::RetryTicket(*state, context);
+  if (!decision.ok()) return decision;
+  const absl::Status room = turn.around().open_tickets.CheckRoom(state->ticket.ticket().tenant());
+  if (!room.ok()) return room;
+  return decision;
 }
 
 absl::StatusOr<Decision<v1::SendMessageResponse>> Decide(Turn& turn, const domain::Context& context,

@@ -10,6 +10,7 @@
 #include "core_service/desk/committer.h"
 #include "core_service/desk/desk_metrics.h"
 #include "core_service/desk/log_range.h"
+#include "core_service/desk/open_tickets.h"
 #include "core_service/desk/timers.h"
 #include "core_service/domain/job.h"
 #include "core_service/domain/question.h"
@@ -58,7 +59,10 @@ absl::StatusOr<std::unique_ptr<Desk>> Desk::Start(DeskOptions options, store::St
   const absl::StatusOr<absl::Duration> no_expiry_before =
       desk->LoadTimers(**view, options.expiry_hold);
   if (!no_expiry_before.ok()) return no_expiry_before.status();
-  if (absl::Status status = desk->metrics_->Load(**view); !status.ok()) return status;
+  OpenTickets open_tickets(options.max_open_tickets);
+  const absl::Status loaded = desk->metrics_->Load(
+      **view, [&open_tickets](const v1::Job& job) { open_tickets.Add(job.tenant()); });
+  if (!loaded.ok()) return loaded;
   view->reset();
   Committer::Limits limits;
   limits.max_commands = options.max_commands;
@@ -71,7 +75,7 @@ absl::StatusOr<std::unique_ptr<Desk>> Desk::Start(DeskOptions options, store::St
   desk->committer_ = std::make_unique<Committer>(
       limits, store, desk->log_, *desk->timers_,
       Surroundings{clock, ids, *desk->timers_, *desk->metrics_, store.desk_id(),
-                   store.origin().restores, *no_expiry_before},
+                   store.origin().restores, *no_expiry_before, std::move(open_tickets)},
       std::move(options.on_fatal));
   if (options.metrics != nullptr) desk->AddReadings(*options.metrics);
   return desk;

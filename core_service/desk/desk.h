@@ -82,7 +82,8 @@ struct DeskOptions {
   size_t max_waiting_claims = 10000;  // past it: ResourceExhausted
   int read_threads = 2;
   size_t max_reads = 4096;
-  int64_t retain_events = 0;  // how many Subscribe serves; 0: all
+  int64_t max_open_tickets = 0;  // of one tenant, that have not ended; 0: any number
+  int64_t retain_events = 0;     // how many Subscribe serves; 0: all
   // No question expires before the desk has been ready for so long.
   absl::Duration expiry_hold = absl::Seconds(30);
   absl::Duration remember_requests = absl::Hours(24 * 7);

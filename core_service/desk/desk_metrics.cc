@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core_service/base/timestamp.h"
+#include "core_service/domain/ticket.h"
 #include "core_service/store/event_block.h"
 
 namespace agentdesk::desk {
@@ -10,11 +11,6 @@ namespace {
 
 // From one command in a batch to a full one.
 std::vector<double> BatchBounds() { return {1, 2, 4, 8, 16, 32, 64, 128, 256}; }
-
-bool IsLive(v1::JobStatus status) {
-  return status == v1::JOB_STATUS_QUEUED || status == v1::JOB_STATUS_RUNNING ||
-         status == v1::JOB_STATUS_WAITING || status == v1::JOB_STATUS_CANCELLING;
-}
 
 }  // namespace
 
@@ -46,7 +42,7 @@ DeskMetrics::DeskMetrics(Metrics& metrics, Clock& clock)
     const auto status = static_cast<v1::JobStatus>(number);
     const Metrics::Labels labels = {
         {"status", EnumLabel(v1::JobStatus_Name(status), "JOB_STATUS_")}};
-    if (IsLive(status)) {
+    if (domain::IsLive(status)) {
       live_jobs_[static_cast<size_t>(number)] =
           &metrics.AddGauge("agentdesk_jobs", "Jobs that have not ended, by status.", labels);
     } else {
@@ -61,7 +57,7 @@ DeskMetrics::DeskMetrics(Metrics& metrics, Clock& clock)
                     [this] { return OldestAgeSeconds(); });
 }
 
-absl::Status DeskMetrics::Load(store::View& view) {
+absl::Status DeskMetrics::Load(store::View& view, absl::FunctionRef<void(const v1::Job&)> live) {
   store::PageRequest page;
   page.size = 1000;
   for (size_t status = 0; status < live_jobs_.size(); ++status) {
@@ -71,6 +67,7 @@ absl::Status DeskMetrics::Load(store::View& view) {
           view.ListJobs("", static_cast<v1::JobStatus>(status), page);
       if (!jobs.ok()) return jobs.status();
       live_jobs_[status]->Increment(static_cast<double>(jobs->rows.size()));
+      for (const store::JobRecord& record : jobs->rows) live(record.job());
       page.after = jobs->next;
     } while (!page.after.empty());
   }

@@ -9,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "agentdesk/v1/event.pb.h"
@@ -33,8 +34,8 @@ class DeskMetrics {
   // Both must outlive it.
   DeskMetrics(Metrics& metrics, Clock& clock);
 
-  // What there is at the start of the desk.
-  absl::Status Load(store::View& view);
+  // What there is at the start of the desk. Also passes each job that has not ended to `live`.
+  absl::Status Load(store::View& view, absl::FunctionRef<void(const v1::Job&)> live);
 
   // By the writer, in order.
   void Applied(const domain::Change& change) ABSL_LOCKS_EXCLUDED(mutex_);

@@ -144,6 +144,7 @@ absl::Status Turn::Apply(const domain::Change& change) {
     last_time_ = FromProto(event.time());
   }
   around_.metrics.Applied(change);
+  around_.open_tickets.Applied(change);
   for (const std::string& key : change.activity_keys) {
     absl::Status s = transaction_.PutActivityKey(change.events.front().session_id(), key);
     if (!s.ok()) return Spoil(s);

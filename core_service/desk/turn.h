@@ -16,6 +16,7 @@
 #include "core_service/base/uuid.h"
 #include "core_service/desk/desk.h"
 #include "core_service/desk/desk_metrics.h"
+#include "core_service/desk/open_tickets.h"
 #include "core_service/desk/timers.h"
 #include "core_service/domain/change.h"
 #include "core_service/store/store.h"
@@ -32,6 +33,7 @@ struct Surroundings {
   std::string desk_id;
   int64_t restores;                 // how often the desk was restored from a backup
   absl::Duration no_expiry_before;  // on the monotonic clock
+  OpenTickets open_tickets;
 };
 
 // What jobs wait in: a tenant, and the name of a queue.

@@ -17,6 +17,8 @@ namespace agentdesk::domain {
 namespace {
 
 constexpr char kDefaultQueue[] = "default";
+// When to try for another ticket: nobody knows when one ends.
+constexpr absl::Duration kTicketsFullFor = absl::Seconds(30);
 
 absl::Status CheckRange(absl::string_view field, int value, int min, int max) {
   if (value >= min && value <= max) return absl::OkStatus();
@@ -125,6 +127,23 @@ Decision<v1::CreateTicketResponse> CreateTicket(const v1::CreateTicketRequest& r
   decision.response.set_sequence(transition.sequence());
   decision.change = transition.Take();
   return decision;
+}
+
+bool IsLive(v1::JobStatus status) {
+  return status == v1::JOB_STATUS_QUEUED || status == v1::JOB_STATUS_RUNNING ||
+         status == v1::JOB_STATUS_WAITING || status == v1::JOB_STATUS_CANCELLING;
+}
+
+absl::Status CheckRoomForTicket(int64_t open, int64_t max) {
+  if (max == 0 || open < max) return absl::OkStatus();
+  return WithDetail(absl::ResourceExhaustedError(absl::StrCat(
+                        "too many open tickets: a tenant may have ", max,
+                        " that have not ended; wait until some have, cancel some, or raise "
+                        "--max_open_tickets_per_tenant of the core")),
+                    {.reason = "too_many_open_tickets",
+                     .field = {},
+                     .retry_after = kTicketsFullFor,
+                     .metadata = {}});
 }
 
 absl::Status TicketExists(const TicketRecord& existing) {

@@ -1,6 +1,8 @@
 #ifndef AGENTDESK_CORE_SERVICE_DOMAIN_TICKET_H_
 #define AGENTDESK_CORE_SERVICE_DOMAIN_TICKET_H_
 
+#include <cstdint>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "agentdesk/v1/ticket.pb.h"
@@ -16,6 +18,13 @@ absl::StatusOr<v1::CreateTicketRequest> Normalize(v1::CreateTicketRequest reques
 // free is for the caller to check: see TicketExists.
 Decision<v1::CreateTicketResponse> CreateTicket(const v1::CreateTicketRequest& request,
                                                 const Context& context);
+
+// Whether a job in this status, and so its ticket, has not ended.
+bool IsLive(v1::JobStatus status);
+
+// ResourceExhausted (`too_many_open_tickets`): a tenant that has `open` tickets that have not ended
+// may have no more than `max` (0: any number), and no ticket of it can be created or retried.
+absl::Status CheckRoomForTicket(int64_t open, int64_t max);
 
 // AlreadyExists, with the ticket's name and status in the text and `ticket_id` in the metadata.
 absl::Status TicketExists(const TicketRecord& existing);

@@ -10,6 +10,7 @@
 #include "core_service/base/authenticator.h"
 #include "core_service/base/clock.h"
 #include "core_service/desk/desk.h"
+#include "core_service/rpc/call_limits.h"
 #include "core_service/rpc/caller.h"
 #include "core_service/rpc/live_calls.h"
 #include "grpcpp/support/server_callback.h"
@@ -67,6 +68,7 @@ struct Backend {
   desk::Desk& desk;
   LiveCalls& calls;
   const Access& access;
+  CallLimits& limits;
 };
 
 }  // namespace agentdesk::rpc

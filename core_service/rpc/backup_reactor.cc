@@ -19,7 +19,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* BackupReactor::Start(
   const auto reactor = std::make_shared<BackupReactor>(backend.desk, backend.calls, context);
   if (!reactor->Enter()) return reactor.get();
   const absl::StatusOr<desk::Caller> caller =
-      backend.access.Admit(*context, v1::BackupRequest::descriptor()->full_name());
+      reactor->Admit(backend, v1::BackupRequest::descriptor()->full_name());
   v1::BackupRequest request;
   absl::Status status = caller.status();
   if (status.ok()) status = Parse(bytes, request);
@@ -27,7 +27,6 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* BackupReactor::Start(
     reactor->Finish(status);
     return reactor.get();
   }
-  reactor->EndAt(caller->expires_at - backend.desk.clock().Now());
   MutexLock lock(reactor->mutex_);
   reactor->begun_ = true;
   reactor->PumpIfIdleLocked();

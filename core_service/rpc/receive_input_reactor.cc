@@ -15,12 +15,9 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* ReceiveInputReactor::Start(
   const auto reactor = std::make_shared<ReceiveInputReactor>(backend.desk, backend.calls, context);
   if (reactor->Enter()) {
     const absl::StatusOr<desk::Caller> caller =
-        backend.access.Admit(*context, v1::ReceiveInputRequest::descriptor()->full_name());
+        reactor->Admit(backend, v1::ReceiveInputRequest::descriptor()->full_name());
     absl::Status status = caller.status();
-    if (status.ok()) {
-      reactor->EndAt(caller->expires_at - backend.desk.clock().Now());
-      status = reactor->Begin(*caller, request);
-    }
+    if (status.ok()) status = reactor->Begin(*caller, request);
     if (!status.ok()) reactor->Finish(status);
   }
   return reactor.get();

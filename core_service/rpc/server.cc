@@ -55,6 +55,18 @@ void TakeLibraryLogs() {
       });
 }
 
+// See ServerOptions::limits.
+constexpr int64_t kEveryone = 100;
+
+CallLimitOptions LimitsOf(const ServerOptions& options) {
+  CallLimitOptions limits = options.limits;
+  if (!options.auth.has_value()) {
+    limits.calls_per_second *= kEveryone;
+    limits.streams *= kEveryone;
+  }
+  return limits;
+}
+
 // Without tokens a certificate is all that can prove anything.
 bool WantsCertificates(const ServerOptions& options) {
   return !options.auth.has_value() && options.tls.has_value() &&
@@ -88,11 +100,12 @@ Server::Server(std::unique_ptr<Acceptor> acceptor, const ServerOptions& options,
                          ? std::make_unique<Authenticator>(*options.auth, desk.clock())
                          : nullptr),
       access_(authenticator_.get(), desk.clock(), WantsCertificates(options)),
+      limits_(LimitsOf(options), desk.clock()),
       observer_(desk.clock(), IdSource::Real(), metrics, spans),
       calls_(desk.clock(), observer_),
       health_(MakeHealthService(DescribedServices(), calls_)),
       services_(MakeReflectionServices(calls_)) {
-  const Backend backend{desk, calls_, access_};
+  const Backend backend{desk, calls_, access_, limits_};
   services_.push_back(MakeTicketService(backend));
   services_.push_back(MakeSessionService(backend));
   services_.push_back(MakeAgentService(backend));

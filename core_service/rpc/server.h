@@ -16,6 +16,7 @@
 #include "core_service/desk/desk.h"
 #include "core_service/rpc/acceptor.h"
 #include "core_service/rpc/access.h"
+#include "core_service/rpc/call_limits.h"
 #include "core_service/rpc/call_observer.h"
 #include "core_service/rpc/live_calls.h"
 #include "core_service/rpc/services.h"
@@ -27,6 +28,8 @@ namespace agentdesk::rpc {
 struct ServerOptions {
   Address listen;
   int max_connections = 10000;
+  // While authentication is off everyone is one identity, which may do a hundred times as much.
+  CallLimitOptions limits;
   // Whose tokens are believed; nothing: authentication is off.
   std::optional<AuthConfig> auth;
   // Nothing: what goes over the network is not encrypted. With authorities, callers show a
@@ -69,6 +72,7 @@ class Server {
   const std::shared_ptr<grpc::ServerCredentials> credentials_;
   const std::unique_ptr<const Authenticator> authenticator_;  // null: authentication is off
   const Access access_;
+  CallLimits limits_;
   CallObserver observer_;
   LiveCalls calls_;
   const std::unique_ptr<HealthService> health_;

@@ -45,9 +45,15 @@ void StreamCall::Finish(const absl::Status& status) {
   FinishLocked(status);
 }
 
-void StreamCall::EndAt(absl::Duration left) {
+absl::StatusOr<desk::Caller> StreamCall::Admit(const Backend& backend, absl::string_view request) {
+  absl::StatusOr<desk::Caller> caller = backend.access.Admit(*context_, request);
+  if (!caller.ok()) return caller;
+  absl::StatusOr<CallLimits::Place> place = backend.limits.EnterStream(caller->identity);
+  if (!place.ok()) return place.status();
   MutexLock lock(mutex_);
-  ends_at_ = calls_.Now() + left;
+  ends_at_ = calls_.Now() + (caller->expires_at - backend.desk.clock().Now());
+  if (!finished_) place_.emplace(*std::move(place));
+  return caller;
 }
 
 void StreamCall::WriteLocked(grpc::ByteBuffer message) {
@@ -62,6 +68,7 @@ void StreamCall::FinishLocked(const absl::Status& status) {
   finished_ = true;
   LeaveLocked();
   calls_.Remove(this);
+  place_.reset();
   calls_.observer().Ended(call_, status);
   grpc::ServerWriteReactor<grpc::ByteBuffer>::Finish(ToGrpc(status));
 }

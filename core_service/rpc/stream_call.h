@@ -2,12 +2,17 @@
 #define AGENTDESK_CORE_SERVICE_RPC_STREAM_CALL_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core_service/base/mutex.h"
+#include "core_service/desk/desk.h"
+#include "core_service/rpc/access.h"
+#include "core_service/rpc/call_limits.h"
 #include "core_service/rpc/caller.h"
 #include "core_service/rpc/live_calls.h"
 #include "grpcpp/server_context.h"
@@ -53,8 +58,11 @@ class StreamCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   // Starts the next write if none is in flight; to be called whenever there may be something new.
   void Pump() ABSL_LOCKS_EXCLUDED(mutex_);
   void Finish(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Ends the stream at the first tick after `left` with Unauthenticated (`token_expired`).
-  void EndAt(absl::Duration left) ABSL_LOCKS_EXCLUDED(mutex_);
+  // On whose behalf the call is made, if it may be and its identity has room for one more stream
+  // (Access::Admit, CallLimits::EnterStream). The stream has a place then until it finishes, and
+  // ends with Unauthenticated (`token_expired`) at the first tick after its token has.
+  absl::StatusOr<desk::Caller> Admit(const Backend& backend, absl::string_view request)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Starts a write, or finishes, or arranges that Pump is called when there is more. Called only
   // while no write is in flight and the call is not finished.
@@ -95,6 +103,7 @@ class StreamCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   absl::Duration write_started_ ABSL_GUARDED_BY(mutex_);
   absl::Duration last_write_time_ ABSL_GUARDED_BY(mutex_);
   absl::Duration ends_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
+  std::optional<CallLimits::Place> place_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace agentdesk::rpc

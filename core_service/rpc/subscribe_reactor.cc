@@ -52,12 +52,9 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* SubscribeReactor::Start(
   const auto reactor = std::make_shared<SubscribeReactor>(backend.desk, backend.calls, context);
   if (reactor->Enter()) {
     const absl::StatusOr<desk::Caller> caller =
-        backend.access.Admit(*context, v1::SubscribeRequest::descriptor()->full_name());
+        reactor->Admit(backend, v1::SubscribeRequest::descriptor()->full_name());
     absl::Status status = caller.status();
-    if (status.ok()) {
-      reactor->EndAt(caller->expires_at - backend.desk.clock().Now());
-      status = reactor->Begin(*caller, request);
-    }
+    if (status.ok()) status = reactor->Begin(*caller, request);
     if (!status.ok()) reactor->Finish(status);
   }
   return reactor.get();

@@ -94,6 +94,8 @@ grpc::ServerUnaryReactor* Execute(const Backend& backend, grpc::CallbackServerCo
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   RunUnary<Request, Response>(
       backend, reactor, *context, *bytes, response,
+    absl::Status room = backend.limits.TakeCall(caller->identity);
+    if (!room.ok()) return reply(room);
       [&desk = backend.desk](desk::Caller caller, Request request, Reply<Response> reply) {
         desk.Execute(std::move(caller), std::move(request), std::move(reply));
       });

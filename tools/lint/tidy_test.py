@@ -56,7 +56,8 @@ GATEWAY_FILES = {
     "close_code": "client_protocol",
     "credential": "request_rules", "http_error": "request_rules", "origin": "request_rules",
     "request_handler": "request_rules", "gateway_state": "request_rules",
-    "connection_access": "connection", "event_cursor": "connection", "load_limits": "connection", "token_bucket": "connection",
+    "connection_access": "connection", "event_cursor": "connection", "load_limits": "connection",
+    "outbox_memory": "hub",
     "http_exchange": "http", "notion_webhook": "http", "sign_in": "http", "start_page": "http",
     "core_commands": "upstream", "core_link": "upstream",
 }

@@ -92,6 +92,60 @@ TEST_F(LimitsTest, AClaimThatFindsNoRoomToWaitIsToldWhenToRepeat) {
   EXPECT_TRUE(first.get_future().get()->has_job());
 }
 
+TEST_F(LimitsTest, ATenantHasSoManyOpenTicketsAndOneThatEndsFreesItsPlace) {
+  options_.max_open_tickets = 2;
+  Restart();
+  const v1::CreateTicketResponse first = Create("First", "mine");
+  Create("Second");
+  v1::CreateTicketRequest request;
+  request.set_ticket_name("Third");
+  const absl::Status refused = Call<v1::CreateTicketResponse>(request).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_EQ(DetailOf(refused).reason, "too_many_open_tickets");
+  EXPECT_TRUE(DetailOf(refused).retry_after.has_value());
+  EXPECT_TRUE(Create("First", "mine").replayed()) << "what is repeated takes no place";
+  Caller other;
+  other.tenant = "other";
+  EXPECT_TRUE(CallAs<v1::CreateTicketResponse>(other, request).ok());
+
+  Restart();
+  EXPECT_TRUE(absl::IsResourceExhausted(Call<v1::CreateTicketResponse>(request).status()));
+  v1::CancelTicketRequest cancel;
+  cancel.set_ticket_id(first.ticket_id());
+  ASSERT_TRUE(Call<v1::CancelTicketResponse>(cancel).ok());
+  EXPECT_TRUE(Call<v1::CreateTicketResponse>(request).ok());
+  v1::RetryTicketRequest retry;
+  retry.set_ticket_id(first.ticket_id());
+  EXPECT_EQ(DetailOf(Call<v1::RetryTicketResponse>(retry).status()).reason,
+            "too_many_open_tickets");
+  // A ticket that is worked on is an open one; when its job is completed it is not.
+  const absl::StatusOr<v1::ClaimJobResponse> claim = Claim();
+  ASSERT_TRUE(claim.ok() && claim->has_job());
+  EXPECT_TRUE(absl::IsResourceExhausted(Call<v1::CreateTicketResponse>(request).status()));
+  v1::CompleteJobRequest complete;
+  complete.set_job_id(claim->job().job_id());
+  complete.set_lease_token(claim->lease_token());
+  ASSERT_TRUE(Call<v1::CompleteJobResponse>(complete).ok());
+  EXPECT_TRUE(Call<v1::RetryTicketResponse>(retry).ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(Call<v1::CreateTicketResponse>(request).status()));
+}
+
+TEST_F(LimitsTest, OfManyThatCreateAtOnceExactlySoManyGetThrough) {
+  options_.max_open_tickets = 100;
+  Restart();
+  std::vector<std::future<absl::StatusOr<v1::CreateTicketResponse>>> answers;
+  for (int i = 0; i < 300; ++i) answers.push_back(BeginCreate(Large(10)));
+  int created = 0;
+  bool full = false;
+  for (auto& answer : answers) {
+    const bool ok = answer.get().ok();
+    created += ok ? 1 : 0;
+    EXPECT_FALSE(ok && full) << "they are judged in the order in which they came";
+    full = full || !ok;
+  }
+  EXPECT_EQ(created, 100);
+}
+
 TEST_F(LimitsTest, ABacklogOfOldRequestsIsForgottenAlsoWhileNobodyCalls) {
   std::vector<std::future<absl::StatusOr<v1::CreateTicketResponse>>> created;
   for (int i = 0; i < 2100; ++i) {
