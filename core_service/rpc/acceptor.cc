@@ -84,6 +84,11 @@ void Acceptor::Cut() {
   for (const auto& [fd, socket] : open_) shutdown(fd, SHUT_RDWR);
 }
 
+void Acceptor::StopWriting() {
+  CountOpen();
+  for (const auto& [fd, socket] : open_) shutdown(fd, SHUT_WR);
+}
+
 void Acceptor::Run() {
   bool out_of_descriptors = false;
   while (true) {

@@ -48,6 +48,9 @@ class Acceptor {
   int64_t refused() const { return refused_.value(); }
   // After Stop: ends every connection that is still open, whatever is under way on it.
   void Cut();
+  // After Stop: whatever is written to a connection from now on reaches nobody, and its peer finds
+  // it closed behind what was written before.
+  void StopWriting();
 
  private:
   Acceptor(int listener, int wake, int max_connections);

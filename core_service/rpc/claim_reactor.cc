@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "core_service/rpc/unary_call.h"
-
 namespace agentdesk::rpc {
 
 grpc::ServerUnaryReactor* ClaimReactor::Start(const Backend& backend,
@@ -27,6 +25,7 @@ void ClaimReactor::CallOff() {
 
 void ClaimReactor::OnDone() {
   calls_.Remove(this);
+  EndCount();
   // May destroy this.
   const std::shared_ptr<ClaimReactor> last = std::move(self_);
 }

@@ -6,6 +6,7 @@
 #include "core_service/desk/desk.h"
 #include "core_service/rpc/access.h"
 #include "core_service/rpc/live_calls.h"
+#include "core_service/rpc/unary_call.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
@@ -14,14 +15,14 @@ namespace agentdesk::rpc {
 
 // One ClaimJob call, which may wait for a job: calls the claim off when the caller has gone or the
 // server drains, so that no job is handed to nobody.
-class ClaimReactor final : public grpc::ServerUnaryReactor, public LiveCall {
+class ClaimReactor final : public UnaryReactor, public LiveCall {
  public:
   // Answers a call; the reactor owns itself.
   static grpc::ServerUnaryReactor* Start(const Backend& backend,
                                          grpc::CallbackServerContext* context,
                                          const grpc::ByteBuffer& request,
                                          grpc::ByteBuffer* response);
-  explicit ClaimReactor(LiveCalls& calls) : calls_(calls) {}
+  explicit ClaimReactor(LiveCalls& calls) : UnaryReactor(calls), calls_(calls) {}
 
   void OnCancel() override { CallOff(); }
   void OnDone() override;
@@ -29,6 +30,7 @@ class ClaimReactor final : public grpc::ServerUnaryReactor, public LiveCall {
   void Drain() override { CallOff(); }
 
  private:
+  bool InternalInlineable() override { return false; }
   void CallOff();
 
   LiveCalls& calls_;

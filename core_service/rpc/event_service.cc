@@ -27,7 +27,7 @@ class EventService final : public RawService {
   }
   grpc::ServerUnaryReactor* GetDesk(Context* context, const Bytes* request,
                                     Bytes* response) override {
-    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    auto* const reactor = new UnaryReactor(backend_.calls);
     RunUnary<v1::GetDeskRequest, v1::GetDeskResponse>(
         backend_, reactor, *context, *request, response,
         [this](const desk::Caller&, const v1::GetDeskRequest&, Reply<v1::GetDeskResponse> reply) {

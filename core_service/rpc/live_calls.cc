@@ -45,14 +45,27 @@ bool LiveCalls::BeginShort() {
   return false;
 }
 
-void LiveCalls::EndShort() {
-  if (--short_calls_ > 0 || !draining_) return;
+void LiveCalls::EndShort() { EndOne(short_calls_); }
+
+void LiveCalls::EndStream() { EndOne(streams_); }
+
+void LiveCalls::EndOne(std::atomic<int64_t>& count) {
+  if (--count > 0 || !draining_) return;
   MutexLock lock(mutex_);
   changed_.NotifyAll();
 }
 
-void LiveCalls::Drain(absl::Duration timeout) {
+void LiveCalls::AwaitZero(const std::atomic<int64_t>& count, absl::Duration timeout) {
   const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(timeout);
+  MutexLock lock(mutex_);
+  while (count > 0 && std::chrono::steady_clock::now() < deadline) {
+    changed_.WaitUntil(mutex_, deadline);
+  }
+}
+
+void LiveCalls::AwaitStreams(absl::Duration timeout) { AwaitZero(streams_, timeout); }
+
+void LiveCalls::Drain(absl::Duration timeout) {
   std::vector<std::shared_ptr<LiveCall>> calls;
   {
     MutexLock lock(mutex_);
@@ -60,10 +73,7 @@ void LiveCalls::Drain(absl::Duration timeout) {
     calls = CallsLocked();
   }
   for (const std::shared_ptr<LiveCall>& call : calls) call->Drain();
-  MutexLock lock(mutex_);
-  while (short_calls_ > 0 && std::chrono::steady_clock::now() < deadline) {
-    changed_.WaitUntil(mutex_, deadline);
-  }
+  AwaitZero(short_calls_, timeout);
 }
 
 void LiveCalls::Tick(absl::Duration next) {

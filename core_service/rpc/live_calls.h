@@ -48,13 +48,20 @@ class LiveCalls {
   [[nodiscard]] bool Add(std::shared_ptr<LiveCall> call) ABSL_LOCKS_EXCLUDED(mutex_);
   void Remove(const LiveCall* call) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Counts in a call that does not last; false while draining: then it was not counted.
+  // Counts in a call that does not last, until its answer has been written; false while draining:
+  // then it was not counted.
   [[nodiscard]] bool BeginShort() ABSL_LOCKS_EXCLUDED(mutex_);
   void EndShort() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Counts a stream, from before Add until its last word has been written.
+  void BeginStream() { ++streams_; }
+  void EndStream() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Drains every call that lasts, takes in no more of any kind, and waits until those that were
   // counted have ended, `timeout` at most.
   void Drain(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+  // After that: waits until the streams have ended too, `timeout` at most.
+  void AwaitStreams(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // How many calls follow the log, and how far the last of them has come (INT64_MAX: there is
   // none).
@@ -68,6 +75,9 @@ class LiveCalls {
   absl::Duration Now() { return clock_.Monotonic(); }
 
  private:
+  void AwaitZero(const std::atomic<int64_t>& count, absl::Duration timeout)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndOne(std::atomic<int64_t>& count) ABSL_LOCKS_EXCLUDED(mutex_);
   void Tick(absl::Duration next) ABSL_LOCKS_EXCLUDED(mutex_);
   std::vector<std::shared_ptr<LiveCall>> CallsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -81,6 +91,7 @@ class LiveCalls {
   // are told under it.
   std::atomic<bool> draining_{false};
   std::atomic<int64_t> short_calls_{0};
+  std::atomic<int64_t> streams_{0};
   std::thread ticker_;
 };
 

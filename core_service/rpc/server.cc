@@ -27,8 +27,8 @@ constexpr int kMaxCallsPerConnection = 4096;
 constexpr size_t kMaxBufferBytes = 1024ull * 1024 * 1024;
 // How long cancelled calls may take to end before their connections are cut.
 constexpr std::chrono::milliseconds kCancelGrace(1000);
-// How long the last answers may take to leave.
-constexpr std::chrono::milliseconds kFlush(500);
+// How long the last words of streams may take to leave, and then their connections to close.
+constexpr absl::Duration kFlush = absl::Milliseconds(500);
 constexpr int kHandshakeMs = 10000;
 constexpr int kKeepaliveMs = 30000;
 constexpr int kKeepaliveTimeoutMs = 10000;
@@ -181,9 +181,14 @@ void Server::Drain(absl::Duration timeout) {
   health_->StopServing();
   acceptor_->Stop();
   calls_.Drain(timeout);
-  // All is answered now, or out of time. A client that does not look after its idle connection
-  // would hold up Shutdown, so it gets only what the last answers need to reach the others.
-  ShutDown(std::min(deadline, std::chrono::system_clock::now() + kFlush));
+  calls_.AwaitStreams(std::min(timeout, kFlush));
+  // All is answered and written now, or out of time. What still comes until clients know that the
+  // server is gone, gRPC would end with CANCELLED, as if the client had wished it; a connection
+  // that is closed ends it with UNAVAILABLE.
+  acceptor_->StopWriting();
+  // A client that does not look after its idle connection must not hold up Shutdown.
+  ShutDown(
+      std::min(deadline, std::chrono::system_clock::now() + absl::ToChronoMilliseconds(kFlush)));
 }
 
 void Server::ShutDown(std::chrono::system_clock::time_point deadline) {

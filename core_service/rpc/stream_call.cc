@@ -21,6 +21,7 @@ absl::Status Threw(const std::exception& error) {
 
 bool StreamCall::Enter() {
   self_ = shared_from_this();
+  calls_.BeginStream();
   const bool taken = calls_.Add(self_);
   if (!taken) Drain();
   return taken;
@@ -67,8 +68,8 @@ void StreamCall::FinishLocked(const absl::Status& status) {
   if (finished_) return;
   finished_ = true;
   LeaveLocked();
-  calls_.Remove(this);
   place_.reset();
+  calls_.Remove(this);
   calls_.observer().Ended(call_, status);
   grpc::ServerWriteReactor<grpc::ByteBuffer>::Finish(ToGrpc(status));
 }
@@ -84,6 +85,7 @@ void StreamCall::OnWriteDone(bool ok) {
 void StreamCall::OnCancel() { Finish(absl::CancelledError("the client cancelled")); }
 
 void StreamCall::OnDone() {
+  calls_.EndStream();
   // May destroy this.
   const std::shared_ptr<StreamCall> last = std::move(self_);
 }

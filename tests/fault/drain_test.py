@@ -1,18 +1,52 @@
 """A process that is told to go: what is under way is finished, the rest told where to go on; told twice, it goes."""
 
+import collections
 import signal
+import threading
 import time
 import unittest
 
 import grpc
 import http_client
-from agentdesk_test import Core, System, wait_until
+from agentdesk_test import SCALE, Core, System, wait_until
 from desk_client import DeskClient, agent_pb2, event_pb2, refusal_of, seconds, ticket_pb2
 from metrics_text import MetricsPage
 from ws_client import FullBrowser
 
+HAMMERS = 4
+UNDER_WAY = 32  # calls of each at a time
+ROUNDS = 10
+
 # Each commit takes this long, so that a call is under way when the signal comes.
 SLOW_S = 3.0
+
+
+class Hammer(threading.Thread):
+    """Keeps calls under way until the core is gone, and counts how they end."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(daemon=True)
+        self.outcomes: collections.Counter[grpc.StatusCode] = collections.Counter()
+        self.acknowledged: list[str] = []
+        self._desk = DeskClient(address)
+
+    def run(self) -> None:
+        calls = collections.deque(self._begin() for _ in range(UNDER_WAY))
+        ended = False
+        while calls:
+            try:
+                self.acknowledged.append(calls.popleft().result(60).ticket_id)
+                self.outcomes[grpc.StatusCode.OK] += 1
+            except grpc.RpcError as error:
+                self.outcomes[error.code()] += 1
+                ended = ended or "failed to connect" in error.details()
+            if not ended:
+                calls.append(self._begin())
+        self._desk.close()
+
+    def _begin(self) -> grpc.Future:
+        return self._desk.tickets.CreateTicket.future(
+            ticket_pb2.CreateTicketRequest(ticket_name="At the last moment"), timeout=60)
 
 
 class CoreDrainTest(unittest.TestCase):
@@ -74,6 +108,29 @@ class CoreDrainTest(unittest.TestCase):
         desk.wait_connected()
         for ticket in created:
             self.assertEqual(desk.ticket(ticket.ticket_id).ticket_name, "Under way")
+
+    def test_what_comes_too_late_is_told_to_come_back_and_nothing_is_cancelled(self) -> None:
+        outcomes: collections.Counter[grpc.StatusCode] = collections.Counter()
+        core = self.system.core
+        for _ in range(ROUNDS * SCALE):
+            hammers = [Hammer(core.address) for _ in range(HAMMERS)]
+            for hammer in hammers:
+                hammer.start()
+            wait_until(lambda: all(hammer.acknowledged for hammer in hammers), "the first answers")
+            self.assertEqual(core.stop(), 0)
+            core.start()
+            desk = DeskClient(core.address)
+            desk.wait_connected()
+            for hammer in hammers:
+                hammer.join(60)
+                self.assertFalse(hammer.is_alive())
+                outcomes += hammer.outcomes
+                self.assertEqual(desk.ticket(hammer.acknowledged[-1]).ticket_name,
+                                 "At the last moment")
+            desk.close()
+        print(f"{ROUNDS * SCALE} drains: "
+              + ", ".join(f"{count} {code.name}" for code, count in outcomes.items()))
+        self.assertEqual(set(outcomes), {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE})
 
     def test_a_second_signal_ends_it_at_once(self) -> None:
         core, desk = self.start()
