@@ -8,22 +8,16 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "core_service/base/server_tls_flags.h"
 #include "core_service/base/span_exporter.h"
 
 ABSL_FLAG(std::string, listen, "127.0.0.1:50051",
           "Address and port for gRPC; port 0 takes a free one, which the log tells.");
-ABSL_FLAG(std::string, admin_listen, "127.0.0.1:50052",
-          "Address and port for /metrics, /livez and /readyz over HTTP, for whoever operates the "
-          "core; port 0 takes a free one, which the log tells; empty: none.");
 ABSL_FLAG(
-    bool, allow_insecure_remote, false,
-    "Allow --listen on an address that other machines can reach without --auth_config, so that "
-    "whoever can connect can do everything, or without --tls_cert, so that who listens on the way "
-    "has every token; and --admin_listen on one, where everybody reads the figures.");
-ABSL_FLAG(std::string, tls_cert, "",
-          "File with the certificate in PEM that clients are shown, and those that lead from it to "
-          "an authority; then gRPC is spoken over TLS alone. Read again as it changes.");
-ABSL_FLAG(std::string, tls_key, "", "File with the key of --tls_cert in PEM.");
+    std::string, admin_listen, "127.0.0.1:50052",
+    "Address and port for /metrics, /livez and /readyz over HTTP, for whoever operates the "
+    "core; port 0 takes a free one, which the log tells; empty: none. One that other machines "
+    "can reach only with --allow_insecure_remote.");
 ABSL_FLAG(std::string, tls_client_ca, "",
           "File with authorities in PEM: a client may show a certificate of theirs, which stands "
           "for whom `certificates` in --auth_config says; without --auth_config every client must "
@@ -97,26 +91,14 @@ int ConnectionsPossible() {
 }
 
 absl::Status ReadTls(CoreConfig& config) {
-  const CertificatePaths paths{absl::GetFlag(FLAGS_tls_cert), absl::GetFlag(FLAGS_tls_key),
-                               absl::GetFlag(FLAGS_tls_client_ca)};
-  const bool on = !paths.chain.empty();
-  if (on == paths.key.empty()) {
-    return absl::InvalidArgumentError("--tls_cert and --tls_key go together: one is missing");
-  }
-  if (!on && !paths.authorities.empty()) {
-    return BadFlag("tls_client_ca", paths.authorities, "is of use only with --tls_cert");
-  }
-  if (paths.authorities.empty() && config.auth.has_value() && !config.auth->certificates.empty()) {
+  const std::string authorities = absl::GetFlag(FLAGS_tls_client_ca);
+  absl::StatusOr<std::optional<Certificates>> tls = ServerTlsFlags(authorities);
+  if (!tls.ok()) return tls.status();
+  config.tls = *std::move(tls);
+  if (authorities.empty() && config.auth.has_value() && !config.auth->certificates.empty()) {
     return absl::InvalidArgumentError(
         "--tls_client_ca: is required where --auth_config names `certificates`");
   }
-  if (!on) return absl::OkStatus();
-  absl::StatusOr<Certificates> first = ReadCertificates(paths);
-  if (!first.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--tls_cert, --tls_key or --tls_client_ca: ", first.status().message()));
-  }
-  config.tls = *std::move(first);
   return absl::OkStatus();
 }
 
@@ -139,22 +121,6 @@ absl::Status ReadLimits(CoreConfig& config) {
   return absl::OkStatus();
 }
 
-// Other machines reach nothing by an oversight.
-absl::Status CheckReach(const CoreConfig& config) {
-  const bool safe = config.auth.has_value() && config.tls.has_value();
-  if (safe || config.listen.is_loopback() || absl::GetFlag(FLAGS_allow_insecure_remote)) {
-    return absl::OkStatus();
-  }
-  const absl::string_view missing = config.auth.has_value() ? "--tls_cert and --tls_key"
-                                    : config.tls.has_value()
-                                        ? "--auth_config"
-                                        : "--auth_config, --tls_cert and --tls_key";
-  return BadFlag("listen", config.listen.ToString(),
-                 absl::StrCat("other machines can reach this address: give ", missing,
-                              " as well, listen on 127.0.0.1, or say with --allow_insecure_remote "
-                              "that you mean it"));
-}
-
 }  // namespace
 
 absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& arguments) {
@@ -169,7 +135,7 @@ absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& argume
   if (const std::string text = absl::GetFlag(FLAGS_admin_listen); !text.empty()) {
     const absl::StatusOr<Address> admin = ReadAddress("admin_listen", text);
     if (!admin.ok()) return admin.status();
-    if (!admin->is_loopback() && !absl::GetFlag(FLAGS_allow_insecure_remote)) {
+    if (!admin->is_loopback() && !InsecureRemoteAllowed()) {
       return BadFlag("admin_listen", text,
                      "other machines can reach this address, and whoever can reads the figures: "
                      "listen on 127.0.0.1, or give --allow_insecure_remote as well");
@@ -182,7 +148,9 @@ absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& argume
     config.auth = *std::move(auth);
   }
   absl::Status status = ReadTls(config);
-  if (status.ok()) status = CheckReach(config);
+  if (status.ok()) {
+    status = CheckReach(config.listen, config.auth.has_value(), config.tls.has_value());
+  }
   if (status.ok()) status = ReadLimits(config);
   if (!status.ok()) return status;
   config.data_dir = absl::GetFlag(FLAGS_data_dir);

@@ -11,12 +11,14 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core_service/base/address.h"
 #include "core_service/base/clock.h"
+#include "core_service/base/server_tls_flags.h"
 #include "core_service/base/span_exporter.h"
 #include "core_service/client/bearer_token.h"
 #include "core_service/client/channel.h"
+#include "ws_gateway/tls_acceptor.h"
 
 ABSL_FLAG(std::string, listen, "127.0.0.1:8000",
           "ADDRESS:PORT for HTTP and WebSocket; port 0 picks a free one and logs it");
@@ -39,9 +41,6 @@ ABSL_FLAG(
     std::string, web_root, "",
     "folder of the web page to serve at `/`; default: the one that was built or installed with "
     "this program, else a plain page that is built in");
-ABSL_FLAG(bool, allow_insecure_remote, false,
-          "listen on an address that others can reach, although nothing is encrypted (a proxy may "
-          "do that), and without --auth_config nobody has to prove who they are");
 ABSL_FLAG(int32_t, max_connections, 20000, "browsers and HTTP connections at a time, in all");
 ABSL_FLAG(int32_t, max_connections_per_user, 100,
           "sockets and streams of one user at a time, where authentication is on; 0: any number");
@@ -81,11 +80,6 @@ int DefaultThreads() {
 
 absl::Status Wrong(absl::string_view flag, absl::string_view rule) {
   return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", rule));
-}
-
-bool IsLoopback(absl::string_view address) {
-  return absl::StartsWith(address, "127.") || absl::StartsWith(address, "[::1]:") ||
-         absl::StartsWith(address, "localhost:");
 }
 
 // Where a build (build/release/bin, build/web/console) or a package (bin, share) has the web page.
@@ -173,11 +167,8 @@ absl::Status ReadNotionSecret(Config& config) {
 absl::StatusOr<Config> ReadConfig() {
   Config config;
   config.listen = absl::GetFlag(FLAGS_listen);
-  if (!IsLoopback(config.listen) && !absl::GetFlag(FLAGS_allow_insecure_remote)) {
-    return Wrong("listen", absl::StrCat("others can reach ", config.listen,
-                                        ", and what is sent there is not encrypted; if that is "
-                                        "meant, add --allow_insecure_remote"));
-  }
+  const absl::StatusOr<Address> listen = Address::Parse(config.listen);
+  if (!listen.ok()) return Wrong("listen", listen.status().message());
   config.core = absl::GetFlag(FLAGS_core);
   if (const absl::Status status = client::CheckTarget(config.core); !status.ok()) {
     return Wrong("core", status.message());
@@ -186,6 +177,17 @@ absl::StatusOr<Config> ReadConfig() {
   if (!core_tls.ok()) return core_tls.status();
   config.core_tls = *std::move(core_tls);
   if (absl::Status status = ReadAuthentication(config); !status.ok()) return status;
+  absl::StatusOr<std::optional<Certificates>> tls = ServerTlsFlags();
+  if (!tls.ok()) return tls.status();
+  config.tls = *std::move(tls);
+  if (config.tls.has_value()) {
+    const absl::Status usable = TlsAcceptor::Check(*config.tls);
+    if (!usable.ok()) return Wrong("tls_cert", usable.message());
+  }
+  if (absl::Status reach = CheckReach(*listen, config.auth.has_value(), config.tls.has_value());
+      !reach.ok()) {
+    return reach;
+  }
   config.threads = absl::GetFlag(FLAGS_threads);
   if (config.threads < 0 || config.threads > kMaxThreads) {
     return Wrong("threads", absl::StrCat("must be 0 to ", kMaxThreads));

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core_service/base/authenticator.h"
+#include "core_service/base/certificate_files.h"
 #include "core_service/client/core_tls.h"
 #include "ws_gateway/load_limits.h"
 #include "ws_gateway/origin.h"
@@ -20,7 +21,8 @@ struct Config {
   std::string listen;
   std::string core;
   client::CoreTls core_tls;
-  std::optional<AuthConfig> auth;  // none: authentication is off
+  std::optional<AuthConfig> auth;   // none: authentication is off
+  std::optional<Certificates> tls;  // none: not encrypted
   std::string core_token_file;
   int threads = 1;
   OriginList origins;

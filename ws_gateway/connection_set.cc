@@ -32,38 +32,35 @@ void TcpConnection::PassTo(std::shared_ptr<TcpConnection> successor) {
 
 void TcpConnection::Leave() {
   if (gone()) return;
-  ErrorCode ignored;
-  socket().close(ignored);
+  stream().Close();
   std::exchange(set_, nullptr)->Remove(*this);
 }
 
 void TcpConnection::Reset() {
   if (gone()) return;
   ErrorCode ignored;
-  socket().set_option(net::socket_base::linger(true, 0), ignored);
+  stream().socket().set_option(net::socket_base::linger(true, 0), ignored);
   Leave();
 }
 
-void TcpConnection::HalfClose() {
-  ErrorCode ignored;
-  socket().shutdown(net::socket_base::shutdown_send, ignored);
-}
+void TcpConnection::HalfClose() { stream().ShutdownSend(); }
 
 void TcpConnection::Discard() {
-  socket().async_wait(net::socket_base::wait_read,
-                      [this, self = shared_from_this()](ErrorCode error) {
-                        if (gone()) return;
-                        if (error || !DiscardSome()) return Drop();
-                        Discard();
-                      });
+  stream().socket().async_wait(net::socket_base::wait_read,
+                               [this, self = shared_from_this()](ErrorCode error) {
+                                 if (gone()) return;
+                                 if (error || !DiscardSome()) return Drop();
+                                 Discard();
+                               });
 }
 
 // False: the peer has closed, or is lost.
 bool TcpConnection::DiscardSome() {
   constexpr int kMaxReads = 16;  // then the others get their turn
   std::array<char, 16 * 1024> bytes;
+  const int fd = stream().socket().native_handle();
   for (int i = 0; i < kMaxReads; ++i) {
-    const ssize_t size = ::recv(socket().native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+    const ssize_t size = ::recv(fd, bytes.data(), bytes.size(), MSG_DONTWAIT);
     if (size < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
     if (size == 0) return false;
   }

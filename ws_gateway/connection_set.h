@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "ws_gateway/tcp.h"
+#include "ws_gateway/maybe_tls_stream.h"
 
 namespace agentdesk::gateway {
 
@@ -37,7 +37,7 @@ class TcpConnection : public std::enable_shared_from_this<TcpConnection> {
  protected:
   static constexpr auto kNever = Clock::time_point::max();
 
-  virtual TcpSocket& socket() = 0;
+  virtual MaybeTlsStream& stream() = 0;
 
   bool gone() const { return set_ == nullptr; }
   void ExpectWithin(std::chrono::milliseconds timeout) { deadline_ = Clock::now() + timeout; }
@@ -46,7 +46,7 @@ class TcpConnection : public std::enable_shared_from_this<TcpConnection> {
 
   // Counts this connection against the set's limit; false: there are too many. Once is enough.
   bool Admit();
-  // Gives `successor` this connection's place, once its socket has been moved there.
+  // Gives `successor` this connection's place, once its stream has been moved there.
   void PassTo(std::shared_ptr<TcpConnection> successor);
 
   // Closes the socket and leaves the set. The caller holds a reference to *this, here and below.

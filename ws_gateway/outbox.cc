@@ -57,6 +57,32 @@ std::error_code Outbox::Flush(int fd) {
   return {};
 }
 
+std::error_code Outbox::Flush(TlsSession& tls) {
+  std::array<char, TlsSession::kMaxRecord> copy;
+  TlsSession::Outcome outcome = tls.Flush();
+  while (outcome == TlsSession::Outcome::kDone && !entries_.empty()) {
+    const absl::string_view record = Front(copy.data(), copy.size());
+    outcome = tls.Write(record);
+    if (outcome != TlsSession::Outcome::kDone) break;
+    Advance(record.size());
+    outcome = tls.Flush();
+  }
+  if (outcome == TlsSession::Outcome::kBroken) return std::make_error_code(std::errc::broken_pipe);
+  return {};
+}
+
+absl::string_view Outbox::Front(char* copy, size_t room) const {
+  absl::string_view bytes = entries_[head_].frames.bytes;
+  bytes.remove_prefix(written_);
+  if (bytes.size() >= room || head_ + 1 == entries_.size()) return bytes.substr(0, room);
+  size_t size = 0;
+  for (size_t i = head_; i < entries_.size() && size < room; ++i) {
+    if (i > head_) bytes = entries_[i].frames.bytes;
+    size += bytes.copy(copy + size, room - size);
+  }
+  return {copy, size};
+}
+
 void Outbox::Advance(size_t bytes) {
   queued_bytes_ -= bytes;
   while (bytes > 0) {

@@ -8,7 +8,9 @@
 #include <system_error>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "ws_gateway/frame.h"
+#include "ws_gateway/tls_session.h"
 
 namespace agentdesk::gateway {
 
@@ -25,6 +27,9 @@ class Outbox {
   // Writes to the socket `fd` what it takes without blocking. Returns an error when the socket is
   // broken; nothing more can be written then. Blocked is no error: see empty().
   std::error_code Flush(int fd);
+  // The same by way of TLS, in records as large as they may be: what waits is copied into them.
+  // What a record has taken counts as written, as the kernel's own buffer does.
+  std::error_code Flush(TlsSession& tls);
   // Keeps the rest of the frame that is partly written, if there is one, and drops all after it.
   // An entry that is cut no longer counts for written_sequence().
   void DropUnstarted();
@@ -46,6 +51,9 @@ class Outbox {
     Clock::time_point since;
   };
 
+  // The front as one piece of up to `room`, which is copied to `copy` where it is of several
+  // entries.
+  absl::string_view Front(char* copy, size_t room) const;
   // Removes `bytes` from the front.
   void Advance(size_t bytes);
 

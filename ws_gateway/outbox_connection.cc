@@ -36,7 +36,9 @@ void OutboxConnection::Queue(Frames frames) {
 }
 
 void OutboxConnection::Flush() {
-  if (outbox_.Flush(socket().native_handle())) {
+  TlsSession* const tls = stream().tls();
+  TcpSocket& socket = stream().socket();
+  if (tls == nullptr ? outbox_.Flush(socket.native_handle()) : outbox_.Flush(*tls)) {
     // The read under way will meet the same fate, after what the peer has sent before, perhaps a
     // close frame; so the connection ends there. That also keeps Send from calling the handler.
     outbox_.Clear();
@@ -46,19 +48,18 @@ void OutboxConnection::Flush() {
     }
     return;
   }
-  if (outbox_.empty()) return;
+  if (flushed()) return;
   waits_for_room_ = true;
-  socket().async_wait(
-      boost::asio::socket_base::wait_write,
-      [this, self = shared_from_this()](const boost::system::error_code& /*error*/) {
-        waits_for_room_ = false;
-        if (!gone()) OnRoom();
-      });
+  socket.async_wait(boost::asio::socket_base::wait_write,
+                    [this, self = shared_from_this()](const boost::system::error_code& /*error*/) {
+                      waits_for_room_ = false;
+                      if (!gone()) OnRoom();
+                    });
 }
 
 void OutboxConnection::OnRoom() {
   Flush();
-  if (!outbox_.empty()) return;
+  if (!flushed()) return;
   if (phase_ == Phase::kOpen) handler_->OnDrained();
   if (phase_ == Phase::kLingering) HalfClose();
 }

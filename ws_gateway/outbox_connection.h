@@ -33,6 +33,10 @@ class OutboxConnection : public TcpConnection, public Socket {
 
   bool closing() const { return phase_ == Phase::kClosing || phase_ == Phase::kLingering; }
   void Queue(Frames frames);
+  // Whether the kernel has all that was queued.
+  bool flushed() {
+    return outbox_.empty() && (stream().tls() == nullptr || stream().tls()->flushed());
+  }
   // Closes the connection when what waits is too old.
   void CloseIfSlow(Clock::time_point now);
   // The peer is lost: ends with a reset.

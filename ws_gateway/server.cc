@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core_service/base/certificate_files.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/log.h"
 #include "core_service/base/metrics.h"
@@ -21,6 +22,7 @@
 #include "ws_gateway/http.h"
 #include "ws_gateway/http_observer.h"
 #include "ws_gateway/shard.h"
+#include "ws_gateway/tls_acceptor.h"
 #include "ws_gateway/upstream.h"
 
 namespace agentdesk::gateway {
@@ -91,11 +93,19 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
   const std::unique_ptr<const Authenticator> authenticator =
       config.auth.has_value() ? std::make_unique<Authenticator>(*config.auth, Clock::Real())
                               : nullptr;
+  std::unique_ptr<CertificateFiles> certificates;
+  absl::StatusOr<std::unique_ptr<TlsAcceptor>> tls = nullptr;
+  if (config.tls.has_value()) {
+    certificates = std::make_unique<CertificateFiles>(*config.tls, Clock::Real());
+    tls = TlsAcceptor::Create(*certificates, Clock::Real());
+    if (!tls.ok()) return tls.status();
+  }
   ShardOptions options{.transport = {},
                        .recent = {},
                        .origins = config.origins,
                        .authenticator = authenticator.get()};
   const auto threads = static_cast<size_t>(config.threads);
+  options.transport.tls = tls->get();
   options.transport.max_connections = std::max<size_t>(1, config.max_connections / threads);
   LoadLimits limits(config.limits, Clock::Real());
   CountRefusals(limits, metrics);
@@ -123,8 +133,9 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
                  });
   }
   const Upstream upstream(link, all, state, metrics);
-  LogInfo("listening",
-          {{"address", *address}, {"authentication", authenticator == nullptr ? "off" : "on"}});
+  LogInfo("listening", {{"address", *address},
+                        {"authentication", authenticator == nullptr ? "off" : "on"},
+                        {"tls", *tls == nullptr ? "off" : "on"}});
 
   SdNotify("READY=1");
 

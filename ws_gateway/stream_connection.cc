@@ -9,18 +9,19 @@
 
 namespace agentdesk::gateway {
 
-StreamConnection::StreamConnection(const TransportOptions& options, TcpSocket socket,
+StreamConnection::StreamConnection(const TransportOptions& options, MaybeTlsStream stream,
                                    std::unique_ptr<SocketHandler> handler)
-    : OutboxConnection(options, std::move(handler)), socket_(std::move(socket)) {}
+    : OutboxConnection(options, std::move(handler)), stream_(std::move(stream)) {}
 
 void StreamConnection::Start(std::string head) {
   // HTTP has no pings. What the handler sends from time to time is acknowledged by the peer's
   // kernel, or the peer is lost.
   const auto patience =
       static_cast<unsigned>((options_.ping_interval + options_.pong_timeout).count());
-  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof(patience));
+  ::setsockopt(stream_.socket().native_handle(), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience,
+               sizeof(patience));
   Queue(OwnFrames(std::move(head)));
-  boost::asio::post(socket_.get_executor(), [this, self = shared_from_this()] {
+  boost::asio::post(stream_.get_executor(), [this, self = shared_from_this()] {
     if (gone() || phase_ != Phase::kHandshake) return;
     phase_ = Phase::kOpen;
     handler_->OnOpen(*this);
@@ -34,7 +35,7 @@ void StreamConnection::Close(uint16_t code, absl::string_view /*reason*/, bool d
   close_code_ = code;
   ExpectWithin(options_.close_timeout);
   if (drop_queue) outbox_.Clear();
-  if (outbox_.empty()) HalfClose();
+  if (flushed()) HalfClose();
 }
 
 void StreamConnection::Sweep(Clock::time_point now) {

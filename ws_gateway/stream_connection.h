@@ -6,8 +6,8 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "ws_gateway/maybe_tls_stream.h"
 #include "ws_gateway/outbox_connection.h"
-#include "ws_gateway/tcp.h"
 
 namespace agentdesk::gateway {
 
@@ -17,7 +17,7 @@ namespace agentdesk::gateway {
 class StreamConnection final : public OutboxConnection {
  public:
   // `options` must outlive the connection; `handler` is not null.
-  StreamConnection(const TransportOptions& options, TcpSocket socket,
+  StreamConnection(const TransportOptions& options, MaybeTlsStream stream,
                    std::unique_ptr<SocketHandler> handler);
 
   // Writes the response's head, then opens the handler. Once, when the connection is in its set.
@@ -28,9 +28,9 @@ class StreamConnection final : public OutboxConnection {
   void Sweep(Clock::time_point now) override;
 
  private:
-  TcpSocket& socket() override { return socket_; }
+  MaybeTlsStream& stream() override { return stream_; }
 
-  TcpSocket socket_;
+  MaybeTlsStream stream_;
 };
 
 }  // namespace agentdesk::gateway

@@ -15,9 +15,11 @@
 #include "ws_gateway/acceptor.h"
 #include "ws_gateway/connection_set.h"
 #include "ws_gateway/http_message.h"
+#include "ws_gateway/maybe_tls_stream.h"
 #include "ws_gateway/outbox_connection.h"
 #include "ws_gateway/stream_connection.h"
 #include "ws_gateway/tcp.h"
+#include "ws_gateway/tls_acceptor.h"
 
 namespace agentdesk::gateway {
 namespace {
@@ -40,11 +42,8 @@ constexpr char kCloseFrame = static_cast<char>(0x80 | static_cast<int>(Opcode::k
 // An inbound buffer that a large message has grown past this is given back.
 constexpr size_t kKeptBuffer = 4096;
 
-// For a few bytes that may be lost, on a socket that nothing else is being written to.
-void SendAndForget(TcpSocket& socket, absl::string_view bytes) {
-  [[maybe_unused]] const ssize_t sent =
-      ::send(socket.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-}
+// The first byte of a TLS connection: a record of the type handshake (RFC 8446 section 5.1).
+constexpr char kHandshakeRecord = 22;
 
 // What the connections of one transport share.
 struct Server {
@@ -55,8 +54,8 @@ struct Server {
 
 class WebSocketConnection;
 
-// The stream layer between Beast's WebSocket stream and the TCP socket. Reads pass through. Writes
-// do not reach the socket: each is one whole frame (or the handshake's response), which goes into
+// The stream layer between Beast's WebSocket stream and the connection. Reads pass through. Writes
+// do not reach the peer: each is one whole frame (or the handshake's response), which goes into
 // the connection's outbox as it is and counts as written, so that the frames of the hub and those
 // of Beast never mix, and Beast never waits for a slow reader.
 class OutboxStream {
@@ -64,16 +63,16 @@ class OutboxStream {
   using executor_type = TcpExecutor;
 
   // `early_input`: what came behind the request to upgrade.
-  OutboxStream(TcpSocket socket, std::string early_input, WebSocketConnection& connection)
-      : socket_(std::move(socket)), early_input_(std::move(early_input)), connection_(connection) {}
+  OutboxStream(MaybeTlsStream peer, std::string early_input, WebSocketConnection& connection)
+      : peer_(std::move(peer)), early_input_(std::move(early_input)), connection_(connection) {}
 
-  executor_type get_executor() noexcept { return socket_.get_executor(); }
-  TcpSocket& socket() { return socket_; }
+  executor_type get_executor() noexcept { return peer_.get_executor(); }
+  MaybeTlsStream& peer() { return peer_; }
 
   template <typename Buffers, typename Handler>
   void async_read_some(const Buffers& buffers, Handler&& handler) {
     if (early_input_.empty()) {
-      socket_.async_read_some(buffers, std::forward<Handler>(handler));
+      peer_.async_read_some(buffers, std::forward<Handler>(handler));
       return;
     }
     const size_t size = net::buffer_copy(buffers, net::buffer(early_input_));
@@ -93,7 +92,7 @@ class OutboxStream {
  private:
   void Take(std::string bytes);
 
-  TcpSocket socket_;
+  MaybeTlsStream peer_;
   std::string early_input_;
   WebSocketConnection& connection_;
 };
@@ -105,18 +104,15 @@ void async_teardown(beast::role_type /*role*/, OutboxStream& stream, Handler&& h
   net::post(stream.get_executor(),
             beast::bind_handler(std::forward<Handler>(handler), ErrorCode()));
 }
-void beast_close_socket(OutboxStream& stream) {
-  ErrorCode ignored;
-  stream.socket().close(ignored);
-}
+void beast_close_socket(OutboxStream& stream) { stream.peer().Close(); }
 
 class WebSocketConnection final : public OutboxConnection {
  public:
   // Without a handler it is closed with 1013 as soon as it is open.
-  WebSocketConnection(const TransportOptions& options, TcpSocket socket, std::string early_input,
+  WebSocketConnection(const TransportOptions& options, MaybeTlsStream peer, std::string early_input,
                       std::unique_ptr<SocketHandler> handler)
       : OutboxConnection(options, std::move(handler)),
-        ws_(std::move(socket), std::move(early_input), *this) {}
+        ws_(std::move(peer), std::move(early_input), *this) {}
 
   void Start(const BeastRequest& request, absl::string_view subprotocol) {
     ExpectWithin(options_.handshake_timeout);
@@ -176,11 +172,11 @@ class WebSocketConnection final : public OutboxConnection {
   }
 
  private:
-  TcpSocket& socket() override { return ws_.next_layer().socket(); }
+  MaybeTlsStream& stream() override { return ws_.next_layer().peer(); }
 
   void OnAccepted(ErrorCode error) {
     // A new socket has room for the response; one without is no one's.
-    if (error || phase_ != Phase::kHandshake || !outbox_.empty()) return Drop();
+    if (error || phase_ != Phase::kHandshake || !flushed()) return Drop();
     phase_ = Phase::kOpen;
     ExpectNothing();
     ping_due_ = Clock::now() + options_.ping_interval;
@@ -226,7 +222,7 @@ class WebSocketConnection final : public OutboxConnection {
     if (close_code_ == 0) close_code_ = CodeOf(error);
     phase_ = Phase::kLingering;
     ExpectWithin(options_.close_timeout);
-    if (outbox_.empty()) HalfClose();
+    if (flushed()) HalfClose();
     Discard();
     NotifyClosed();
   }
@@ -255,9 +251,15 @@ void OutboxStream::Take(std::string bytes) {
 class HttpConnection final : public TcpConnection {
  public:
   HttpConnection(Server& server, TcpSocket socket, std::string remote_address)
-      : server_(server), socket_(std::move(socket)), remote_address_(std::move(remote_address)) {}
+      : server_(server), stream_(std::move(socket)), remote_address_(std::move(remote_address)) {}
 
-  void Start() { AwaitRequest(server_.options.handshake_timeout); }
+  void Start() {
+    ExpectWithin(server_.options.handshake_timeout);
+    if (server_.options.tls == nullptr) return AwaitRequest();
+    phase_ = Phase::kTlsHandshake;
+    // Until it has said something a connection costs no more than without TLS.
+    AwaitInput([this] { StartTls(); });
+  }
 
   void Respond(HttpResponse response) {
     if (!gone() && phase_ == Phase::kAnswering) Write(std::move(response), keep_alive_);
@@ -266,10 +268,10 @@ class HttpConnection final : public TcpConnection {
   void Sweep(Clock::time_point now) override {
     if (!overdue(now)) return;
     if (phase_ == Phase::kReading) {
-      SendAndForget(socket_, Serialize(ErrorResponse(408, "request_timeout",
-                                                     "the request took too long to arrive")));
+      stream_.SendAndForget(
+          Serialize(ErrorResponse(408, "request_timeout", "the request took too long to arrive")));
       Leave();
-    } else if (phase_ == Phase::kIdle) {
+    } else if (phase_ == Phase::kIdle || phase_ == Phase::kTlsHandshake) {
       Leave();
     } else {
       Reset();
@@ -279,25 +281,49 @@ class HttpConnection final : public TcpConnection {
   void Drop() override { Leave(); }
 
   void LeaveIfIdle() override {
-    if (phase_ == Phase::kIdle) Leave();
+    const bool silent = phase_ == Phase::kTlsHandshake && stream_.tls() == nullptr;
+    if (phase_ == Phase::kIdle || silent) Leave();
   }
 
  private:
-  enum class Phase : uint8_t { kIdle, kReading, kAnswering, kWriting, kLingering };
+  enum class Phase : uint8_t { kTlsHandshake, kIdle, kReading, kAnswering, kWriting, kLingering };
 
-  TcpSocket& socket() override { return socket_; }
+  MaybeTlsStream& stream() override { return stream_; }
 
-  void AwaitRequest(std::chrono::milliseconds timeout) {
+  template <typename Then>
+  void AwaitInput(Then then) {
+    stream_.socket().async_wait(net::socket_base::wait_read,
+                                [this, then, self = shared_from_this()](ErrorCode error) {
+                                  if (gone()) return;
+                                  if (error) return Leave();
+                                  then();
+                                });
+  }
+
+  void StartTls() {
+    const int fd = stream_.socket().native_handle();
+    char first = 0;
+    const ssize_t size = ::recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (size <= 0) return Leave();
+    if (first != kHandshakeRecord) {
+      stream_.SendAndForget(Serialize(ErrorResponse(
+          400, "tls_required", "this port speaks TLS: the address begins with https or wss")));
+      return Linger();
+    }
+    stream_.StartTls(server_.options.tls->Accept(fd),
+                     [this, self = shared_from_this()](TlsSession::Outcome outcome) {
+                       if (gone()) return;
+                       if (outcome == TlsSession::Outcome::kDone) return AwaitRequest();
+                       Linger();
+                     });
+  }
+
+  void AwaitRequest() {
     if (input_.size() > 0) return Read();
+    if (stream_.tls() != nullptr && stream_.tls()->has_input()) return Read();
     input_.shrink_to_fit();
     phase_ = Phase::kIdle;
-    ExpectWithin(timeout);
-    socket_.async_wait(net::socket_base::wait_read,
-                       [this, self = shared_from_this()](ErrorCode error) {
-                         if (gone()) return;
-                         if (error) return Leave();
-                         Read();
-                       });
+    AwaitInput([this] { Read(); });
   }
 
   void Read() {
@@ -308,7 +334,7 @@ class HttpConnection final : public TcpConnection {
     parser_.emplace();
     parser_->header_limit(static_cast<uint32_t>(server_.options.max_header_bytes));
     parser_->body_limit(server_.options.max_body_bytes);
-    http::async_read_header(socket_, input_, *parser_,
+    http::async_read_header(stream_, input_, *parser_,
                             [this, self = shared_from_this()](ErrorCode error, size_t /*size*/) {
                               if (!gone()) OnHeader(error);
                             });
@@ -319,9 +345,9 @@ class HttpConnection final : public TcpConnection {
     if (parser_->is_done()) return OnRequest();
     if (beast::iequals(parser_->get()[http::field::expect], "100-continue")) {
       // Nothing else is being written. If this is lost, the client sends its body after a while.
-      SendAndForget(socket_, "HTTP/1.1 100 Continue\r\n\r\n");
+      stream_.SendAndForget("HTTP/1.1 100 Continue\r\n\r\n");
     }
-    http::async_read(socket_, input_, *parser_,
+    http::async_read(stream_, input_, *parser_,
                      [this, self = shared_from_this()](ErrorCode read_error, size_t /*size*/) {
                        if (gone()) return;
                        if (read_error) return OnReadError(read_error);
@@ -366,7 +392,7 @@ class HttpConnection final : public TcpConnection {
       decision = server_.handler.OnUpgrade(request);
       if (decision.handler == nullptr) return Write(std::move(decision.refusal), keep_alive_);
     }
-    auto upgraded = std::make_shared<WebSocketConnection>(server_.options, std::move(socket_),
+    auto upgraded = std::make_shared<WebSocketConnection>(server_.options, std::move(stream_),
                                                           beast::buffers_to_string(input_.cdata()),
                                                           std::move(decision.handler));
     PassTo(upgraded);
@@ -374,7 +400,7 @@ class HttpConnection final : public TcpConnection {
   }
 
   void Stream(HttpResponse response) {
-    auto stream = std::make_shared<StreamConnection>(server_.options, std::move(socket_),
+    auto stream = std::make_shared<StreamConnection>(server_.options, std::move(stream_),
                                                      std::move(response.stream));
     PassTo(stream);
     stream->Start(SerializeHead(std::move(response), version_, server_.options.server_name));
@@ -388,19 +414,24 @@ class HttpConnection final : public TcpConnection {
     BeastResponse& message = response_.emplace(
         ToBeast(std::move(response), version_, is_head_, server_.options.server_name));
     message.keep_alive(keep_alive);
-    http::async_write(socket_, message,
+    http::async_write(stream_, message,
                       [this, keep_alive, self = shared_from_this()](ErrorCode error, size_t) {
                         if (gone()) return;
                         response_.reset();
                         if (error) return Leave();
                         if (keep_alive && !server_.draining) {
-                          return AwaitRequest(server_.options.keep_alive_timeout);
+                          ExpectWithin(server_.options.keep_alive_timeout);
+                          return AwaitRequest();
                         }
-                        phase_ = Phase::kLingering;
-                        ExpectWithin(server_.options.close_timeout);
-                        HalfClose();
-                        Discard();
+                        Linger();
                       });
+  }
+
+  void Linger() {
+    phase_ = Phase::kLingering;
+    ExpectWithin(server_.options.close_timeout);
+    HalfClose();
+    Discard();
   }
 
   // The Responder that a handler holds. It does not keep the connection.
@@ -426,7 +457,7 @@ class HttpConnection final : public TcpConnection {
   };
 
   Server& server_;
-  TcpSocket socket_;
+  MaybeTlsStream stream_;
   const std::string remote_address_;
   Phase phase_ = Phase::kIdle;
   beast::flat_buffer input_;
@@ -451,10 +482,10 @@ class BeastTransport final : public Transport {
   BeastTransport(net::io_context& io, TransportOptions options, TransportHandler& handler)
       : server_{std::move(options), handler},
         connections_(io, SweepInterval(server_.options), server_.options.max_connections),
-        acceptor_(io, Serialize(OverloadResponse()),
-                  [this](TcpSocket socket, std::string remote_address) {
-                    OnConnection(std::move(socket), std::move(remote_address));
-                  }) {}
+        refusal_(server_.options.tls == nullptr ? Serialize(OverloadResponse()) : ""),
+        acceptor_(io, refusal_, [this](TcpSocket socket, std::string remote_address) {
+          OnConnection(std::move(socket), std::move(remote_address));
+        }) {}
 
   absl::StatusOr<uint16_t> Listen(absl::string_view address, bool share_port) override {
     return acceptor_.Listen(address, share_port);
@@ -471,7 +502,7 @@ class BeastTransport final : public Transport {
     // Beyond the limit some more are let in, to be refused in words.
     const size_t limit = server_.options.max_connections;
     if (connections_.size() >= limit + std::max<size_t>(16, limit / 8)) {
-      SendAndForget(socket, Serialize(OverloadResponse()));
+      MaybeTlsStream(std::move(socket)).SendAndForget(refusal_);
       return;
     }
     ErrorCode ignored;
@@ -486,6 +517,8 @@ class BeastTransport final : public Transport {
 
   Server server_;
   ConnectionSet connections_;
+  // For those whom there is no room for. Before TLS there is nothing that could be said.
+  const std::string refusal_;
   Acceptor acceptor_;
 };
 

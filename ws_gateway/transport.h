@@ -21,9 +21,9 @@ class io_context;
 
 namespace agentdesk::gateway {
 
-// HTTP and WebSocket (RFC 9110, RFC 9112, RFC 6455) on one port, for one thread. Everything of
-// Boost.Beast is behind this header, in one .cc: each unit that instantiates its WebSocket
-// operations costs half a minute of compiling.
+// HTTP and WebSocket (RFC 9110, RFC 9112, RFC 6455) on one port, over TLS or not, for one thread.
+// Everything of Boost.Beast is behind this header, in one .cc: each unit that instantiates its
+// WebSocket operations costs half a minute of compiling.
 //
 // Thread rules: an object of this header belongs to the thread that runs its io_context; every call
 // into it and every callback out of it happens there. No callback is made from within a call of the
@@ -42,6 +42,7 @@ struct HttpRequest {
 };
 
 class SocketHandler;
+class TlsAcceptor;
 
 struct HttpResponse {
   int status = 200;
@@ -122,15 +123,17 @@ class TransportHandler {
 };
 
 struct TransportOptions {
+  TlsAcceptor* tls = nullptr;  // null: no TLS; otherwise nothing else is spoken. Outlives all
   size_t max_message_bytes = 256 * 1024;  // inbound WebSocket message; more is closed with 1009
   bool allow_binary = false;              // else a binary message is closed with 1003
   size_t max_body_bytes = 1024 * 1024;    // HTTP body; more is answered with 413
   size_t max_header_bytes = 16 * 1024;    // request line and headers; more is answered with 431
   size_t max_queued_bytes = 1024 * 1024;  // of one socket; more is closed with 4430
   // The durations are kept to an eighth of the shortest of them: one timer serves all connections.
-  std::chrono::milliseconds max_queue_age{10000};      // of the oldest byte that waits; then 4430
-  std::chrono::milliseconds handshake_timeout{10000};  // from accept to the first byte of a request
-  std::chrono::milliseconds request_timeout{10000};    // from a request's first byte to its last
+  std::chrono::milliseconds max_queue_age{10000};  // of the oldest byte that waits; then 4430
+  // From accept to the first byte of a request, a TLS handshake included.
+  std::chrono::milliseconds handshake_timeout{10000};
+  std::chrono::milliseconds request_timeout{10000};  // from a request's first byte to its last
   // An HTTP connection between requests, and the taking of a response.
   std::chrono::milliseconds keep_alive_timeout{60000};
   std::chrono::milliseconds ping_interval{25000};  // protocol pings from the server

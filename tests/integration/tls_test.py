@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 from agentdesk_test import BIN, Gateway, Program, System, command_line, http_status, wait_until
-from certificates import Authority, Pair, credentials
+from certificates import Authority, Pair, credentials, handshake, shown_serial
 from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, refusal_of, ticket_pb2)
 from http_client import call
 from tokens import AUDIENCE, ISSUER, SCOPES, As, Issuer, auth_config, b64, bearer
@@ -74,12 +74,7 @@ class TlsDesk:
         return refusal_of(raised.exception)
 
     def handshake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """One of openssl with the core, which gRPC has no flags for."""
-        return subprocess.run(
-            ["openssl", "s_client", "-connect", self.core.address, "-alpn", "h2", "-CAfile",
-             str(self.authority.file), "-verify_return_error", "-brief", *arguments],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60,
-            check=False)
+        return handshake(self.core.address, self.authority, "-brief", *arguments)
 
 
 class ServerTest(TlsDesk, unittest.TestCase):
@@ -120,14 +115,7 @@ class ServerTest(TlsDesk, unittest.TestCase):
                 self.assertNotEqual(done.returncode, 0, done.stderr)
 
     def shown_serial(self) -> str:
-        """The serial number of the certificate that a new connection is shown."""
-        done = subprocess.run(
-            ["openssl", "s_client", "-connect", self.core.address, "-alpn", "h2"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60,
-            check=False)
-        read = subprocess.run(["openssl", "x509", "-noout", "-serial"], input=done.stdout,
-                              capture_output=True, text=True, timeout=60, check=False)
-        return read.stdout.strip()
+        return shown_serial(self.core.address, self.authority)
 
     def test_new_certificates_are_used_without_a_restart(self) -> None:
         before = self.connect()

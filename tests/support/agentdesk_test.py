@@ -7,6 +7,7 @@ time. The programs come from $AGENTDESK_BIN, the generated Python stubs from $AG
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import re
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -195,9 +197,13 @@ class Core(Program):
 
 
 class Gateway(Program):
-    def __init__(self, core: str, *flags: str, **kwargs: Any) -> None:
+    """`tls`: how a client speaks TLS with it, where it does."""
+
+    def __init__(self, core: str, *flags: str, tls: ssl.SSLContext | None = None,
+                 **kwargs: Any) -> None:
         super().__init__("agentdesk-gateway", "--listen=127.0.0.1:0", f"--core={core}", *flags,
                          **kwargs)
+        self.tls = tls
 
     def start(self, wait: bool = True) -> "Gateway":
         super().start(wait)
@@ -206,7 +212,8 @@ class Gateway(Program):
         return self
 
     def wait_ready(self) -> None:
-        wait_until(lambda: http_status(self.address, "/readyz") == 200, "a gateway that is ready")
+        wait_until(lambda: http_status(self.address, "/readyz", self.tls) == 200,
+                   "a gateway that is ready")
 
 
 def command_line(*arguments: object, core: str = "") -> subprocess.CompletedProcess[str]:
@@ -218,10 +225,14 @@ def command_line(*arguments: object, core: str = "") -> subprocess.CompletedProc
                           check=False, timeout=PATIENCE)
 
 
-def http_status(address: str, path: str) -> int:
+def http_status(address: str, path: str, tls: ssl.SSLContext | None = None) -> int:
     """The status of one GET, 0 when there was no answer."""
+    host, port = address_of(address)
     try:
-        with socket.create_connection(address_of(address), 5) as connection:
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(socket.create_connection((host, port), 5))
+            if tls is not None:
+                connection = stack.enter_context(tls.wrap_socket(connection, server_hostname=host))
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
                                .encode())
             answer = connection.recv(64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import ssl
 import subprocess
 
 import grpc
@@ -46,6 +47,10 @@ class Authority:
     def file(self) -> pathlib.Path:
         return self.own.cert
 
+    def client(self) -> ssl.SSLContext:
+        """How a client speaks TLS that believes this authority alone."""
+        return ssl.create_default_context(cafile=str(self.file))
+
     def issue(self, name: str, *subjects: str) -> Pair:
         """A certificate for subject alternative names, such as `IP:127.0.0.1`."""
         return self._made(name, "-CA", str(self.own.cert), "-CAkey", str(self.own.key),
@@ -63,3 +68,19 @@ def credentials(authority: Authority, own: Pair | None = None) -> grpc.ChannelCr
     return grpc.ssl_channel_credentials(
         authority.file.read_bytes(), own.key.read_bytes() if own else None,
         own.cert.read_bytes() if own else None)
+
+
+def handshake(address: str, authority: Authority, *arguments: str, alpn: str = "h2",
+              typed: str = "") -> subprocess.CompletedProcess[str]:
+    """One of openssl, which can be made to speak what no library would."""
+    return subprocess.run(
+        ["openssl", "s_client", "-connect", address, "-alpn", alpn, "-CAfile", str(authority.file),
+         "-verify_return_error", *arguments], input=typed, capture_output=True, text=True,
+        errors="replace", timeout=60, check=False)
+
+
+def shown_serial(address: str, authority: Authority, alpn: str = "h2") -> str:
+    """The serial number of the certificate that a new connection is shown."""
+    shown = handshake(address, authority, alpn=alpn).stdout
+    return subprocess.run(["openssl", "x509", "-noout", "-serial"], input=shown,
+                          capture_output=True, text=True, timeout=60, check=False).stdout.strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import http.client
 import json
+import ssl
 from typing import Any
 
 from agentdesk_test import address_of
@@ -26,13 +27,15 @@ class Answer:
 
 
 def call(address: str, method: str, path: str, body: Any = None, timeout: float = 60,
-         **headers: str) -> Answer:
+         tls: ssl.SSLContext | None = None, **headers: str) -> Answer:
     """Underscores in the names of headers stand for dashes; an object as body is sent as JSON."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     if isinstance(body, (dict, list)):
         body = json.dumps(body).encode()
         named.setdefault("Content-Type", "application/json")
-    connection = http.client.HTTPConnection(*address_of(address), timeout=timeout)
+    connection = (http.client.HTTPConnection(*address_of(address), timeout=timeout) if tls is None
+                  else http.client.HTTPSConnection(*address_of(address), timeout=timeout,
+                                                   context=tls))
     try:
         connection.request(method, path, body, named)
         response = connection.getresponse()

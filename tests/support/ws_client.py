@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -43,12 +44,14 @@ class Browser:
 
     def __init__(self, gateway: str, path: str = "/ws", protocol: str | list[str] | None = None,
                  origin: str | None = None, query: str = "",
-                 headers: dict[str, str] | None = None) -> None:
+                 headers: dict[str, str] | None = None,
+                 tls: ssl.SSLContext | None = None) -> None:
         self.texts: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
         self._connection: Any = None
-        target = f"ws://{gateway}{path}" + (f"?{query}" if query else "")
+        self._tls = tls
+        target = f"{'wss' if tls else 'ws'}://{gateway}{path}" + (f"?{query}" if query else "")
         offered = [protocol] if isinstance(protocol, str) else protocol or []
         subprotocols = [websockets.Subprotocol(name) for name in offered] or None
         sent = {**(headers or {}), **({"Origin": origin} if origin else {})}
@@ -58,7 +61,7 @@ class Browser:
         self._connection = await ws_connect(
             target, subprotocols=subprotocols, extra_headers=headers, compression=None,
             ping_interval=None, max_size=None, max_queue=None, open_timeout=PATIENCE,
-            close_timeout=5)
+            close_timeout=5, ssl=self._tls)
         asyncio.ensure_future(self._read())
 
     async def _read(self) -> None:
@@ -184,12 +187,15 @@ class BareSocket:
     """A WebSocket client without manners: reads when told to, sends any bytes."""
 
     def __init__(self, gateway: str, path: str = "/ws", receive_buffer: int | None = None,
-                 protocol: str | None = None, extensions: str | None = None) -> None:
+                 protocol: str | None = None, extensions: str | None = None,
+                 tls: ssl.SSLContext | None = None) -> None:
         self.socket = socket.socket()
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(PATIENCE)
         self.socket.connect(address_of(gateway))
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=address_of(gateway)[0])
         self._buffer = b""
         offered = f"Sec-WebSocket-Protocol: {protocol}\r\n" if protocol else ""
         if extensions:
