@@ -11,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "tools/agentdesk-bench/failure.h"
+#include "tools/agentdesk-bench/tls_client.h"
 
 namespace agentdesk::bench {
 namespace {
@@ -69,18 +70,37 @@ class BrowserGroup::Browser final : public Watcher {
   void Drop() {
     if (phase_ == Phase::kOpen) --group_.open_;
     phase_ = Phase::kIdle;
+    tls_.reset();
     socket_ = Descriptor();
     rest_.clear();
   }
 
   void OnReady(uint32_t /*events*/) override {
-    if (phase_ == Phase::kConnecting) return SendHandshake();
-    // Level-triggered: what does not fit into the buffer is reported again.
+    if (phase_ == Phase::kConnecting) {
+      CheckConnected(socket_.get());
+      group_.loop_.Change(socket_.get(), EPOLLIN, *this);
+      if (group_.options_.tls) tls_ = std::make_unique<TlsClient>(socket_.get());
+      phase_ = Phase::kTlsHandshake;
+    }
+    if (phase_ == Phase::kTlsHandshake) {
+      if (tls_ == nullptr || tls_->Connect()) SendHandshake();
+      return;
+    }
+    // Level-triggered: what does not fit into the buffer is reported again, but what TLS has read
+    // already is not.
+    while (TakeInput() && tls_ != nullptr) continue;
+  }
+
+ private:
+  enum class Phase : uint8_t { kIdle, kConnecting, kTlsHandshake, kHandshake, kSubscribing, kOpen };
+
+  // False: nothing has come.
+  bool TakeInput() {
     std::vector<char>& buffer = group_.buffer_;
     std::copy(rest_.begin(), rest_.end(), buffer.begin());
     int64_t at = 0;
     const ssize_t size = Receive(buffer.data() + rest_.size(), buffer.size() - rest_.size(), at);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
     if (size < 0) FailErrno(absl::StrCat("browser ", index_, " reads"));
     if (size == 0) Fail("browser ", index_, " was disconnected at position ", position_);
     absl::string_view bytes(buffer.data(), rest_.size() + static_cast<size_t>(size));
@@ -88,14 +108,13 @@ class BrowserGroup::Browser final : public Watcher {
     if (phase_ != Phase::kHandshake) TakeFrames(bytes, at);
     rest_.assign(bytes.data(), bytes.size());
     if (rest_.size() > buffer.size() / 2) Fail("a frame is larger than ", buffer.size() / 2);
+    return true;
   }
-
- private:
-  enum class Phase : uint8_t { kIdle, kConnecting, kHandshake, kSubscribing, kOpen };
 
   ssize_t Receive(char* to, size_t size, int64_t& at) {
     if (!group_.options_.kernel_time) {
       at = 0;
+      if (tls_ != nullptr) return tls_->Receive(to, size);
       return recv(socket_.get(), to, size, 0);
     }
     iovec part{.iov_base = to, .iov_len = size};
@@ -118,7 +137,6 @@ class BrowserGroup::Browser final : public Watcher {
   }
 
   void SendHandshake() {
-    CheckConnected(socket_.get());
     std::string target = "/ws";
     if (group_.options_.v1) {
       absl::StrAppend(&target, sequence_ == 0
@@ -132,11 +150,12 @@ class BrowserGroup::Browser final : public Watcher {
         kKey, group_.options_.v1 ? "\r\nSec-WebSocket-Protocol: agentdesk.v1" : "", "\r\n\r\n");
     Send(request);
     phase_ = Phase::kHandshake;
-    group_.loop_.Change(socket_.get(), EPOLLIN, *this);
   }
 
   void Send(absl::string_view bytes) {
-    const ssize_t sent = send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const ssize_t sent = tls_ != nullptr
+                             ? tls_->Send(bytes)
+                             : send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent != static_cast<ssize_t>(bytes.size())) FailErrno("a browser sends");
   }
 
@@ -204,6 +223,7 @@ class BrowserGroup::Browser final : public Watcher {
   BrowserGroup& group_;
   const int index_;
   Descriptor socket_;
+  std::unique_ptr<TlsClient> tls_;
   Phase phase_ = Phase::kIdle;
   std::string rest_;      // of a frame that has not come whole
   int64_t position_ = 0;  // of the next message in the ledger

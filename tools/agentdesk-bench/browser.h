@@ -22,6 +22,8 @@ struct BrowserOptions {
   // Deliveries are timed by the kernel when a message reaches the socket, so that a load that is
   // late in reading does not count as a server that is late in sending.
   bool kernel_time = false;
+  // Not together with `kernel_time`.
+  bool tls = false;
 };
 
 // Browsers that are connected to one server and check what they get against one ledger: nothing

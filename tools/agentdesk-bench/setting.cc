@@ -1,6 +1,7 @@
 #include "tools/agentdesk-bench/setting.h"
 
 #include "absl/strings/str_cat.h"
+#include "tools/agentdesk-bench/tls_client.h"
 
 namespace agentdesk::bench {
 CoreSetting::CoreSetting(const Options& options) : directory_(options.dir) { Start(); }
@@ -20,14 +21,20 @@ double CoreSetting::Restart(bool in_order) {
   return core_->start_seconds();
 }
 
-DeskSetting::DeskSetting(const Options& options) : core_(options) {
-  gateway_ = std::make_unique<Program>(
-      "agentdesk-gateway",
-      // One client may do here what else many do.
-      std::vector<std::string>{absl::StrCat("--core=127.0.0.1:", core().port()),
-                               "--max_handshakes_per_second=0", "--max_messages_per_second=0",
-                               "--max_message_bytes_per_second=0"},
-      absl::StrCat(directory(), "/gateway.log"));
+DeskSetting::DeskSetting(const Options& options, bool tls) : core_(options) {
+  // One client may do here what else many do.
+  std::vector<std::string> flags = {absl::StrCat("--core=127.0.0.1:", core().port()),
+                                    "--max_handshakes_per_second=0", "--max_messages_per_second=0",
+                                    "--max_message_bytes_per_second=0"};
+  if (tls) {
+    const std::string cert = absl::StrCat(directory(), "/gateway.pem");
+    const std::string key = absl::StrCat(directory(), "/gateway.key");
+    WriteCertificate(cert, key);
+    flags.push_back(absl::StrCat("--tls_cert=", cert));
+    flags.push_back(absl::StrCat("--tls_key=", key));
+  }
+  gateway_ = std::make_unique<Program>("agentdesk-gateway", flags,
+                                       absl::StrCat(directory(), "/gateway.log"));
 }
 
 FloorSetting::FloorSetting(const Options& options, const std::string& name)

@@ -48,10 +48,10 @@ class CoreSetting {
   std::unique_ptr<Program> core_;
 };
 
-// The core and a gateway before it.
+// The core and a gateway before it, which may speak TLS.
 class DeskSetting {
  public:
-  explicit DeskSetting(const Options& options);
+  explicit DeskSetting(const Options& options, bool tls = false);
 
   Program& core() { return core_.core(); }
   Program& gateway() { return *gateway_; }
