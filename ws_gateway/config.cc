@@ -54,6 +54,15 @@ ABSL_FLAG(int32_t, max_messages_per_second, 500,
           "0: any number");
 ABSL_FLAG(int32_t, max_message_bytes_per_second, 2097152,
           "the same for the bytes of its messages; 0: any number");
+ABSL_FLAG(
+    int32_t, max_messages_per_second_per_user, 2000,
+    "the same for the messages of all sockets of one user, where authentication is on; 0: any "
+    "number");
+ABSL_FLAG(int32_t, max_message_bytes_per_second_per_user, 8388608,
+          "the same for their bytes; 0: any number");
+ABSL_FLAG(int64_t, max_outbox_bytes, 1073741824,
+          "bytes that wait to be written to all browsers together; where there are more, those to "
+          "whom most waits are closed first and come back; 0: any number");
 ABSL_FLAG(std::string, notion_secret_file, "",
           "file with the secret that signs what comes to /webhook/notion: a request without its "
           "signature (X-Notion-Signature) is refused, and one with it needs no token");
@@ -120,7 +129,7 @@ absl::Status ReadAuthentication(Config& config) {
 absl::Status ReadLimits(LoadLimitOptions& limits) {
   const struct {
     absl::string_view flag;
-    int32_t value;
+    int64_t value;
     int64_t& limit;
   } flags[] = {
       {"max_connections_per_user", absl::GetFlag(FLAGS_max_connections_per_user),
@@ -133,6 +142,11 @@ absl::Status ReadLimits(LoadLimitOptions& limits) {
        limits.messages_per_second},
       {"max_message_bytes_per_second", absl::GetFlag(FLAGS_max_message_bytes_per_second),
        limits.bytes_per_second},
+      {"max_messages_per_second_per_user", absl::GetFlag(FLAGS_max_messages_per_second_per_user),
+       limits.user_messages_per_second},
+      {"max_message_bytes_per_second_per_user",
+       absl::GetFlag(FLAGS_max_message_bytes_per_second_per_user), limits.user_bytes_per_second},
+      {"max_outbox_bytes", absl::GetFlag(FLAGS_max_outbox_bytes), limits.outbox_bytes},
   };
   for (const auto& flag : flags) {
     if (flag.value < 0) return Wrong(flag.flag, "must not be negative");

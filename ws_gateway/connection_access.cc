@@ -1,6 +1,7 @@
 // Who is served by a connection, until when, and how much.
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "absl/algorithm/container.h"
@@ -118,20 +119,28 @@ void Connection::Handle(Auth message, const Echo& echo) {
 
 bool Connection::PassesRate(size_t bytes, const Echo& echo) {
   const absl::Duration now = host_.Monotonic();
-  const absl::Duration wait = std::max(messages_.Wait(now), bytes_.Wait(now));
+  LoadLimits::Refused& refused = host_.limits().refused();
+  std::atomic<int64_t>* count = &refused.messages;
+  absl::Duration wait = std::max(messages_.Wait(now), bytes_.Wait(now));
+  if (wait == absl::ZeroDuration() && user_.has_value()) {
+    count = &refused.user_messages;
+    wait = host_.limits().TakeMessage(user_->subject, bytes);
+  }
   if (wait == absl::ZeroDuration()) {
     messages_.Spend(1);
     bytes_.Spend(static_cast<double>(bytes));
     refused_in_a_row_ = 0;
     return true;
   }
-  LoadLimits::Refused& refused = host_.limits().refused();
   if (++refused_in_a_row_ > kMaxRefusedMessages) {
     ++refused.floods;
     Leave(kCloseTooMany, RetryIn("too many messages", kFloodFor));
   } else {
-    ++refused.messages;
-    SendError(RateLimited("too many messages", wait), echo);
+    ++*count;
+    SendError(RateLimited(count == &refused.messages ? "too many messages"
+                                                     : "too many messages of this user",
+                          wait),
+              echo);
   }
   return false;
 }

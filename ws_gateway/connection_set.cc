@@ -14,6 +14,13 @@ using ErrorCode = boost::system::error_code;
 
 }  // namespace
 
+void TcpConnection::SetQueued(size_t bytes) {
+  if (gone()) return;
+  set_->queued_ += bytes;
+  set_->queued_ -= queued_;
+  queued_ = bytes;
+}
+
 bool TcpConnection::Admit() {
   if (!admitted_ && set_->admitted_ < set_->max_admitted_) {
     admitted_ = true;
@@ -91,6 +98,7 @@ void ConnectionSet::RemoveIdle() {
 
 void ConnectionSet::Remove(TcpConnection& connection) {
   if (connection.admitted_) --admitted_;
+  queued_ -= connection.queued_;
   const size_t slot = connection.slot_;
   std::swap(connections_[slot], connections_.back());
   connections_[slot]->slot_ = slot;

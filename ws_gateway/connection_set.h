@@ -44,6 +44,8 @@ class TcpConnection : public std::enable_shared_from_this<TcpConnection> {
   void ExpectNothing() { deadline_ = kNever; }
   bool overdue(Clock::time_point now) const { return now >= deadline_; }
 
+  // So much waits to be written here now.
+  void SetQueued(size_t bytes);
   // Counts this connection against the set's limit; false: there are too many. Once is enough.
   bool Admit();
   // Gives `successor` this connection's place, once its stream has been moved there.
@@ -66,6 +68,7 @@ class TcpConnection : public std::enable_shared_from_this<TcpConnection> {
   ConnectionSet* set_ = nullptr;
   size_t slot_ = 0;
   bool admitted_ = false;
+  size_t queued_ = 0;
   Clock::time_point deadline_ = kNever;
 };
 
@@ -82,6 +85,8 @@ class ConnectionSet {
   void Add(std::shared_ptr<TcpConnection> connection);
   void RemoveIdle();
   size_t size() const { return connections_.size(); }
+  // What waits to be written to all of them.
+  size_t queued() const { return queued_; }
 
  private:
   friend class TcpConnection;
@@ -95,6 +100,7 @@ class ConnectionSet {
   boost::asio::steady_timer timer_;
   bool armed_ = false;
   size_t admitted_ = 0;
+  size_t queued_ = 0;
   // Each connection knows its slot; removal moves the last one there.
   std::vector<std::shared_ptr<TcpConnection>> connections_;
   // The timer's callback may run after the destructor; this tells it.

@@ -1,5 +1,6 @@
 #include "ws_gateway/hub.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -77,6 +78,30 @@ void Hub::Tick() {
     queued += connection->queued_bytes();
   }
   metrics_.Queued(queued);
+}
+
+void Hub::KeepWithin(OutboxMemory& memory, size_t shard, size_t queued) {
+  // Made once, when it is needed, the largest last.
+  std::vector<std::pair<size_t, Connection*>> by_size;
+  bool sorted = false;
+  const auto largest = [&] {
+    if (!std::exchange(sorted, true)) {
+      for (Connection* connection : connections_) {
+        by_size.emplace_back(connection->queued_bytes(), connection);
+      }
+      std::sort(by_size.begin(), by_size.end());
+    }
+    return by_size.empty() ? 0 : by_size.back().first;
+  };
+  while (memory.ShallClose(shard, queued, largest)) {
+    const auto [size, connection] = by_size.back();
+    by_size.pop_back();
+    ++limits_.refused().outboxes;
+    // It is on its way out, and must not be chosen again.
+    connections_.erase(connection);
+    connection->Leave(kCloseTooSlow, "read too slowly while memory is short: resume");
+    queued -= std::min(queued, size);
+  }
 }
 
 void Hub::StartDrain(absl::Duration over) {

@@ -11,6 +11,7 @@
 #include "core_service/base/uuid.h"
 #include "ws_gateway/connection.h"
 #include "ws_gateway/connection_metrics.h"
+#include "ws_gateway/outbox_memory.h"
 #include "ws_gateway/recent_events.h"
 
 namespace agentdesk::gateway {
@@ -39,6 +40,9 @@ class Hub final : public ConnectionHost {
   // The events cannot go on without a gap.
   void ReportGap(const Gap& gap);
   void Tick();
+  // Closes those to whom most waits while all shards together hold too much. At every tick;
+  // `queued` is what waits in the outboxes of this hub, which is that of shard `shard`.
+  void KeepWithin(OutboxMemory& memory, size_t shard, size_t queued);
   // Closes every connection, spread evenly over a time, and those that still come.
   void StartDrain(absl::Duration over);
   bool empty() const { return connections_.empty(); }

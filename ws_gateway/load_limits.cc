@@ -1,5 +1,7 @@
 #include "ws_gateway/load_limits.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 
 namespace agentdesk::gateway {
@@ -11,16 +13,20 @@ std::string AddressKey(const std::string& address) { return absl::StrCat("addres
 }  // namespace
 
 std::optional<LoadLimits::Place> LoadLimits::EnterUser(const std::string& user) {
-  return Enter(UserKey(user), options_.connections_per_user, refused_.users);
+  const Use fresh{.places = 0,
+                  .messages = TokenBucket(static_cast<double>(options_.user_messages_per_second)),
+                  .bytes = TokenBucket(static_cast<double>(options_.user_bytes_per_second))};
+  return Enter(UserKey(user), options_.connections_per_user, fresh, refused_.users);
 }
 
 std::optional<LoadLimits::Place> LoadLimits::EnterAddress(const std::string& address) {
-  return Enter(AddressKey(address), options_.connections_per_address, refused_.addresses);
+  const Use fresh{.places = 0, .messages = TokenBucket(0), .bytes = TokenBucket(0)};
+  return Enter(AddressKey(address), options_.connections_per_address, fresh, refused_.addresses);
 }
 
 bool LoadLimits::IsFull(const std::string& key, int64_t limit) const {
-  const auto found = places_.find(key);
-  return limit > 0 && found != places_.end() && found->second >= limit;
+  const auto found = uses_.find(key);
+  return limit > 0 && found != uses_.end() && found->second.places >= limit;
 }
 
 bool LoadLimits::HasRoom(const std::string& user, const std::string& address) {
@@ -29,12 +35,18 @@ bool LoadLimits::HasRoom(const std::string& user, const std::string& address) {
          !IsFull(AddressKey(address), options_.connections_per_address);
 }
 
-std::optional<LoadLimits::Place> LoadLimits::Enter(std::string key, int64_t limit,
+std::optional<LoadLimits::Place> LoadLimits::Enter(std::string key, int64_t limit, const Use& fresh,
                                                    std::atomic<int64_t>& refused) {
   {
+    const absl::Duration now = clock_.Monotonic();
     MutexLock lock(mutex_);
+    if (uses_.size() >= forget_at_) {
+      // Each is looked at once for as many that came: a constant price for each.
+      absl::erase_if(uses_, [now](const auto& entry) { return entry.second.IsAtRest(now); });
+      forget_at_ = std::max(kFewUses, 2 * uses_.size());
+    }
     if (!IsFull(key, limit)) {
-      ++places_[key];
+      ++uses_.try_emplace(key, fresh).first->second.places;
       return Place(*this, std::move(key));
     }
   }
@@ -44,8 +56,24 @@ std::optional<LoadLimits::Place> LoadLimits::Enter(std::string key, int64_t limi
 
 void LoadLimits::Leave(const std::string& key) {
   MutexLock lock(mutex_);
-  const auto found = places_.find(key);
-  if (--found->second == 0) places_.erase(found);
+  const auto found = uses_.find(key);
+  --found->second.places;
+  if (found->second.IsAtRest(clock_.Monotonic())) uses_.erase(found);
+}
+
+absl::Duration LoadLimits::TakeMessage(const std::string& user, size_t bytes) {
+  if (options_.user_messages_per_second == 0 && options_.user_bytes_per_second == 0) {
+    return absl::ZeroDuration();
+  }
+  const absl::Duration now = clock_.Monotonic();
+  MutexLock lock(mutex_);
+  Use& use = uses_.find(UserKey(user))->second;
+  const absl::Duration wait = std::max(use.messages.Wait(now), use.bytes.Wait(now));
+  if (wait == absl::ZeroDuration()) {
+    use.messages.Spend(1);
+    use.bytes.Spend(static_cast<double>(bytes));
+  }
+  return wait;
 }
 
 absl::Duration LoadLimits::TakeHandshake() {

@@ -2,6 +2,7 @@
 #define AGENTDESK_WS_GATEWAY_LOAD_LIMITS_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,9 +21,13 @@ namespace agentdesk::gateway {
 struct LoadLimitOptions {
   int64_t messages_per_second = 0;  // of one socket
   int64_t bytes_per_second = 0;     // of one socket's messages
+  // The same for all sockets of one user together.
+  int64_t user_messages_per_second = 0;
+  int64_t user_bytes_per_second = 0;
   int64_t connections_per_user = 0;
   int64_t connections_per_address = 0;
   int64_t handshakes_per_second = 0;  // of WebSockets, in all
+  int64_t outbox_bytes = 0;           // that wait to be written, in all; see OutboxMemory
 };
 
 // What one client may use of the gateway, so that enough is left for the others; and how often that
@@ -57,6 +62,8 @@ class LoadLimits {
   const LoadLimitOptions& options() const { return options_; }
   // Nothing: there is no room.
   std::optional<Place> EnterUser(const std::string& user) ABSL_LOCKS_EXCLUDED(mutex_);
+  // How long to wait before a user who has a place sends one more message; zero: it is let in.
+  absl::Duration TakeMessage(const std::string& user, size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
   std::optional<Place> EnterAddress(const std::string& address) ABSL_LOCKS_EXCLUDED(mutex_);
   // Whether there is room for one more now.
   bool HasRoom(const std::string& user, const std::string& address) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -66,16 +73,33 @@ class LoadLimits {
   // Refusals since the start.
   struct Refused {
     std::atomic<int64_t> messages{0};  // `rate_limited`
-    std::atomic<int64_t> floods{0};    // closed, since it went on
+    std::atomic<int64_t> user_messages{0};
+    std::atomic<int64_t> floods{0};  // closed, since it went on
     std::atomic<int64_t> users{0};
     std::atomic<int64_t> addresses{0};
     std::atomic<int64_t> handshakes{0};
+    std::atomic<int64_t> outboxes{0};  // the largest, as all together held too much
   };
   Refused& refused() { return refused_; }
 
  private:
-  std::optional<Place> Enter(std::string key, int64_t limit, std::atomic<int64_t>& refused)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  // What the places with one key have taken. One without places is kept until its buckets are full
+  // again, since who comes back must not find them so.
+  struct Use {
+    int64_t places = 0;
+    TokenBucket messages;
+    TokenBucket bytes;
+
+    bool IsAtRest(absl::Duration now) const {
+      return places == 0 && messages.IsFull(now) && bytes.IsFull(now);
+    }
+  };
+
+  // Until there are so many, none that is kept without places is looked for.
+  static constexpr size_t kFewUses = 1024;
+
+  std::optional<Place> Enter(std::string key, int64_t limit, const Use& fresh,
+                             std::atomic<int64_t>& refused) ABSL_LOCKS_EXCLUDED(mutex_);
   void Leave(const std::string& key) ABSL_LOCKS_EXCLUDED(mutex_);
   bool IsFull(const std::string& key, int64_t limit) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -84,7 +108,8 @@ class LoadLimits {
   Refused refused_;
 
   Mutex mutex_;
-  absl::flat_hash_map<std::string, int64_t> places_ ABSL_GUARDED_BY(mutex_);  // taken, by key
+  absl::flat_hash_map<std::string, Use> uses_ ABSL_GUARDED_BY(mutex_);  // by key
+  size_t forget_at_ ABSL_GUARDED_BY(mutex_) = kFewUses;
   TokenBucket handshakes_ ABSL_GUARDED_BY(mutex_);
 };
 

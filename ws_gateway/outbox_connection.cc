@@ -32,6 +32,7 @@ void OutboxConnection::Abandon() {
 void OutboxConnection::Queue(Frames frames) {
   outbox_.Append(std::move(frames), Clock::now());
   if (!waits_for_room_) Flush();
+  SetQueued(outbox_.cost());
   if (phase_ == Phase::kOpen && outbox_.cost() > options_.max_queued_bytes) CloseSlowReader();
 }
 
@@ -59,6 +60,7 @@ void OutboxConnection::Flush() {
 
 void OutboxConnection::OnRoom() {
   Flush();
+  SetQueued(outbox_.cost());
   if (!flushed()) return;
   if (phase_ == Phase::kOpen) handler_->OnDrained();
   if (phase_ == Phase::kLingering) HalfClose();

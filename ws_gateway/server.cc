@@ -57,6 +57,8 @@ void CountRefusals(LoadLimits& limits, Metrics& metrics) {
       {"connections_per_address", &refused.addresses},
       {"handshakes", &refused.handshakes},
       {"messages", &refused.messages},
+      {"messages_per_user", &refused.user_messages},
+      {"outbox_bytes", &refused.outboxes},
       {"flood", &refused.floods}};
   for (const auto& [limit, count] : counts) {
     metrics.ReadCounter("agentdesk_limit_refusals_total",
@@ -103,16 +105,21 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
   ShardOptions options{.transport = {},
                        .recent = {},
                        .origins = config.origins,
-                       .authenticator = authenticator.get()};
+                       .authenticator = authenticator.get(),
+                       .outbox_memory = nullptr,
+                       .index = 0};
   const auto threads = static_cast<size_t>(config.threads);
   options.transport.tls = tls->get();
   options.transport.max_connections = std::max<size_t>(1, config.max_connections / threads);
   LoadLimits limits(config.limits, Clock::Real());
   CountRefusals(limits, metrics);
   const NotionRules notion{config.notion_secret, config.notion_max_age};
+  OutboxMemory outbox_memory(static_cast<size_t>(config.limits.outbox_bytes), threads);
+  options.outbox_memory = &outbox_memory;
   std::vector<std::unique_ptr<Shard>> shards;
   std::vector<Shard*> all;
   for (size_t i = 0; i < threads; ++i) {
+    options.index = i;
     shards.push_back(
         std::make_unique<Shard>(options, limits, Clock::Real(), IdSource::Real(), metrics));
     all.push_back(shards.back().get());

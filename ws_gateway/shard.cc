@@ -95,6 +95,9 @@ void Shard::StartTicks() {
 
 void Shard::OnTick() {
   hub_->Tick();
+  if (options_.outbox_memory != nullptr && !hub_->draining()) {
+    hub_->KeepWithin(*options_.outbox_memory, options_.index, transport_->queued_bytes());
+  }
   // Who comes while others are sent away is told to come back, which a closed port cannot say.
   if (hub_->draining() && hub_->empty()) transport_->StopAccepting();
   if (hub_->draining() && (transport_->connections() == 0 || clock_.Monotonic() >= drain_until_)) {

@@ -1,6 +1,7 @@
 #ifndef AGENTDESK_WS_GATEWAY_SHARD_H_
 #define AGENTDESK_WS_GATEWAY_SHARD_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -20,6 +21,7 @@
 #include "ws_gateway/hub.h"
 #include "ws_gateway/load_limits.h"
 #include "ws_gateway/origin.h"
+#include "ws_gateway/outbox_memory.h"
 #include "ws_gateway/recent_events.h"
 #include "ws_gateway/request_handler.h"
 #include "ws_gateway/transport.h"
@@ -31,6 +33,9 @@ struct ShardOptions {
   RecentEvents::Limits recent;
   OriginList origins;
   const Authenticator* authenticator = nullptr;  // null: authentication is off; outlives the shard
+  // Where the outboxes of all shards are added up; null: they have no limit together. Outlives it.
+  OutboxMemory* outbox_memory = nullptr;
+  size_t index = 0;  // among the shards
 };
 
 // One thread, with its sockets, its hub and its share of the browsers.

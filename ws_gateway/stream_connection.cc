@@ -35,6 +35,7 @@ void StreamConnection::Close(uint16_t code, absl::string_view /*reason*/, bool d
   close_code_ = code;
   ExpectWithin(options_.close_timeout);
   if (drop_queue) outbox_.Clear();
+  SetQueued(outbox_.cost());
   if (flushed()) HalfClose();
 }
 

@@ -496,6 +496,7 @@ class BeastTransport final : public Transport {
     connections_.RemoveIdle();
   }
   size_t connections() const override { return connections_.size(); }
+  size_t queued_bytes() const override { return connections_.queued(); }
 
  private:
   void OnConnection(TcpSocket socket, std::string remote_address) {

@@ -164,6 +164,8 @@ class Transport {
   virtual void DrainHttp() = 0;
   // Open sockets, also those that are not yet or no longer of use to anyone.
   virtual size_t connections() const = 0;
+  // What waits to be written to all sockets and streams, as the limit of each counts it.
+  virtual size_t queued_bytes() const = 0;
 };
 
 }  // namespace agentdesk::gateway

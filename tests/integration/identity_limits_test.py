@@ -1,5 +1,6 @@
-"""What one identity may use of the core: it is told when it is too much, and nobody else feels it."""
+"""What one identity may use of core and gateway: it is told when it is too much, and nobody else feels it."""
 
+import contextlib
 import pathlib
 import tempfile
 import unittest
@@ -7,10 +8,12 @@ from typing import Any
 
 import grpc
 import http_client
+import websockets
 from agentdesk_test import System, wait_until
 from desk_client import DeskClient, Refusal, event_pb2, refusal_of, ticket_pb2
 from metrics_text import MetricsPage
 from tokens import As, Issuer, auth_config, bearer, make_key, two_issuers
+from ws_client import Browser
 
 CREATE = ticket_pb2.CreateTicketRequest(ticket_name="One more")
 LIVE = event_pb2.SubscribeRequest(live=True)
@@ -31,7 +34,8 @@ class IdentityLimitsTest(unittest.TestCase):
         cls.system = System(
             [f"--auth_config={config}", "--max_calls_per_second_per_identity=10",
              "--max_streams_per_identity=2", "--max_open_tickets_per_tenant=3"],
-            [f"--auth_config={config}", f"--core_token_file={own_token}"])
+            [f"--auth_config={config}", f"--core_token_file={own_token}",
+             "--max_messages_per_second_per_user=5"])
         cls.addClassCleanup(cls.system.close)
         cls.desk = DeskClient(cls.system.core.address)
         cls.addClassCleanup(cls.desk.close)
@@ -75,6 +79,28 @@ class IdentityLimitsTest(unittest.TestCase):
         answer = http_client.call(self.system.gateway.address, "GET", "/tickets",
                                   Authorization=f"Bearer {self.issuer.token('third')}")
         self.assertEqual(answer.status, 200)
+
+    def test_messages_of_all_sockets_of_a_user(self) -> None:
+        def browser(subject: str) -> Browser:
+            browser = Browser(self.system.gateway.address, protocol="agentdesk.v1", headers={
+                "Authorization": f"Bearer {self.issuer.token(subject)}"})
+            self.addCleanup(browser.close)
+            browser.wait_type("hello")
+            return browser
+        first, second, other = browser("chatty"), browser("chatty"), browser("calm")
+        with contextlib.suppress(websockets.ConnectionClosed):  # the code tells
+            for _ in range(300):
+                first.send({"type": "ping"})
+        self.assertEqual(first.wait_closed(), 4429)
+        refusal = first.wait_type("error", code="rate_limited")
+        self.assertEqual(refusal["message"], "too many messages of this user")
+        self.assertLessEqual(refusal["retry_after_ms"], 200)
+
+        def is_refused() -> bool:
+            answer = second.ask({"type": "ping"})
+            return answer["type"] == "error" and answer["code"] == "rate_limited"
+        wait_until(is_refused, "a refusal on the user's other socket")
+        self.assertEqual(other.ask({"type": "ping"}), {"type": "pong"})
 
     def test_streams(self) -> None:
         follower = self.who("follower")

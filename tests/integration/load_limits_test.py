@@ -7,7 +7,8 @@ import http_client
 import websockets
 from agentdesk_test import DeskTestCase, Gateway, wait_until
 from event_stream import EventStream, StreamRefused
-from ws_client import Browser
+from metrics_text import MetricsPage
+from ws_client import BareSocket, Browser
 
 
 class LoadLimitsTest(DeskTestCase):
@@ -62,6 +63,27 @@ class LoadLimitsTest(DeskTestCase):
         self.assertIn("retry in 5 s", flood.close_reason)
         flood.wait_type("error", code="rate_limited")
         self.assertEqual(quiet.ask_text({"type": "ping"}), '{"type":"pong"}')
+
+    def test_those_to_whom_most_waits_go_first_when_all_together_is_too_much(self) -> None:
+        address = self.start("--max_outbox_bytes=400000")
+        page = MetricsPage(lambda: address)
+        reader = self.browser(address)
+        stuck = [BareSocket(address, receive_buffer=4096) for _ in range(4)]
+        for browser in stuck:
+            self.addCleanup(browser.close)
+        lease = self.desk.start()
+        said = 0
+
+        def one_goes() -> bool:
+            nonlocal said
+            self.desk.say(lease, "x" * 30000)
+            said += 1
+            return page.value("agentdesk_limit_refusals_total", limit="outbox_bytes") >= 1
+        wait_until(one_goes, "a reader that is closed for the sake of memory")
+        page.wait(lambda now: now >= 1, "agentdesk_ws_closes_total", code="4430")
+        page.wait(lambda now: now < 400000, "agentdesk_ws_outbox_bytes")
+        reader.wait_for(lambda texts: sum('"agent_message"' in text for text in texts) == said,
+                        "every message for the one who reads")
 
     def test_too_many_handshakes_are_told_when_to_come_back(self) -> None:
         address = self.start("--max_handshakes_per_second=1")

@@ -129,6 +129,69 @@ TEST_F(LoadLimitsTest, AndSoAreTooManyBytes) {
   EXPECT_THAT(browser.Heard(), ElementsAre(R"({"type":"pong"})"));
 }
 
+TEST_F(LoadLimitsTest, AUserHasSoManyMessagesOnAllSocketsAndNoMoreAfterComingBack) {
+  Limit({.user_messages_per_second = 10, .user_bytes_per_second = 1000});
+  std::optional<LoadLimits::Place> first = limited_->EnterUser("alice");
+  std::optional<LoadLimits::Place> second = limited_->EnterUser("alice");
+  std::optional<LoadLimits::Place> other = limited_->EnterUser("bob");
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(limited_->TakeMessage("alice", 1), absl::ZeroDuration());
+  EXPECT_EQ(limited_->TakeMessage("alice", 1), absl::Milliseconds(100));
+  EXPECT_EQ(limited_->TakeMessage("bob", 5000), absl::ZeroDuration());
+  EXPECT_EQ(limited_->TakeMessage("bob", 1), absl::Milliseconds(1001)) << "for their bytes";
+  first.reset();
+  second.reset();
+  first = limited_->EnterUser("alice");
+  EXPECT_EQ(limited_->TakeMessage("alice", 1), absl::Milliseconds(100));
+  clock_.Advance(absl::Seconds(1));
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(limited_->TakeMessage("alice", 1), absl::ZeroDuration());
+  EXPECT_GT(limited_->TakeMessage("alice", 1), absl::ZeroDuration());
+}
+
+TEST(OutboxMemoryTest, TheShardWithTheLargestOutboxClosesItAndOnlyOnceAllHaveTold) {
+  OutboxMemory memory(1000, 2);
+  const auto never = []() -> size_t {
+    ADD_FAILURE() << "there is not too much";
+    return 0;
+  };
+  EXPECT_FALSE(memory.ShallClose(0, 500, never));
+  EXPECT_FALSE(memory.ShallClose(1, 500, never));
+  EXPECT_FALSE(memory.ShallClose(0, 501, [] { return size_t{400}; })) << "it cannot know of 1's";
+  EXPECT_FALSE(memory.ShallClose(1, 500, [] { return size_t{450}; }));
+  EXPECT_FALSE(memory.ShallClose(0, 501, [] { return size_t{400}; })) << "that of 1 is larger";
+  EXPECT_TRUE(memory.ShallClose(1, 500, [] { return size_t{450}; }));
+  EXPECT_FALSE(memory.ShallClose(1, 50, never)) << "that was enough";
+  EXPECT_EQ(memory.Queued(), 551u);
+}
+
+TEST(OutboxMemoryTest, NoLimitIsNone) {
+  OutboxMemory memory(0, 1);
+  EXPECT_FALSE(memory.ShallClose(0, size_t{1} << 40, [] { return size_t{1} << 40; }));
+}
+
+TEST_F(LoadLimitsTest, TheLargestOutboxesAreClosedFirst) {
+  Limit({});
+  Begin();
+  std::vector<Browser*> browsers;
+  for (int i = 0; i < 4; ++i) {
+    browsers.push_back(&Plain());
+    browsers.back()->socket->Stall();
+  }
+  for (int i = 0; i < 4; ++i) {
+    for (int k = 0; k <= i; ++k) browsers[static_cast<size_t>(i)]->Say(R"({"type":"ping"})");
+  }
+  const size_t pong = browsers[0]->socket->queued_bytes();
+  ASSERT_EQ(browsers[3]->socket->queued_bytes(), 4 * pong);
+  OutboxMemory memory(4 * pong, 1);
+  hub_->KeepWithin(memory, 0, 10 * pong);
+  hub_->KeepWithin(memory, 0, 10 * pong);
+  EXPECT_EQ(browsers[3]->socket->close_code(), 4430);
+  EXPECT_EQ(browsers[3]->socket->close_reason(), "read too slowly while memory is short: resume");
+  EXPECT_EQ(browsers[2]->socket->close_code(), 4430);
+  EXPECT_EQ(browsers[1]->socket->close_code(), 0);
+  EXPECT_EQ(browsers[0]->socket->close_code(), 0);
+  EXPECT_EQ(limited_->refused().outboxes, 2);
+}
+
 TEST_F(LoadLimitsTest, OneHandshakeTooManyIsToldWhenToComeBack) {
   Limit({.handshakes_per_second = 1});
   for (int i = 0; i < 4; ++i) EXPECT_EQ(limited_->TakeHandshake(), absl::ZeroDuration());
