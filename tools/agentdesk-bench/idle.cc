@@ -32,7 +32,7 @@ void RunIdle(const Options& options, EventLoop& loop, Report& report) {
   for (int i = 0; i < options.repeats; ++i) {
     for (const auto& [full, tls, samples] : cases) {
       // A fresh gateway each time: one that has had connections has memory to spare.
-      DeskSetting desk(options, tls);
+      DeskSetting desk(options, DeskSetting::Limits::kNone, tls);
       BrowserGroup browsers(loop, {.port = desk.gateway().port(),
                                    .count = count,
                                    .v1 = full,

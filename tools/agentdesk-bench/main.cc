@@ -38,14 +38,17 @@ ABSL_FLAG(int, storm_clients, 8000, "browsers that drop and come back in `reconn
 ABSL_FLAG(int, missed_events, 1000, "events that each of them has missed");
 ABSL_FLAG(int, storm_rate, 10, "tickets a second during `reconnect`");
 ABSL_FLAG(double, soak_seconds, 3600, "how long `soak` takes");
+ABSL_FLAG(int, half_open, 5000, "handshakes that `abuse` begins and does not end");
 
 namespace agentdesk::bench {
 namespace {
 
 constexpr char kUsage[] =
     "Measures AgentDesk against floors that are measured beside it.\n\n"
-    "  agentdesk-bench [flags] fanout|create|latency|stream|idle|reconnect|growth|soak|all\n\n"
-    "`all` is everything but `soak`, within 25 minutes. It starts the programs beside it on free\n"
+    "  agentdesk-bench [flags] "
+    "fanout|create|latency|stream|idle|reconnect|growth|abuse|soak|all\n\n"
+    "`all` is everything but `abuse` and `soak`, within 25 minutes. It starts the programs beside "
+    "it on free\n"
     "ports of 127.0.0.1, on fresh data directories. It ends with code 1 when anything was lost, "
     "out\n"
     "of order or refused: then nothing has been measured.";
@@ -55,13 +58,14 @@ struct Run {
   void (*run)(const Options&, EventLoop&, Report&);
 };
 
-constexpr std::array<Run, 8> kRuns = {{{"create", RunCreate},
+constexpr std::array<Run, 9> kRuns = {{{"create", RunCreate},
                                        {"fanout", RunFanout},
                                        {"latency", RunLatency},
                                        {"stream", RunStream},
                                        {"idle", RunIdle},
                                        {"reconnect", RunReconnect},
                                        {"growth", RunGrowth},
+                                       {"abuse", RunAbuse},
                                        {"soak", RunSoak}}};
 
 Options ReadOptions() {
@@ -81,10 +85,11 @@ Options ReadOptions() {
   options.missed_events = absl::GetFlag(FLAGS_missed_events);
   options.storm_rate = absl::GetFlag(FLAGS_storm_rate);
   options.soak_seconds = absl::GetFlag(FLAGS_soak_seconds);
+  options.half_open = absl::GetFlag(FLAGS_half_open);
   const bool positive =
       std::min({options.repeats, options.clients, options.many_clients, options.in_flight,
                 options.rpc_connections, options.connecting, options.rate, options.storm_clients,
-                options.missed_events, options.storm_rate}) > 0 &&
+                options.missed_events, options.storm_rate, options.half_open}) > 0 &&
       std::min(options.events, options.log_events) > 0 &&
       std::min(options.seconds, options.soak_seconds) > 0;
   if (!positive) Fail("every number must be positive");
@@ -98,7 +103,7 @@ void RaiseDescriptorLimit(const Options& options) {
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
   const int needed = std::max({options.many_clients, 2 * options.clients,
-                               options.clients + options.storm_clients}) +
+                               options.clients + options.storm_clients, options.half_open}) +
                      500;
   if (limit.rlim_max < static_cast<rlim_t>(needed)) {
     Fail("so many browsers need ", needed, " open files; ulimit -Hn says ", limit.rlim_max);
@@ -173,7 +178,8 @@ int Main(int argc, char** argv) {
     Report report(json);
     EventLoop loop;
     for (const Run& run : kRuns) {
-      const bool chosen = wanted == "all" ? run.run != RunSoak : wanted == run.name;
+      const bool chosen =
+          wanted == "all" ? run.run != RunSoak && run.run != RunAbuse : wanted == run.name;
       if (chosen) run.run(options, loop, report);
     }
     std::printf("%s%s", json ? "" : "\n", (json ? report.Json(about) : report.Summary()).c_str());

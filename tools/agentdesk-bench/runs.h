@@ -25,6 +25,8 @@ void RunLatency(const Options& options, EventLoop& loop, Report& report);
 void RunGrowth(const Options& options, EventLoop& loop, Report& report);
 // Many browsers drop and resume while others stay.
 void RunReconnect(const Options& options, EventLoop& loop, Report& report);
+// What the well-behaved feel of somebody who floods the gateway.
+void RunAbuse(const Options& options, EventLoop& loop, Report& report);
 // The memory of the core under a steady load.
 void RunSoak(const Options& options, EventLoop& loop, Report& report);
 

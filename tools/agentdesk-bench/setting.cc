@@ -9,7 +9,7 @@ CoreSetting::CoreSetting(const Options& options) : directory_(options.dir) { Sta
 void CoreSetting::Start() {
   core_ = std::make_unique<Program>(
       "agentdesk-core",
-      std::vector<std::string>{"--admin_listen=127.0.0.1:0",
+      std::vector<std::string>{"--admin_listen=127.0.0.1:0", "--max_open_tickets_per_tenant=0",
                                absl::StrCat("--data_dir=", directory(), "/data")},
       absl::StrCat(directory(), "/core.log"));
 }
@@ -21,11 +21,14 @@ double CoreSetting::Restart(bool in_order) {
   return core_->start_seconds();
 }
 
-DeskSetting::DeskSetting(const Options& options, bool tls) : core_(options) {
-  // One client may do here what else many do.
-  std::vector<std::string> flags = {absl::StrCat("--core=127.0.0.1:", core().port()),
-                                    "--max_handshakes_per_second=0", "--max_messages_per_second=0",
-                                    "--max_message_bytes_per_second=0"};
+DeskSetting::DeskSetting(const Options& options, Limits limits, bool tls) : core_(options) {
+  std::vector<std::string> flags = {absl::StrCat("--core=127.0.0.1:", core().port())};
+  if (limits == Limits::kNone) {
+    for (const char* limit : {"--max_handshakes_per_second=0", "--max_messages_per_second=0",
+                              "--max_message_bytes_per_second=0"}) {
+      flags.emplace_back(limit);
+    }
+  }
   if (tls) {
     const std::string cert = absl::StrCat(directory(), "/gateway.pem");
     const std::string key = absl::StrCat(directory(), "/gateway.key");

@@ -27,6 +27,7 @@ struct Options {
   int missed_events = 1000;         // by each of them
   int storm_rate = 10;              // tickets a second meanwhile
   double soak_seconds = 3600;
+  int half_open = 5000;  // handshakes that somebody begins and does not end
 };
 
 // The core alone, on a fresh directory of its own.
@@ -51,7 +52,10 @@ class CoreSetting {
 // The core and a gateway before it, which may speak TLS.
 class DeskSetting {
  public:
-  explicit DeskSetting(const Options& options, bool tls = false);
+  // Of the gateway: those that it has out of the box, or none, so that one client may do what else
+  // many do.
+  enum class Limits { kDefault, kNone };
+  explicit DeskSetting(const Options& options, Limits limits = Limits::kNone, bool tls = false);
 
   Program& core() { return core_.core(); }
   Program& gateway() { return *gateway_; }
