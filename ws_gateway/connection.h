@@ -113,6 +113,10 @@ class Connection final : public SocketHandler {
   void Leave(uint16_t code, absl::string_view reason);
 
  private:
+  // So many messages may be refused at once, and a quarter of it a second; then it is a flood, and
+  // the connection is closed. Refusals in a row would not tell: between them one gets through.
+  static constexpr double kMaxRefusals = 100;
+
   // A response that waits for its outcome.
   struct Response {
     v1::SubmitResponseRequest request;
@@ -183,7 +187,7 @@ class Connection final : public SocketHandler {
   std::optional<LoadLimits::Place> user_place_;
   TokenBucket messages_;
   TokenBucket bytes_;
-  int refused_in_a_row_ = 0;
+  TokenBucket refusals_{kMaxRefusals / TokenBucket::kBurstSeconds};
   EventCursor cursor_;
   Socket* socket_ = nullptr;
   // Replies hold it weakly, so that one for a connection that is gone goes nowhere.

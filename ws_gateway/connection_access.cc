@@ -18,8 +18,6 @@ constexpr absl::Duration kHold = absl::Milliseconds(900);  // with a tick, at mo
 constexpr absl::Duration kAuthenticateWithin = absl::Seconds(10);
 constexpr absl::Duration kFullFor = absl::Seconds(30);  // before a refused connection comes back
 constexpr absl::Duration kFloodFor = absl::Seconds(5);
-// Messages that are refused in a row before the connection is closed.
-constexpr int kMaxRefusedMessages = 100;
 constexpr absl::string_view kFollowScope = "events:read";
 
 absl::Status RateLimited(absl::string_view what, absl::Duration wait) {
@@ -129,13 +127,13 @@ bool Connection::PassesRate(size_t bytes, const Echo& echo) {
   if (wait == absl::ZeroDuration()) {
     messages_.Spend(1);
     bytes_.Spend(static_cast<double>(bytes));
-    refused_in_a_row_ = 0;
     return true;
   }
-  if (++refused_in_a_row_ > kMaxRefusedMessages) {
+  if (refusals_.Wait(now) > absl::ZeroDuration()) {
     ++refused.floods;
     Leave(kCloseTooMany, RetryIn("too many messages", kFloodFor));
   } else {
+    refusals_.Spend(1);
     ++*count;
     SendError(RateLimited(count == &refused.messages ? "too many messages"
                                                      : "too many messages of this user",

@@ -41,6 +41,8 @@ constexpr uint16_t kTryAgainLater = 1013;
 constexpr char kCloseFrame = static_cast<char>(0x80 | static_cast<int>(Opcode::kClose));
 // An inbound buffer that a large message has grown past this is given back.
 constexpr size_t kKeptBuffer = 4096;
+// How many messages are read between two sweeps from one who was told to go.
+constexpr int kReadsOfClosing = 32;
 
 // The first byte of a TLS connection: a record of the type handshake (RFC 8446 section 5.1).
 constexpr char kHandshakeRecord = 22;
@@ -159,6 +161,7 @@ class WebSocketConnection final : public OutboxConnection {
   void Sweep(Clock::time_point now) override {
     const bool open = phase_ == Phase::kOpen;
     if (overdue(now) || (open && now >= pong_due_)) return Abandon();
+    if (std::exchange(reading_waits_, false)) Read();
     if (!open) return;
     if (!outbox_.empty()) {
       // A ping would only wait behind the rest, and the age of the rest tells as much.
@@ -210,7 +213,10 @@ class WebSocketConnection final : public OutboxConnection {
     }
     input_.consume(input_.size());
     if (input_.capacity() > kKeptBuffer) input_.shrink_to_fit();
-    Read();
+    // Who was told to go answers that soon, and who goes on sending must not keep this thread from
+    // the others.
+    reading_waits_ = closing() && ++read_while_closing_ % kReadsOfClosing == 0;
+    if (!reading_waits_) Read();
   }
 
   void OnReadEnd(ErrorCode error) {
@@ -241,6 +247,8 @@ class WebSocketConnection final : public OutboxConnection {
   beast::flat_buffer input_;
   Clock::time_point ping_due_ = kNever;
   Clock::time_point pong_due_ = kNever;
+  bool reading_waits_ = false;  // for the next sweep
+  int read_while_closing_ = 0;  // messages
 };
 
 void OutboxStream::Take(std::string bytes) {

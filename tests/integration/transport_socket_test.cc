@@ -245,6 +245,25 @@ TEST(TransportSocketTest, CloseThatIsNotAnsweredEndsAnyway) {
   EXPECT_EQ(server.WaitForClosed(), 4401);
 }
 
+TEST(TransportSocketTest, WhoGoesOnSendingAfterACloseIsHardlyReadAnyMore) {
+  gateway::TransportOptions options;
+  options.close_timeout = milliseconds(1000);
+  TransportServer::Hooks hooks;
+  hooks.on_open = [](Socket& socket) { socket.Close(4429, "too many messages", false); };
+  TransportServer server(options, hooks);
+  RawClient client(server.port());
+  ASSERT_TRUE(client.Handshake());
+  const auto close = client.ReadFrame();
+  ASSERT_TRUE(close);
+  EXPECT_EQ(close->close_code(), 4429);
+  const std::string text(4096, 'x');
+  size_t taken = 0;
+  while (client.SendFrame(kTextFrame, text)) taken += text.size();
+  EXPECT_EQ(server.WaitForClosed(), 4429);
+  // A megabyte in a second, and what the kernel's buffers hold.
+  EXPECT_LT(taken, size_t{24} << 20);
+}
+
 TEST(TransportSocketTest, CloseOfTheClientIsReported) {
   TransportServer server;
   for (const int code : {1000, 1001, 4000}) {

@@ -117,6 +117,30 @@ TEST_F(LoadLimitsTest, TooManyMessagesAreRefusedAndThenTheConnectionIs) {
   EXPECT_EQ(limited_->refused().floods, 1);
 }
 
+TEST_F(LoadLimitsTest, AFloodIsOneAlsoWhereAMessageGetsThroughNowAndThen) {
+  Limit({.messages_per_second = 500});
+  Begin();
+  Browser& flood = Plain();
+  Browser& obedient = Plain();
+  const std::string ping = R"({"type":"ping"})";
+  // 5,000 a second, of which each tenth is let through.
+  int sent = 0;
+  for (; flood.socket->close_code() == 0 && sent < 20000; ++sent) {
+    flood.Say(ping);
+    clock_.Advance(absl::Microseconds(200));
+  }
+  EXPECT_EQ(flood.socket->close_code(), 4429);
+  EXPECT_LT(sent, 2600);
+  // One who sends a little too much is refused a little, for as long as it likes.
+  for (int i = 0; i < 2000; ++i) obedient.Say(ping);
+  for (int i = 0; i < 1000; ++i) {
+    obedient.Say(ping);
+    clock_.Advance(absl::Milliseconds(40));
+    for (int k = 0; k < 20; ++k) obedient.Say(ping);
+  }
+  EXPECT_EQ(obedient.socket->close_code(), 0);
+}
+
 TEST_F(LoadLimitsTest, AndSoAreTooManyBytes) {
   Limit({.bytes_per_second = 1000});
   Browser& browser = Plain();
