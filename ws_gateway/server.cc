@@ -102,6 +102,7 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
     tls = TlsAcceptor::Create(*certificates, Clock::Real());
     if (!tls.ok()) return tls.status();
   }
+  if (authenticator != nullptr) authenticator->AwaitKeys();
   ShardOptions options{.transport = {},
                        .recent = {},
                        .origins = config.origins,

@@ -19,6 +19,8 @@ namespace {
 namespace json = boost::json;
 
 constexpr double kMaxSkewSeconds = 300;
+constexpr double kMinRefreshSeconds = 10;
+constexpr double kMaxRefreshSeconds = 86400;
 
 absl::Status At(absl::string_view where, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(where, ": ", status.message()));
@@ -60,10 +62,62 @@ std::string Beside(const std::string& config_path, const std::string& path) {
   return config_path.substr(0, slash + 1) + path;
 }
 
+// The issuer's keys, of its file.
+absl::Status ReadKeys(const json::object& object, const std::string& config_path,
+                      TrustedIssuer& trusted, std::string& path) {
+  const auto keys_file = Text(object, "keys_file", std::nullopt);
+  if (!keys_file.ok()) return keys_file.status();
+  for (const char* name : {"jwks_refresh_s", "jwks_ca_file"}) {
+    if (object.contains(name)) return InvalidField(name, "goes not without jwks_url");
+  }
+  path = Beside(config_path, *keys_file);
+  const absl::StatusOr<std::string> text = ReadKeyFile(path);
+  if (!text.ok()) return At("keys_file", text.status());
+  absl::StatusOr<KeySet> keys = KeySet::Parse(*text);
+  if (!keys.ok()) return At(absl::StrCat("keys_file: ", path), keys.status());
+  trusted.keys = std::make_shared<const KeySet>(*std::move(keys));
+  return absl::OkStatus();
+}
+
+// Where they are fetched from.
+absl::StatusOr<KeyUrl> ReadKeyUrl(const json::object& object, const std::string& config_path,
+                                  const TrustedIssuer& trusted) {
+  if (object.contains("keys_file")) return InvalidField("keys_file", "goes not with jwks_url");
+  const auto url = Text(object, "jwks_url", std::nullopt);
+  if (!url.ok()) return url.status();
+  if (absl::Status status = CheckKeyUrl(*url); !status.ok()) {
+    return InvalidField("jwks_url", status.message());
+  }
+  const auto& algorithms = trusted.algorithms;
+  if (std::find(algorithms.begin(), algorithms.end(), TokenAlgorithm::kHs256) != algorithms.end()) {
+    return InvalidField("algorithms", "HS256 goes not with jwks_url: a secret is not published");
+  }
+  KeyUrl where{*url};
+  const auto authorities = Text(object, "jwks_ca_file", "");
+  if (!authorities.ok()) return authorities.status();
+  if (!authorities->empty()) {
+    where.ca_file = Beside(config_path, *authorities);
+    if (const auto text = ReadKeyFile(where.ca_file); !text.ok()) {
+      return At("jwks_ca_file", text.status());
+    }
+  }
+  const absl::StatusOr<std::optional<double>> refresh = NumberField(object, "jwks_refresh_s");
+  if (!refresh.ok()) return refresh.status();
+  if (refresh->has_value()) {
+    if (!(**refresh >= kMinRefreshSeconds && **refresh <= kMaxRefreshSeconds)) {
+      return InvalidField("jwks_refresh_s",
+                          absl::StrCat("must be ", kMinRefreshSeconds, " to ", kMaxRefreshSeconds));
+    }
+    where.refresh = absl::Seconds(**refresh);
+  }
+  return where;
+}
+
 absl::Status ReadIssuer(const json::object& object, const std::string& config_path,
                         AuthConfig& config) {
-  absl::Status status = CheckMembers(
-      object, {"issuer", "audiences", "algorithms", "keys_file", "subject_prefix", "tenant_claim"});
+  absl::Status status =
+      CheckMembers(object, {"issuer", "audiences", "algorithms", "keys_file", "jwks_url",
+                            "jwks_refresh_s", "jwks_ca_file", "subject_prefix", "tenant_claim"});
   if (!status.ok()) return status;
   const auto issuer = Text(object, "issuer", std::nullopt);
   if (!issuer.ok()) return issuer.status();
@@ -75,8 +129,6 @@ absl::Status ReadIssuer(const json::object& object, const std::string& config_pa
   if (!audiences.ok()) return audiences.status();
   const auto algorithms = Texts(object, "algorithms", /*required=*/true);
   if (!algorithms.ok()) return algorithms.status();
-  const auto keys_file = Text(object, "keys_file", std::nullopt);
-  if (!keys_file.ok()) return keys_file.status();
 
   TrustedIssuer trusted;
   for (const std::string& name : *algorithms) {
@@ -92,18 +144,22 @@ absl::Status ReadIssuer(const json::object& object, const std::string& config_pa
       return InvalidField("subject_prefix", "each issuer must have another");
     }
   }
-  const std::string path = Beside(config_path, *keys_file);
-  const absl::StatusOr<std::string> text = ReadKeyFile(path);
-  if (!text.ok()) return At("keys_file", text.status());
-  absl::StatusOr<KeySet> keys = KeySet::Parse(*text);
-  if (!keys.ok()) return At(absl::StrCat("keys_file: ", path), keys.status());
+  std::string path;
+  std::optional<KeyUrl> where;
+  if (object.contains("jwks_url")) {
+    absl::StatusOr<KeyUrl> url = ReadKeyUrl(object, config_path, trusted);
+    if (!url.ok()) return url.status();
+    where = *std::move(url);
+  } else if (status = ReadKeys(object, config_path, trusted, path); !status.ok()) {
+    return status;
+  }
   trusted.issuer = *issuer;
   trusted.audiences = *audiences;
   trusted.subject_prefix = *prefix;
   trusted.tenant_claim = *tenant_claim;
-  trusted.keys = std::make_shared<const KeySet>(*std::move(keys));
   config.issuers.push_back(std::move(trusted));
-  config.key_files.push_back(path);
+  config.key_files.push_back(std::move(path));
+  config.key_urls.push_back(std::move(where));
   return absl::OkStatus();
 }
 
@@ -154,6 +210,12 @@ absl::Status ReadNamed(const json::value& certificates, AuthConfig& config) {
   return absl::OkStatus();
 }
 
+std::vector<std::string> NamesOf(const std::vector<TrustedIssuer>& issuers) {
+  std::vector<std::string> names;
+  for (const TrustedIssuer& issuer : issuers) names.push_back(issuer.issuer);
+  return names;
+}
+
 }  // namespace
 
 absl::StatusOr<AuthConfig> ReadAuthConfig(const std::string& path) {
@@ -197,14 +259,30 @@ absl::StatusOr<AuthConfig> ReadAuthConfig(const std::string& path) {
 }
 
 Authenticator::Authenticator(AuthConfig config, Clock& clock)
-    : key_files_(config.key_files),
+    : names_(NamesOf(config.issuers)),
+      key_files_(config.key_files),
       gateways_(config.gateways.begin(), config.gateways.end()),
       all_tenants_(config.all_tenants.begin(), config.all_tenants.end()),
       certificates_(config.certificates.begin(), config.certificates.end()),
       clock_(clock),
-      verifier_(std::move(config.issuers), config.clock_skew, clock),
-      last_read_(key_files_.size()),
-      watcher_([this] { Watch(); }) {}
+      verifier_(std::move(config.issuers), config.clock_skew, clock,
+                [this](size_t issuer) {
+                  if (issuer < fetchers_.size() && fetchers_[issuer] != nullptr) {
+                    fetchers_[issuer]->Ask();
+                  }
+                }),
+      last_read_(key_files_.size()) {
+  for (std::optional<KeyUrl>& url : config.key_urls) {
+    const size_t issuer = fetchers_.size();
+    fetchers_.push_back(nullptr);
+    if (!url.has_value()) continue;
+    fetchers_.back() = std::make_unique<KeyFetcher>(
+        *std::move(url), names_[issuer], clock, [this, issuer](std::shared_ptr<const KeySet> keys) {
+          verifier_.SetKeys(issuer, std::move(keys));
+        });
+  }
+  watcher_ = std::thread([this] { Watch(); });
+}
 
 Authenticator::~Authenticator() {
   {
@@ -213,6 +291,18 @@ Authenticator::~Authenticator() {
   }
   stop_.NotifyAll();
   watcher_.join();
+}
+
+void Authenticator::AwaitKeys() const {
+  const absl::Duration deadline = clock_.Monotonic() + kAwaitKeys;
+  for (size_t issuer = 0; issuer < fetchers_.size(); ++issuer) {
+    if (fetchers_[issuer] == nullptr) continue;
+    const absl::Status status = fetchers_[issuer]->AwaitFirst(deadline);
+    if (!status.ok()) {
+      LogError("an issuer's tokens are refused until its keys come",
+               {{"issuer", names_[issuer]}, {"error", status}});
+    }
+  }
 }
 
 absl::StatusOr<Identity> Authenticator::VerifyNames(const std::vector<std::string>& names) const {
@@ -239,7 +329,9 @@ void Authenticator::Watch() {
       while (!stopping_ && clock_.Monotonic() < next) clock_.WaitUntil(stop_, mutex_, next);
       if (stopping_) return;
     }
-    for (size_t issuer = 0; issuer < key_files_.size(); ++issuer) Reload(issuer);
+    for (size_t issuer = 0; issuer < key_files_.size(); ++issuer) {
+      if (!key_files_[issuer].empty()) Reload(issuer);
+    }
   }
 }
 

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/identity.h"
+#include "core_service/base/key_fetcher.h"
 #include "core_service/base/mutex.h"
 #include "core_service/base/token_verifier.h"
 
@@ -27,8 +28,11 @@ namespace agentdesk {
 //                 "audiences": ["agentdesk"],           one of which the claim aud must name
 //                 "algorithms": ["ES256"],              RS256, ES256, EdDSA or HS256
 //                 "keys_file": "keys.json",             PEM or JWK Set; beside this file, or a path
-//                 "subject_prefix": "",                 put before each sub; default: nothing
-//                 "tenant_claim": "tenant"}],           default: tenant
+//                 "jwks_url": "https://…",              in its place: where they are fetched from,
+//                 "jwks_refresh_s": 300,                how often (default: 300), and
+//                 "jwks_ca_file": "ca.pem",             by which authorities (default: the
+//                 system's) "subject_prefix": "",                 put before each sub; default:
+//                 nothing "tenant_claim": "tenant"}],           default: tenant
 //    "gateways": ["gateway-1"],                         who may speak for users
 //    "all_tenants": ["worker-1"],                       who sees what every tenant has
 //    "certificates": [{"name": "DNS:w.example",         whom a client certificate stands for:
@@ -40,8 +44,9 @@ namespace agentdesk {
 //
 // With several issuers their prefixes must differ, so that no two people are one subject.
 struct AuthConfig {
-  std::vector<TrustedIssuer> issuers;  // with their keys
-  std::vector<std::string> key_files;  // of each issuer
+  std::vector<TrustedIssuer> issuers;           // with their keys
+  std::vector<std::string> key_files;           // of each issuer; empty: they are fetched
+  std::vector<std::optional<KeyUrl>> key_urls;  // of each issuer, or none at all
   // Subjects, with their prefix: who may speak for users whom it has authenticated, and who is held
   // to no tenant.
   std::vector<std::string> gateways;
@@ -56,16 +61,24 @@ absl::StatusOr<AuthConfig> ReadAuthConfig(const std::string& path);
 
 // Says who the bearer of a token is. Looks at its files of keys every kReloadInterval and takes
 // over what has changed; a file that cannot be used leaves the keys as they are, and is logged.
-// Thread-safe.
+// Keys that are fetched are so again as base/key_fetcher.h says, and also when a token names one
+// that is not known. Thread-safe.
 class Authenticator {
  public:
   static constexpr absl::Duration kReloadInterval = absl::Seconds(10);
+  // For keys that are fetched, at the start.
+  static constexpr absl::Duration kAwaitKeys = absl::Seconds(10);
 
   // `clock` must outlive it.
   Authenticator(AuthConfig config, Clock& clock);
   ~Authenticator();
   Authenticator(const Authenticator&) = delete;
   Authenticator& operator=(const Authenticator&) = delete;
+
+  // To be called before anybody is served: waits until the first fetch of each issuer's keys has
+  // ended, for kAwaitKeys at most. Logs whose keys are missing and why; their tokens are refused
+  // until the keys come.
+  void AwaitKeys() const;
 
   // Errors are those of TokenVerifier::Verify.
   absl::StatusOr<Identity> Verify(absl::string_view token) const { return verifier_.Verify(token); }
@@ -83,13 +96,17 @@ class Authenticator {
   void Watch() ABSL_LOCKS_EXCLUDED(mutex_);
   void Reload(size_t issuer);
 
-  // Constant after construction; the verifier provides its own synchronization.
+  // Constant after construction; the verifier and the fetchers provide their own synchronization.
+  const std::vector<std::string> names_;  // of the issuers
   const std::vector<std::string> key_files_;
   const absl::flat_hash_set<std::string> gateways_;
   const absl::flat_hash_set<std::string> all_tenants_;
   const absl::flat_hash_map<std::string, Identity> certificates_;
   Clock& clock_;
   TokenVerifier verifier_;
+
+  // Of each issuer; null where the keys are in a file.
+  std::vector<std::unique_ptr<KeyFetcher>> fetchers_;
 
   // What each file held when it was last looked at. The watching thread's alone.
   std::vector<std::optional<std::string>> last_read_;

@@ -25,6 +25,7 @@ class CompactJws {
 
   const std::string& algorithm() const { return algorithm_; }  // as the header says
   const std::string& type() const { return type_; }            // `typ`; may be empty
+  const std::string& kid() const { return kid_; }              // the name of its key; may be empty
   const std::string& payload() const { return payload_; }
 
   // OK when a key of `keys` has signed this: of one of `algorithms`, named by the header's `kid`

@@ -1,5 +1,6 @@
 #include "core_service/base/key_set.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
@@ -194,6 +195,27 @@ absl::Status AddJwk(const json::value& value, absl::string_view where, Keys& key
   return absl::OkStatus();
 }
 
+absl::Status AddFetched(const json::value& value, const std::string& where, Keys& keys) {
+  const json::object* const jwk = value.if_object();
+  const json::value* const kty = jwk == nullptr ? nullptr : jwk->if_contains("kty");
+  if (kty != nullptr && kty->is_string() && kty->get_string() == "oct")
+    return At(where, Malformed("a secret is not published"));
+  return AddJwk(value, where, keys);
+}
+
+absl::Status ReadFetched(absl::string_view text, Keys& keys) {
+  const absl::StatusOr<json::object> document = ParseStrictObject(text);
+  if (!document.ok()) return document.status();
+  const json::value* const set = document->if_contains("keys");
+  if (set == nullptr || !set->is_array()) return Malformed("keys: must be an array");
+  int number = 0;
+  for (const json::value& jwk : set->get_array()) {
+    const absl::Status status = AddFetched(jwk, absl::StrCat("key ", ++number), keys);
+    if (!status.ok()) keys.remarks.push_back(absl::StrCat(status.message(), "; it is left out"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadJwks(absl::string_view text, Keys& keys) {
   const absl::StatusOr<json::object> document = ParseStrictObject(text);
   if (!document.ok()) return document.status();
@@ -280,30 +302,51 @@ absl::Status ReadPem(absl::string_view text, Keys& keys) {
   return absl::OkStatus();
 }
 
-}  // namespace
+absl::Status CheckSize(absl::string_view text) {
+  if (text.size() <= KeySet::kMaxBytes) return absl::OkStatus();
+  return Malformed(absl::StrCat("has more than ", KeySet::kMaxBytes, " bytes"));
+}
 
-absl::StatusOr<KeySet> KeySet::Parse(absl::string_view text) {
-  if (text.size() > kMaxBytes) {
-    return Malformed(absl::StrCat("has more than ", kMaxBytes, " bytes"));
-  }
-  const size_t begin = text.find_first_not_of(" \t\r\n");
-  Keys keys;
-  absl::Status status = begin != text.npos && text[begin] == '{' ? ReadJwks(text, keys)  //
-                                                                 : ReadPem(text, keys);
-  if (!status.ok()) return status;
+absl::Status CheckKeys(const Keys& keys) {
   if (keys.secrets && keys.others) {
     return Malformed("has secrets beside public keys: what is meant to be public could sign");
   }
-  if (keys.usable.size() > kMaxKeys) return Malformed(absl::StrCat("has over ", kMaxKeys, " keys"));
-  if (keys.usable.empty()) {
-    return Malformed(absl::StrCat("has no usable key in PEM or JWK form",
-                                  keys.remarks.empty() ? "" : ": ",
-                                  absl::StrJoin(keys.remarks, "; ")));
+  if (keys.usable.size() > KeySet::kMaxKeys) {
+    return Malformed(absl::StrCat("has over ", KeySet::kMaxKeys, " keys"));
   }
-  KeySet set;
-  set.keys_ = std::move(keys.usable);
-  set.remarks_ = std::move(keys.remarks);
-  return set;
+  if (!keys.usable.empty()) return absl::OkStatus();
+  return Malformed(absl::StrCat("has no usable key in PEM or JWK form",
+                                keys.remarks.empty() ? "" : ": ",
+                                absl::StrJoin(keys.remarks, "; ")));
+}
+
+}  // namespace
+
+absl::StatusOr<KeySet> KeySet::Parse(absl::string_view text) {
+  const size_t begin = text.find_first_not_of(" \t\r\n");
+  Keys keys;
+  absl::Status status = CheckSize(text);
+  if (status.ok()) {
+    status = begin != text.npos && text[begin] == '{' ? ReadJwks(text, keys) : ReadPem(text, keys);
+  }
+  if (status.ok()) status = CheckKeys(keys);
+  if (!status.ok()) return status;
+  return KeySet(std::move(keys.usable), std::move(keys.remarks));
+}
+
+absl::StatusOr<KeySet> KeySet::ParseFetched(absl::string_view text) {
+  Keys keys;
+  absl::Status status = CheckSize(text);
+  if (status.ok()) status = ReadFetched(text, keys);
+  if (status.ok()) status = CheckKeys(keys);
+  if (!status.ok()) return status;
+  return KeySet(std::move(keys.usable), std::move(keys.remarks));
+}
+
+bool KeySet::MayBeOf(absl::string_view kid) const {
+  return kid.empty() || std::any_of(keys_.begin(), keys_.end(), [&](const VerificationKey& key) {
+           return key.kid().empty() || key.kid() == kid;
+         });
 }
 
 absl::StatusOr<std::string> ReadKeyFile(const std::string& path) {

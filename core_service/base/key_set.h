@@ -2,6 +2,7 @@
 #define AGENTDESK_CORE_SERVICE_BASE_KEY_SET_H_
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -22,12 +23,21 @@ class KeySet {
   // malformed or weak, two keys of one name, secrets beside public keys, and a set without any
   // usable key are errors. PEM keys have no name.
   static absl::StatusOr<KeySet> Parse(absl::string_view text);
+  // Reads a JWK Set that was fetched from an issuer. One key that is of no use must not take all
+  // others away, so those that Parse would refuse are left out with a remark, and so are secrets,
+  // which nobody publishes. InvalidArgument: it is no JWK Set, or no key is left.
+  static absl::StatusOr<KeySet> ParseFetched(absl::string_view text);
 
   const std::vector<VerificationKey>& keys() const { return keys_; }
+  // Whether one of them may have signed what names its key so (empty: it names none).
+  bool MayBeOf(absl::string_view kid) const;
   // What an operator should know: keys that were left out and why, private parts in the file.
   const std::vector<std::string>& remarks() const { return remarks_; }
 
  private:
+  KeySet(std::vector<VerificationKey> keys, std::vector<std::string> remarks)
+      : keys_(std::move(keys)), remarks_(std::move(remarks)) {}
+
   std::vector<VerificationKey> keys_;
   std::vector<std::string> remarks_;
 };

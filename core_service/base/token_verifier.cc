@@ -99,8 +99,12 @@ bool IsAccessToken(absl::string_view type) {
 
 }  // namespace
 
-TokenVerifier::TokenVerifier(std::vector<TrustedIssuer> issuers, absl::Duration skew, Clock& clock)
-    : issuers_(std::move(issuers)), skew_(skew), clock_(clock) {
+TokenVerifier::TokenVerifier(std::vector<TrustedIssuer> issuers, absl::Duration skew, Clock& clock,
+                             OnUnknownKey on_unknown_key)
+    : issuers_(std::move(issuers)),
+      skew_(skew),
+      clock_(clock),
+      on_unknown_key_(std::move(on_unknown_key)) {
   MutexLock lock(mutex_);
   for (const TrustedIssuer& issuer : issuers_) keys_.push_back(issuer.keys);
 }
@@ -124,8 +128,9 @@ absl::StatusOr<Identity> TokenVerifier::Verify(absl::string_view token) const {
   if (trusted == issuers_.end()) {
     return Invalid(absl::StrCat("its iss ", Quoted(issuer->value_or("")), " is not trusted"));
   }
-  const std::shared_ptr<const KeySet> keys =
-      KeysOf(static_cast<size_t>(trusted - issuers_.begin()));
+  const auto place = static_cast<size_t>(trusted - issuers_.begin());
+  const std::shared_ptr<const KeySet> keys = KeysOf(place);
+  if (on_unknown_key_ && (keys == nullptr || !keys->MayBeOf(jws->kid()))) on_unknown_key_(place);
   if (keys == nullptr) return Invalid("the keys of its issuer are not known");
   absl::Status status = jws->CheckSignature(*keys, trusted->algorithms);
   if (status.ok()) status = CheckAudience(*claims, *trusted);

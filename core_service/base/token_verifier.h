@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -39,8 +40,14 @@ class TokenVerifier {
   // How far the clock of an issuer may be off: counted in the token's favour.
   static constexpr absl::Duration kDefaultSkew = absl::Seconds(30);
 
-  // `issuers` must differ in `issuer`. `clock` must outlive this.
-  TokenVerifier(std::vector<TrustedIssuer> issuers, absl::Duration skew, Clock& clock);
+  // Told of the place in the list of an issuer of whose keys a token names one that is not there,
+  // on the thread that verifies; must not block. Whoever sends tokens can have it called.
+  using OnUnknownKey = absl::AnyInvocable<void(size_t issuer) const>;
+
+  // `issuers` must differ in `issuer`; the keys of one may be null, as long as they are not known.
+  // `clock` must outlive this.
+  TokenVerifier(std::vector<TrustedIssuer> issuers, absl::Duration skew, Clock& clock,
+                OnUnknownKey on_unknown_key = nullptr);
 
   // Whom the token proves its bearer to be. A token has
   //   iss   one of the issuers, one of whose keys has signed it
@@ -63,6 +70,7 @@ class TokenVerifier {
   const std::vector<TrustedIssuer> issuers_;
   const absl::Duration skew_;
   Clock& clock_;
+  const OnUnknownKey on_unknown_key_;  // may be null
 
   mutable Mutex mutex_;
   std::vector<std::shared_ptr<const KeySet>> keys_ ABSL_GUARDED_BY(mutex_);  // as in issuers_

@@ -105,6 +105,7 @@ Server::Server(std::unique_ptr<Acceptor> acceptor, const ServerOptions& options,
       calls_(desk.clock(), observer_),
       health_(MakeHealthService(DescribedServices(), calls_)),
       services_(MakeReflectionServices(calls_)) {
+  if (authenticator_ != nullptr) authenticator_->AwaitKeys();
   const Backend backend{desk, calls_, access_, limits_};
   services_.push_back(MakeTicketService(backend));
   services_.push_back(MakeSessionService(backend));

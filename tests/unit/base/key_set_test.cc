@@ -128,6 +128,26 @@ TEST(KeySetTest, LeavesOutWhatIsForSomethingElse) {
               HasError(absl::StatusCode::kInvalidArgument, "no usable key"));
 }
 
+TEST(KeySetTest, OfFetchedKeysEachStandsForItself) {
+  const std::string secret = absl::StrCat("{", kSecret, "}");
+  const KeySet set = Value(KeySet::ParseFetched(Set(
+      {Ec(R"(,"kid":"a")"), secret, R"({"kty":"oct"})", R"({"kty":"EC","crv":"P-256"})", "7", "{}",
+       Ec(R"(,"kid":"a")"), Ec(R"(,"kid":"")"), Ec(R"(,"use":"enc")"), Ec(R"(,"kid":"b")")})));
+  ASSERT_EQ(set.keys().size(), 2u);
+  EXPECT_EQ(set.keys()[0].kid(), "a");
+  EXPECT_EQ(set.keys()[1].kid(), "b");
+  EXPECT_EQ(set.remarks().size(), 8u);
+  EXPECT_TRUE(set.MayBeOf("a"));
+  EXPECT_TRUE(set.MayBeOf(""));
+  EXPECT_FALSE(set.MayBeOf("c"));
+  EXPECT_TRUE(Value(KeySet::Parse(Ec())).MayBeOf("c"));  // a key without a name fits any
+  for (const std::string& text :
+       {std::string("7"), std::string("{}"), Ec(), Set({}), Set({secret}),
+        std::string(KeySet::kMaxBytes + 1, ' '), std::string(R"({"keys":[],"keys":[]})")}) {
+    EXPECT_THAT(KeySet::ParseFetched(text), HasCode(absl::StatusCode::kInvalidArgument)) << text;
+  }
+}
+
 TEST(KeySetTest, RefusesWhatIsMalformedOrWeak) {
   const std::string good_n = Modulus(2048);
   const std::string f4("\x01\x00\x01", 3);

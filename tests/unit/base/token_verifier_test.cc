@@ -221,6 +221,26 @@ TEST_F(TokenVerifierTest, KeysCanBeReplaced) {
   EXPECT_FALSE(verifier_.Verify(fresh.SignToken(Claims())).ok());
 }
 
+TEST_F(TokenVerifierTest, SaysWhoseKeyIsNotThere) {
+  std::vector<size_t> asked;
+  TokenVerifier verifier(Issuers(), absl::Seconds(30), clock_,
+                         [&asked](size_t issuer) { asked.push_back(issuer); });
+  EXPECT_THAT(verifier.Verify(key_a_.SignToken(Claims())), IsOk());
+  EXPECT_FALSE(verifier.Verify(key_a_.SignToken(Claims("aud", R"("x")"))).ok());
+  EXPECT_FALSE(verifier.Verify(key_a_.SignToken(Claims("iss", R"("x")"))).ok());
+  EXPECT_FALSE(verifier.Verify("a.b.c").ok());
+  EXPECT_THAT(asked, IsEmpty());
+  const SigningKey other = Value(SigningKey::Generate(TokenAlgorithm::kEs256));
+  EXPECT_FALSE(verifier.Verify(other.SignToken(Claims())).ok());
+  EXPECT_THAT(asked, ElementsAre(0));
+  // One without a kid may be of a key that is there.
+  EXPECT_FALSE(verifier.Verify(other.SignToken(R"({"alg":"ES256"})", Claims())).ok());
+  EXPECT_THAT(asked, ElementsAre(0));
+  verifier.SetKeys(0, nullptr);
+  EXPECT_FALSE(verifier.Verify(key_a_.SignToken(Claims())).ok());
+  EXPECT_THAT(asked, ElementsAre(0, 0));
+}
+
 TEST(IdentityTest, IsReadAsItWasWritten) {
   Identity identity;
   identity.issuer = "i";
