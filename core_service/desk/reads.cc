@@ -318,8 +318,7 @@ void Desk::Read(const Caller& caller, const v1::ListEventsRequest& request,
         // here.
         static_assert(int{v1::ListEventsResponse::kEventsFieldNumber} ==
                       int{v1::SubscribeResponse::kEventsFieldNumber});
-        const absl::string_view bytes = read->block->bytes();
-        if (!response.MergeFromString(std::string(bytes))) {
+        if (!response.MergeFromString(*read->bytes)) {
           return absl::DataLossError("stored events cannot be read");
         }
         const int64_t up_to = std::min(read->complete_up_to, view.head());

@@ -143,7 +143,7 @@ absl::StatusOr<Subscription::Batch> Subscription::ReadStore(store::Store& store)
   absl::StatusOr<store::EventRead> read = (*view)->ReadEvents(query);
   if (!read.ok()) return read.status();
   batch.found = EventLog::Found::kEvents;
-  if (!read->block->empty()) batch.pieces.push_back({read->block, read->block->bytes()});
+  if (!read->bytes->empty()) batch.pieces.push_back({read->bytes, *read->bytes});
   // A query read to its end is complete up to the view's head, which is where the cursor goes on.
   position_ = std::max(position_, std::min(read->complete_up_to, batch.head));
   batch.up_to = position_;

@@ -41,10 +41,10 @@ class Filter {
   std::optional<std::string> tenant_;
 };
 
-// A run of encoded events of one block, as it goes on the wire: zero or more `events` fields of a
+// A run of encoded events, as it goes on the wire: zero or more `events` fields of a
 // SubscribeResponse.
 struct Piece {
-  std::shared_ptr<const store::EventBlock> block;  // keeps `bytes` alive
+  std::shared_ptr<const void> owner;  // keeps `bytes` alive
   absl::string_view bytes;
 };
 

@@ -66,7 +66,7 @@ class TicketCheck {
     while (query.after < view_.head()) {
       const absl::StatusOr<store::EventRead> read = view_.ReadEvents(query);
       if (!read.ok()) return read.status();
-      if (!read->block->empty()) return true;
+      if (!read->bytes->empty()) return true;
       query.after = read->complete_up_to;
     }
     return false;
@@ -80,8 +80,10 @@ class TicketCheck {
     while (query.after < end) {
       const absl::StatusOr<store::EventRead> read = view_.ReadEvents(query);
       if (!read.ok()) return read.status();
-      for (const store::EventBlock::Entry& entry : read->block->entries()) {
-        if (absl::Status s = domain::Fold(read->block->Decode(entry), told_); !s.ok()) return s;
+      const absl::StatusOr<store::EventBlock> block = store::EventBlock::Parse(*read->bytes);
+      if (!block.ok()) return block.status();
+      for (const store::EventBlock::Entry& entry : block->entries()) {
+        if (absl::Status s = domain::Fold(block->Decode(entry), told_); !s.ok()) return s;
       }
       query.after = read->complete_up_to;
     }

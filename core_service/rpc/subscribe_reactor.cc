@@ -27,12 +27,12 @@ events::Subscription::Limits LimitsOf(size_t batch_bytes) {
   return limits;
 }
 
-using Block = std::shared_ptr<const store::EventBlock>;
+using Owner = std::shared_ptr<const void>;
 
 grpc::Slice SliceOf(const events::Piece& piece) {
   return grpc::Slice(
       const_cast<char*>(piece.bytes.data()), piece.bytes.size(),
-      [](void* block) { delete static_cast<Block*>(block); }, new Block(piece.block));
+      [](void* owner) { delete static_cast<Owner*>(owner); }, new Owner(piece.owner));
 }
 
 grpc::Slice CopyOf(const std::vector<events::Piece>& pieces) {

@@ -13,7 +13,66 @@ constexpr char kEventsTag =
     static_cast<char>((v1::SubscribeResponse::kEventsFieldNumber << 3) |
                       google::protobuf::internal::WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
 
+absl::Status NotEvents() { return absl::DataLossError("stored bytes are not an event"); }
+
+// The entry of one encoded event, but for its offset.
+absl::StatusOr<EventBlock::Entry> ReadEntry(absl::string_view encoded) {
+  using google::protobuf::internal::WireFormatLite;
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(encoded.data()),
+                                            static_cast<int>(encoded.size()));
+  uint32_t size = 0;
+  in.ReadTag();
+  in.ReadVarint32(&size);
+  EventBlock::Entry entry{0, v1::EVENT_TYPE_UNSPECIFIED, {}, {}, 0, encoded.size(), {}};
+  // Only up to the payload's tag: a reader of the log needs no more of an event than this.
+  while (const uint32_t tag = in.ReadTag()) {
+    const int field = WireFormatLite::GetTagFieldNumber(tag);
+    if (field >= v1::Event::kTicketCreatedFieldNumber) {
+      entry.type = static_cast<v1::EventType>(field - v1::Event::kTicketCreatedFieldNumber +
+                                              static_cast<int>(v1::EVENT_TYPE_TICKET_CREATED));
+      break;
+    }
+    const bool is_ticket = field == v1::Event::kTicketIdFieldNumber;
+    const bool is_tenant = field == v1::Event::kTenantFieldNumber;
+    if (is_ticket || is_tenant || field == v1::Event::kSessionIdFieldNumber) {
+      uint32_t length = 0;
+      if (!in.ReadVarint32(&length)) return NotEvents();
+      const auto at = static_cast<size_t>(in.CurrentPosition());
+      if (length > encoded.size() - at) return NotEvents();
+      const absl::string_view text = encoded.substr(at, length);
+      if (is_tenant) {
+        entry.tenant = std::string(text);
+      } else {
+        (is_ticket ? entry.ticket_id : entry.session_id) = Uuid::Parse(text).value_or(Uuid{});
+      }
+      in.Skip(static_cast<int>(length));
+    } else if (field == v1::Event::kSequenceFieldNumber) {
+      uint64_t sequence = 0;
+      if (!in.ReadVarint64(&sequence)) return NotEvents();
+      entry.sequence = static_cast<int64_t>(sequence);
+    } else if (!WireFormatLite::SkipField(&in, tag)) {
+      return NotEvents();
+    }
+  }
+  if (entry.sequence <= 0) return NotEvents();
+  return entry;
+}
+
 }  // namespace
+
+absl::StatusOr<size_t> EncodedSize(absl::string_view bytes) {
+  if (bytes.empty() || bytes.front() != kEventsTag) return NotEvents();
+  uint64_t size = 0;
+  size_t at = 1;
+  for (int shift = 0; at < bytes.size() && shift < 32; shift += 7) {
+    const auto byte = static_cast<uint8_t>(bytes[at++]);
+    size |= uint64_t{byte & 0x7fu} << shift;
+    if (byte >= 0x80) continue;
+    if (size > bytes.size() - at) return NotEvents();
+    return at + static_cast<size_t>(size);
+  }
+  return NotEvents();
+}
 
 v1::EventType TypeOf(const v1::Event& event) {
   using E = v1::Event;
@@ -69,56 +128,20 @@ void EventBlock::Append(const v1::Event& event) {
       Uuid::Parse(event.session_id()).value_or(Uuid{}), offset, prefix + size, event.tenant()});
 }
 
-void EventBlock::AppendEncoded(Entry entry, absl::string_view encoded) {
-  entry.offset = bytes_.size();
-  entry.size = encoded.size();
-  bytes_.append(encoded.data(), encoded.size());
-  entries_.push_back(std::move(entry));
-}
-
-absl::StatusOr<EventBlock::Entry> EventBlock::ReadEntry(absl::string_view encoded) {
-  using google::protobuf::internal::WireFormatLite;
-  const auto broken = [] { return absl::DataLossError("stored bytes are not an event"); };
-  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(encoded.data()),
-                                            static_cast<int>(encoded.size()));
-  uint32_t size = 0;
-  if (in.ReadTag() != static_cast<uint8_t>(kEventsTag) || !in.ReadVarint32(&size) ||
-      size != encoded.size() - static_cast<size_t>(in.CurrentPosition())) {
-    return broken();
+absl::StatusOr<EventBlock> EventBlock::Parse(std::string bytes) {
+  EventBlock block;
+  block.bytes_ = std::move(bytes);
+  for (size_t offset = 0; offset < block.bytes_.size();) {
+    const absl::string_view rest = absl::string_view(block.bytes_).substr(offset);
+    const absl::StatusOr<size_t> size = EncodedSize(rest);
+    if (!size.ok()) return size.status();
+    absl::StatusOr<Entry> entry = ReadEntry(rest.substr(0, *size));
+    if (!entry.ok()) return entry.status();
+    entry->offset = offset;
+    offset += *size;
+    block.entries_.push_back(*std::move(entry));
   }
-  Entry entry{0, v1::EVENT_TYPE_UNSPECIFIED, {}, {}, 0, encoded.size(), {}};
-  // Only up to the payload's tag: a reader of the log needs no more of an event than this.
-  while (const uint32_t tag = in.ReadTag()) {
-    const int field = WireFormatLite::GetTagFieldNumber(tag);
-    if (field >= v1::Event::kTicketCreatedFieldNumber) {
-      entry.type = static_cast<v1::EventType>(field - v1::Event::kTicketCreatedFieldNumber +
-                                              static_cast<int>(v1::EVENT_TYPE_TICKET_CREATED));
-      break;
-    }
-    const bool is_ticket = field == v1::Event::kTicketIdFieldNumber;
-    const bool is_tenant = field == v1::Event::kTenantFieldNumber;
-    if (is_ticket || is_tenant || field == v1::Event::kSessionIdFieldNumber) {
-      uint32_t length = 0;
-      if (!in.ReadVarint32(&length)) return broken();
-      const auto at = static_cast<size_t>(in.CurrentPosition());
-      if (length > encoded.size() - at) return broken();
-      const absl::string_view text = encoded.substr(at, length);
-      if (is_tenant) {
-        entry.tenant = std::string(text);
-      } else {
-        (is_ticket ? entry.ticket_id : entry.session_id) = Uuid::Parse(text).value_or(Uuid{});
-      }
-      in.Skip(static_cast<int>(length));
-    } else if (field == v1::Event::kSequenceFieldNumber) {
-      uint64_t sequence = 0;
-      if (!in.ReadVarint64(&sequence)) return broken();
-      entry.sequence = static_cast<int64_t>(sequence);
-    } else if (!WireFormatLite::SkipField(&in, tag)) {
-      return broken();
-    }
-  }
-  if (entry.sequence <= 0) return broken();
-  return entry;
+  return block;
 }
 
 v1::Event EventBlock::Decode(const Entry& entry) const {

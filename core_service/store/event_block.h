@@ -12,6 +12,10 @@
 
 namespace agentdesk::store {
 
+// The size of the encoded event at the front of `bytes`, of which no more is looked at than says
+// how long it is. DataLoss when there is none, or not the whole of it.
+absl::StatusOr<size_t> EncodedSize(absl::string_view bytes);
+
 // The type that `event`'s payload says.
 v1::EventType TypeOf(const v1::Event& event);
 
@@ -31,13 +35,11 @@ class EventBlock {
     size_t size;
     std::string tenant;
   };
-  // The entry of an encoded event, but for its offset. DataLoss when it is not one whole event.
-  static absl::StatusOr<Entry> ReadEntry(absl::string_view encoded);
+  // The block whose bytes() these are. DataLoss when they are not a run of whole events.
+  static absl::StatusOr<EventBlock> Parse(std::string bytes);
 
   // Encodes and appends. Sequences must grow.
   void Append(const v1::Event& event);
-  // Appends what Append() encoded earlier; `entry.offset` is ignored.
-  void AppendEncoded(Entry entry, absl::string_view encoded);
 
   const std::vector<Entry>& entries() const { return entries_; }
   absl::string_view bytes() const { return bytes_; }

@@ -12,15 +12,23 @@
 namespace agentdesk::store {
 namespace {
 
+// The columns of an event that reads look at. The tenant comes last, since behind a large event it
+// is on another page.
+#define AGENTDESK_EVENT_COLUMNS "sequence, type, event, tenant"
+
+// What a replay reads: as little as can be, since it is done for each event of the log.
 constexpr Sql kScan = {"read events",
-                       "SELECT sequence, type, event FROM events"
-                       " WHERE sequence > ? AND sequence <= ? ORDER BY sequence"};
+                       "SELECT sequence, event FROM events WHERE sequence > ? ORDER BY sequence"};
+constexpr Sql kSearch = {"read events",
+                         "SELECT " AGENTDESK_EVENT_COLUMNS
+                         " FROM events WHERE sequence > ? AND sequence <= ? ORDER BY sequence"};
 constexpr Sql kReadOne = {"read an event",
-                          "SELECT sequence, type, event FROM events WHERE sequence = ?"};
-constexpr Sql kScanTicket = {"read the events of a ticket",
-                             "SELECT sequence, type, event FROM events INDEXED BY events_by_ticket"
-                             " WHERE ticket_key = ? AND sequence > ? AND sequence <= ?"
-                             " ORDER BY sequence"};
+                          "SELECT " AGENTDESK_EVENT_COLUMNS " FROM events WHERE sequence = ?"};
+constexpr Sql kSearchTicket = {"read the events of a ticket",
+                               "SELECT " AGENTDESK_EVENT_COLUMNS
+                               " FROM events INDEXED BY events_by_ticket"
+                               " WHERE ticket_key = ? AND sequence > ? AND sequence <= ?"
+                               " ORDER BY sequence"};
 constexpr Sql kTicketKey = {"find a ticket",
                             "SELECT ticket_key FROM tickets"
                             " WHERE ticket_id = ?1 AND (?2 IS NULL OR tenant = ?2)"};
@@ -43,6 +51,7 @@ class TypeSet {
       if (type > 0 && type < 64) bits_ |= uint64_t{1} << type;
     }
   }
+  bool all() const { return bits_ == ~uint64_t{0}; }
   bool Has(int64_t type) const { return ((bits_ >> (type & 63)) & 1) != 0; }
 
  private:
@@ -95,51 +104,79 @@ absl::StatusOr<std::optional<std::vector<int64_t>>> TicketsOf(Connection& connec
   return keys;
 }
 
-// A block that fills up to the limits of a query.
-class LimitedBlock {
+// What a read fills up to the limits of a query.
+class LimitedRun {
  public:
-  explicit LimitedBlock(const EventQuery& query)
-      : max_events_(static_cast<size_t>(std::max(query.max_events, 1))),
+  explicit LimitedRun(const EventQuery& query)
+      : max_events_(std::max(query.max_events, 1)),
         max_bytes_(query.max_bytes),
         tenant_(query.tenant),
-        block_(std::make_shared<EventBlock>()) {}
+        bytes_(std::make_shared<std::string>()) {
+    bytes_->reserve(std::min(max_bytes_, kReserve));
+  }
 
-  // Whether the event at which `statement` stands still fitted, or is another tenant's and left
-  // out. When not, the block is complete up to the sequence before it.
-  absl::StatusOr<bool> Add(const Statement& statement) {
-    const absl::string_view encoded = statement.Bytes(2);
-    if (full()) return false;
-    absl::StatusOr<EventBlock::Entry> entry = EventBlock::ReadEntry(encoded);
-    if (!entry.ok()) return entry.status();
-    if (tenant_.has_value() && entry->tenant != *tenant_) return true;
-    if (!block_->empty() && block_->bytes().size() + encoded.size() > max_bytes_) return false;
-    block_->AppendEncoded(*std::move(entry), encoded);
+  // Whether the event still fitted. When not, the run is complete up to the sequence before it.
+  absl::StatusOr<bool> Add(absl::string_view encoded) {
+    const absl::StatusOr<size_t> size = EncodedSize(encoded);
+    if (!size.ok() || *size != encoded.size()) {
+      return absl::DataLossError("a stored row is not an event");
+    }
+    if (events_ > 0 && bytes_->size() + encoded.size() > max_bytes_) return false;
+    bytes_->append(encoded.data(), encoded.size());
+    ++events_;
     return true;
   }
-  bool full() const { return block_->entries().size() == max_events_; }
-  EventRead Finish(int64_t complete_up_to) { return {std::move(block_), complete_up_to}; }
+  // The same of the event at which `statement` stands, by AGENTDESK_EVENT_COLUMNS; one that is
+  // another tenant's is left out.
+  absl::StatusOr<bool> AddOwn(const Statement& statement) {
+    if (tenant_.has_value() && statement.Bytes(3) != *tenant_) return true;
+    return Add(statement.Bytes(2));
+  }
+  bool full() const { return events_ == max_events_; }
+  EventRead Finish(int64_t complete_up_to) { return {std::move(bytes_), complete_up_to}; }
 
  private:
-  const size_t max_events_;
+  // Of a whole batch of a stream: growing to it would copy it twice.
+  static constexpr size_t kReserve = 256 * 1024;
+
+  const int max_events_;
   const size_t max_bytes_;
   const std::optional<std::string> tenant_;
-  std::shared_ptr<EventBlock> block_;
+  std::shared_ptr<std::string> bytes_;
+  int events_ = 0;
 };
 
+// Takes every event after a position, of a log that ends at `end`.
+absl::StatusOr<EventRead> Scan(Connection& connection, const EventQuery& query, int64_t end) {
+  LimitedRun run(query);
+  Statement scan(connection, kScan, query.after);
+  for (int64_t complete = query.after; complete < end;) {
+    absl::StatusOr<bool> row = scan.Next();
+    if (!row.ok()) return row.status();
+    if (!*row) break;
+    absl::StatusOr<bool> added = run.Add(scan.Bytes(1));
+    if (!added.ok()) return added.status();
+    if (!*added) return run.Finish(complete);
+    complete = scan.Int(0);
+    if (run.full()) return run.Finish(complete);
+  }
+  return run.Finish(end);
+}
+
 // Walks one run of rows in the order of the log.
-absl::StatusOr<EventRead> Walk(Statement& statement, const TypeSet& types, LimitedBlock block,
+absl::StatusOr<EventRead> Walk(Statement& statement, const TypeSet& types, LimitedRun run,
                                int64_t end) {
   for (int walked = 0;; ++walked) {
     absl::StatusOr<bool> row = statement.Next();
     if (!row.ok()) return row.status();
-    if (!*row) return block.Finish(end);
+    if (!*row) return run.Finish(end);
     const int64_t sequence = statement.Int(0);
-    if (walked == kMaxRowsWalked) return block.Finish(sequence - 1);
+    if (walked == kMaxRowsWalked) return run.Finish(sequence - 1);
     if (!types.Has(statement.Int(1))) continue;
-    absl::StatusOr<bool> added = block.Add(statement);
+    absl::StatusOr<bool> added = run.AddOwn(statement);
     if (!added.ok()) return added.status();
-    if (!*added) return block.Finish(sequence - 1);
-    if (block.full()) return block.Finish(sequence);
+    if (!*added) return run.Finish(sequence - 1);
+    if (run.full()) return run.Finish(sequence);
   }
 }
 
@@ -147,17 +184,17 @@ absl::StatusOr<EventRead> Walk(Statement& statement, const TypeSet& types, Limit
 // the events themselves.
 absl::StatusOr<EventRead> Merge(Connection& connection, const std::vector<int64_t>& tickets,
                                 const TypeSet& types, const EventQuery& query, int64_t end) {
-  LimitedBlock block(query);
+  LimitedRun run(query);
   const auto most = static_cast<size_t>(std::max(query.max_events, 1));
   std::vector<int64_t> sequences;
   for (int64_t ticket : tickets) {
-    Statement run(connection, kScanTicket, ticket, query.after, end);
+    Statement of_ticket(connection, kSearchTicket, ticket, query.after, end);
     for (size_t found = 0; found < most;) {
-      absl::StatusOr<bool> row = run.Next();
+      absl::StatusOr<bool> row = of_ticket.Next();
       if (!row.ok()) return row.status();
       if (!*row) break;
-      if (!types.Has(run.Int(1))) continue;
-      sequences.push_back(run.Int(0));
+      if (!types.Has(of_ticket.Int(1))) continue;
+      sequences.push_back(of_ticket.Int(0));
       ++found;
     }
   }
@@ -167,12 +204,12 @@ absl::StatusOr<EventRead> Merge(Connection& connection, const std::vector<int64_
     absl::StatusOr<bool> row = one.Next();
     if (!row.ok()) return row.status();
     if (!*row) return absl::DataLossError("an index of the log names an event that is not there");
-    absl::StatusOr<bool> added = block.Add(one);
+    absl::StatusOr<bool> added = run.AddOwn(one);
     if (!added.ok()) return added.status();
-    if (!*added) return block.Finish(sequence - 1);
-    if (block.full()) return block.Finish(sequence);
+    if (!*added) return run.Finish(sequence - 1);
+    if (run.full()) return run.Finish(sequence);
   }
-  return block.Finish(end);
+  return run.Finish(end);
 }
 
 }  // namespace
@@ -180,20 +217,21 @@ absl::StatusOr<EventRead> Merge(Connection& connection, const std::vector<int64_
 absl::StatusOr<EventRead> ReadEvents(Connection& connection, const EventQuery& query,
                                      int64_t head) {
   const int64_t end = std::min(query.up_to, head);
-  LimitedBlock block(query);
-  if (query.after >= end) return block.Finish(std::min(query.after, head));
+  LimitedRun run(query);
+  if (query.after >= end) return run.Finish(std::min(query.after, head));
 
   absl::StatusOr<std::optional<std::vector<int64_t>>> tickets = TicketsOf(connection, query);
   if (!tickets.ok()) return tickets.status();
   const TypeSet types(query.filter);
   if (!tickets->has_value()) {
-    Statement scan(connection, kScan, query.after, end);
-    return Walk(scan, types, std::move(block), end);
+    if (types.all() && !query.tenant.has_value()) return Scan(connection, query, end);
+    Statement search(connection, kSearch, query.after, end);
+    return Walk(search, types, std::move(run), end);
   }
-  if ((*tickets)->empty()) return block.Finish(end);
+  if ((*tickets)->empty()) return run.Finish(end);
   if ((*tickets)->size() == 1) {
-    Statement scan(connection, kScanTicket, (*tickets)->front(), query.after, end);
-    return Walk(scan, types, std::move(block), end);
+    Statement search(connection, kSearchTicket, (*tickets)->front(), query.after, end);
+    return Walk(search, types, std::move(run), end);
   }
   return Merge(connection, **tickets, types, query, end);
 }

@@ -138,12 +138,10 @@ class LogVerifier {
     if (row.Bytes(4) != Bytes(chain_)) {
       return Fault(sequence, "does not follow from those before it");
     }
-    absl::StatusOr<EventBlock::Entry> encoded = EventBlock::ReadEntry(row.Bytes(2));
-    if (!encoded.ok()) return encoded.status();
-    EventBlock block;
-    block.AppendEncoded(*std::move(encoded), row.Bytes(2));
+    const absl::StatusOr<EventBlock> block = EventBlock::Parse(std::string(row.Bytes(2)));
+    if (!block.ok()) return block.status();
     LogEntry entry;
-    entry.event = block.Decode(block.entries().front());
+    entry.event = block->Decode(block->entries().front());
     entry.type = parts->type;
     entry.header = std::string(parts->header);
     entry.content_hash = content_hash;

@@ -46,13 +46,14 @@ struct EventQuery {
   const v1::EventFilter* filter = nullptr;  // null or empty: all
   std::optional<std::string> tenant;        // whose alone; nothing: those of every tenant
   int max_events = 256;
-  size_t max_bytes = 256 * 1024;  // ends the block, but it has at least one event if there is one
+  size_t max_bytes = 256 * 1024;  // ends the read, but it has at least one event if there is one
 };
 
 struct EventRead {
-  std::shared_ptr<const EventBlock> block;
-  // All events up to here that pass the filter are in the block: at least its last sequence; the
-  // end of the range where the query was read to its end. A block may also be empty or short before
+  // The events as they are stored, back to back: what EventBlock::Parse takes, and a stream sends.
+  std::shared_ptr<const std::string> bytes;
+  // All events up to here that pass the filter are in the bytes: at least the last one's sequence;
+  // the end of the range where the query was read to its end. They may also be none or few before
   // that end, since a search for rare events answers after a while with how far it came: go on from
   // here.
   int64_t complete_up_to = 0;

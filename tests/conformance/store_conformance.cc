@@ -66,7 +66,7 @@ TEST_P(StoreConformance, NewStoreIsEmptyAndHasAnId) {
     EXPECT_THAT(Value(view->ListTickets(v1::JOB_STATUS_UNSPECIFIED, {})).rows, IsEmpty());
     EXPECT_THAT(Value(view->LeasedJobs()), IsEmpty());
     const store::EventRead read = Value(view->ReadEvents({}));
-    EXPECT_TRUE(read.block->empty());
+    EXPECT_TRUE(read.bytes->empty());
     EXPECT_EQ(read.complete_up_to, 0);
   }
   Reopen();
@@ -124,9 +124,10 @@ TEST_P(StoreConformance, CommittedIsThereForOthersAndAfterReopening) {
     EXPECT_TRUE(Value(view->HasActivityKey(session_id, "step 1")));
     EXPECT_FALSE(Value(view->HasActivityKey(session_id, "step 2")));
     const store::EventRead read = Value(view->ReadEvents({}));
-    ASSERT_EQ(read.block->entries().size(), 1u);
-    EXPECT_EQ(read.block->entries()[0].type, v1::EVENT_TYPE_TICKET_CREATED);
-    EXPECT_EQ(read.block->Decode(read.block->entries()[0]).SerializeAsString(),
+    const store::EventBlock block = Value(store::EventBlock::Parse(*read.bytes));
+    ASSERT_EQ(block.entries().size(), 1u);
+    EXPECT_EQ(block.entries()[0].type, v1::EVENT_TYPE_TICKET_CREATED);
+    EXPECT_EQ(block.Decode(block.entries()[0]).SerializeAsString(),
               TicketCreatedEvent(ticket, 1).SerializeAsString());
   }
 }
@@ -176,7 +177,7 @@ TEST_P(StoreConformance, TransactionSeesItsOwnChanges) {
   EXPECT_THAT(transaction->PutQuestion(question), IsOk());
   EXPECT_THAT(Value(transaction->OpenQuestions(ticket.ticket().session_id(), INT64_MAX, 10)),
               IsEmpty());
-  EXPECT_EQ(Value(transaction->ReadEvents({})).block->entries().size(), 1u);
+  EXPECT_EQ(Value(transaction->ReadEvents({})).complete_up_to, 1);
   Commit(std::move(transaction));
   EXPECT_EQ(Value(OpenView()->FindJob(job.job().job_id())).lease_token(), 2);
 }
@@ -340,7 +341,7 @@ TEST_P(StoreConformance, OldestMovesAndNothingIsDeleted) {
   Commit(std::move(transaction));
   Reopen();
   EXPECT_EQ(OpenView()->oldest(), 2);
-  EXPECT_EQ(Value(OpenView()->ReadEvents({})).block->entries().size(), 2u);
+  EXPECT_EQ(Value(OpenView()->ReadEvents({})).complete_up_to, 2);
 }
 
 TEST_P(StoreConformance, TooManyViewsAreRefusedAndServedAgainAfterwards) {
@@ -382,7 +383,8 @@ TEST_P(StoreConformance, ViewsStandStillWhileOthersWrite) {
           query.max_events = 2 * kTickets;
           query.max_bytes = SIZE_MAX;
           const store::EventRead read = Value(view->ReadEvents(query));
-          EXPECT_EQ(static_cast<int64_t>(read.block->entries().size()), head);
+          const store::EventBlock block = Value(store::EventBlock::Parse(*read.bytes));
+          EXPECT_EQ(static_cast<int64_t>(block.entries().size()), head);
           EXPECT_EQ(read.complete_up_to, head);
         }
       }

@@ -22,7 +22,8 @@ using ::testing::IsEmpty;
 
 std::vector<int64_t> Sequences(const EventRead& read) {
   std::vector<int64_t> sequences;
-  for (const auto& entry : read.block->entries()) sequences.push_back(entry.sequence);
+  const store::EventBlock block = Value(store::EventBlock::Parse(*read.bytes));
+  for (const auto& entry : block.entries()) sequences.push_back(entry.sequence);
   return sequences;
 }
 
@@ -105,10 +106,11 @@ TEST_P(StoreConformance, StoredEventsAreWhatCommitReturned) {
   const auto committed = Value(transaction->Commit());
   transaction.reset();
   const EventRead read = Value(OpenView()->ReadEvents({}));
-  EXPECT_EQ(read.block->bytes(), committed->bytes());
-  ASSERT_EQ(read.block->entries().size(), committed->entries().size());
+  EXPECT_EQ(*read.bytes, committed->bytes());
+  const store::EventBlock block = Value(store::EventBlock::Parse(*read.bytes));
+  ASSERT_EQ(block.entries().size(), committed->entries().size());
   for (size_t i = 0; i < committed->entries().size(); ++i) {
-    const auto& stored = read.block->entries()[i];
+    const auto& stored = block.entries()[i];
     const auto& fresh = committed->entries()[i];
     EXPECT_EQ(stored.sequence, fresh.sequence);
     EXPECT_EQ(stored.type, fresh.type);
@@ -181,11 +183,12 @@ TEST_P(StoreConformance, FiltersLetThroughWhatTheyName) {
       const EventRead read = Value(view->ReadEvents(query));
       ASSERT_GT(read.complete_up_to, query.after);
       EXPECT_LE(read.complete_up_to, end);
-      EXPECT_LE(read.block->entries().size(), static_cast<size_t>(query.max_events));
-      for (const auto& entry : read.block->entries()) {
+      const store::EventBlock block = Value(store::EventBlock::Parse(*read.bytes));
+      EXPECT_LE(block.entries().size(), static_cast<size_t>(query.max_events));
+      for (const auto& entry : block.entries()) {
         found.push_back(entry.sequence);
         EXPECT_LE(entry.sequence, read.complete_up_to);
-        EXPECT_EQ(read.block->Decode(entry).SerializeAsString(),
+        EXPECT_EQ(block.Decode(entry).SerializeAsString(),
                   events[static_cast<size_t>(entry.sequence - 1)].SerializeAsString());
       }
       query.after = read.complete_up_to;

@@ -129,12 +129,14 @@ absl::Status StoreWorkload::Compare(store::View& view, const State& state) {
   query.max_bytes = SIZE_MAX;
   absl::StatusOr<store::EventRead> read = view.ReadEvents(query);
   if (!read.ok()) return read.status();
-  if (read->block->entries().size() != state.events.size()) {
+  const absl::StatusOr<store::EventBlock> block = store::EventBlock::Parse(*read->bytes);
+  if (!block.ok()) return block.status();
+  if (block->entries().size() != state.events.size()) {
     return absl::DataLossError("the log has lost events");
   }
   for (size_t i = 0; i < state.events.size(); ++i) {
-    const store::EventBlock::Entry& entry = read->block->entries()[i];
-    if (read->block->Decode(entry).SerializeAsString() != state.events[i]) {
+    const store::EventBlock::Entry& entry = block->entries()[i];
+    if (block->Decode(entry).SerializeAsString() != state.events[i]) {
       return Differs("event", absl::StrCat(entry.sequence));
     }
   }

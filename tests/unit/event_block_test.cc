@@ -40,7 +40,7 @@ TEST_F(EventBlockTest, AnyRunOfEventsIsAResponse) {
   EXPECT_EQ(response.SerializeAsString(), expected.SerializeAsString());
 }
 
-TEST_F(EventBlockTest, EntryTakenFromTheEncodingIsTheSame) {
+TEST_F(EventBlockTest, EntriesTakenFromTheEncodingAreTheSame) {
   EventBlock made;
   v1::Event created = TicketCreatedEvent(ticket_, 300);
   created.set_tenant("acme");
@@ -49,12 +49,9 @@ TEST_F(EventBlockTest, EntryTakenFromTheEncodingIsTheSame) {
   bare.set_sequence(301);
   bare.mutable_job_waiting();
   made.Append(bare);
-  EventBlock copied;
-  for (const EventBlock::Entry& entry : made.entries()) {
-    const absl::string_view encoded = made.Encoded(entry);
-    copied.AppendEncoded(Value(EventBlock::ReadEntry(encoded)), encoded);
-  }
+  const EventBlock copied = Value(EventBlock::Parse(std::string(made.bytes())));
   EXPECT_EQ(copied.bytes(), made.bytes());
+  ASSERT_EQ(copied.entries().size(), 2u);
   for (size_t i = 0; i < 2; ++i) {
     const EventBlock::Entry& expected = made.entries()[i];
     const EventBlock::Entry& entry = copied.entries()[i];
@@ -71,18 +68,25 @@ TEST_F(EventBlockTest, EntryTakenFromTheEncodingIsTheSame) {
   EXPECT_EQ(made.entries()[0].ticket_id.ToString(), ticket_.ticket().ticket_id());
 }
 
-TEST_F(EventBlockTest, WhatIsNoEventHasNoEntry) {
+TEST_F(EventBlockTest, WhatIsNoRunOfEventsIsNoBlock) {
+  EXPECT_TRUE(Value(EventBlock::Parse("")).empty());
   EventBlock made;
   made.Append(TicketCreatedEvent(ticket_, 1));
   const std::string whole(made.bytes());
-  for (size_t size = 0; size < whole.size(); ++size) {
-    EXPECT_THAT(EventBlock::ReadEntry(whole.substr(0, size)), HasCode(absl::StatusCode::kDataLoss));
-  }
-  EXPECT_THAT(EventBlock::ReadEntry(whole + "x"), HasCode(absl::StatusCode::kDataLoss));
-  EXPECT_THAT(EventBlock::ReadEntry("x" + whole), HasCode(absl::StatusCode::kDataLoss));
-  EXPECT_THAT(EventBlock::ReadEntry("\x0a"
-                                    "\x02"
-                                    "\x1a\x7f"),
+  EXPECT_EQ(Value(EncodedSize(whole)), whole.size());
+  EXPECT_EQ(Value(EncodedSize(whole + "x")), whole.size());
+  const auto is_refused = [](const std::string& bytes) {
+    EXPECT_THAT(EncodedSize(bytes), HasCode(absl::StatusCode::kDataLoss));
+    EXPECT_THAT(EventBlock::Parse(bytes), HasCode(absl::StatusCode::kDataLoss));
+  };
+  for (size_t size = 1; size < whole.size(); ++size) is_refused(whole.substr(0, size));
+  is_refused("x" + whole);
+  is_refused("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01");
+  EXPECT_THAT(EncodedSize(""), HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(EventBlock::Parse(whole + "x"), HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(EventBlock::Parse("\x0a"
+                                "\x02"
+                                "\x1a\x7f"),
               HasCode(absl::StatusCode::kDataLoss));
 }
 
@@ -100,7 +104,7 @@ TEST_F(EventBlockTest, EveryPayloadHasItsType) {
     EXPECT_EQ(static_cast<int>(type), i + 1) << payload->field(i)->name();
     EventBlock block;
     block.Append(event);
-    EXPECT_EQ(Value(EventBlock::ReadEntry(block.bytes())).type, type);
+    EXPECT_EQ(Value(EventBlock::Parse(std::string(block.bytes()))).entries()[0].type, type);
   }
 }
 

@@ -151,7 +151,8 @@ TEST_F(SqliteStoreTest, ErasedContentKeepsTheChain) {
   {
     auto store = Value(Open());
     const store::EventRead read = Value(Value(store->OpenView())->ReadEvents({}));
-    v1::Event event = read.block->Decode(read.block->entries()[1]);
+    const store::EventBlock block = Value(store::EventBlock::Parse(*read.bytes));
+    v1::Event event = block.Decode(block.entries()[1]);
     event.mutable_agent_message()->Clear();
     store::EventBlock erased;
     erased.Append(event);
@@ -172,8 +173,9 @@ TEST_F(SqliteStoreTest, ErasedContentKeepsTheChain) {
   EXPECT_THAT(Verify(), IsOk());
   auto store = Value(Open());
   const store::EventRead read = Value(Value(store->OpenView())->ReadEvents({}));
-  EXPECT_EQ(read.block->entries().size(), 3u);
-  EXPECT_EQ(read.block->entries()[1].type, v1::EVENT_TYPE_AGENT_MESSAGE);
+  const store::EventBlock block = Value(store::EventBlock::Parse(*read.bytes));
+  ASSERT_EQ(block.entries().size(), 3u);
+  EXPECT_EQ(block.entries()[1].type, v1::EVENT_TYPE_AGENT_MESSAGE);
 }
 
 }  // namespace
