@@ -70,8 +70,8 @@ void PacedLoad::Post() {
         loop_, port_, [this](Creator& creator) { idle_.push_back(&creator); }));
     idle_.push_back(creators_.back().get());
   }
-  Creator* const creator = idle_.back();
-  idle_.pop_back();
+  Creator* const creator = idle_.front();
+  idle_.pop_front();
   const int64_t number = NextTicketNumber();
   called_at_.emplace(number, NowNs());
   creator->Post(number);

@@ -2,6 +2,7 @@
 #define AGENTDESK_TOOLS_AGENTDESK_BENCH_LOAD_H_
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -74,7 +75,8 @@ class PacedLoad final : private Ledger::Listener {
   const int64_t interval_ns_;
   const int timed_browsers_;
   std::vector<std::unique_ptr<Creator>> creators_;
-  std::vector<Creator*> idle_;
+  // The one that has rested longest is taken: the gateway closes those that rest for too long.
+  std::deque<Creator*> idle_;
   absl::flat_hash_map<int64_t, int64_t> called_at_;  // by the number of each ticket under way
   int64_t next_at_ = 0;
   Histogram delays_;

@@ -48,8 +48,9 @@ struct RpcConnection::Stream {
   OnEnd on_end;
 
   void Take(absl::string_view bytes) {
-    // What lies whole in the bytes is not copied.
-    if (!input.empty()) {
+    // What lies whole in the bytes is not copied, and what does not is copied once.
+    const bool has_part = !input.empty();
+    if (has_part) {
       input.append(bytes.data(), bytes.size());
       bytes = input;
     }
@@ -61,7 +62,11 @@ struct RpcConnection::Stream {
       taken += kPrefix + size;
       if (cancelled) return;
     }
-    input = std::string(bytes.substr(taken));
+    if (has_part) {
+      input.erase(0, taken);
+    } else {
+      input.assign(bytes.data() + taken, bytes.size() - taken);
+    }
   }
 };
 
