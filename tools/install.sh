@@ -10,7 +10,7 @@ build_packages=(
   cmake ninja-build ccache g++ pkg-config
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev grpc-proto
   libabsl-dev libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
-  libsqlite3-dev libssl-dev libcurl4-openssl-dev libspdlog-dev prometheus-cpp-dev
+  libsqlite3-dev libjemalloc-dev libssl-dev libcurl4-openssl-dev libspdlog-dev prometheus-cpp-dev
   libgtest-dev libgmock-dev libbenchmark-dev libnghttp2-dev
   python3 curl ca-certificates
 )
