@@ -1,7 +1,5 @@
 #include "core_service/desk/commands.h"
 
-#include <openssl/sha.h>
-
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -18,6 +16,7 @@
 #include "core_service/domain/question.h"
 #include "core_service/domain/session.h"
 #include "core_service/domain/ticket.h"
+#include "core_service/store/event_chain.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 
@@ -44,10 +43,9 @@ std::string Fingerprint(Request request) {
     out.SetSerializationDeterministic(true);
     request.SerializeToCodedStream(&out);
   }
-  std::string digest(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-         reinterpret_cast<unsigned char*>(digest.data()));
-  return digest;
+  // Not by OpenSSL's SHA256(), which looks the algorithm up each time.
+  const store::Digest digest = store::ContentHash(bytes);
+  return std::string(store::Bytes(digest));
 }
 
 absl::Status RequestIdReused() {
