@@ -37,11 +37,15 @@ class BenchTest(unittest.TestCase):
             with self.subTest(path=path["path"]):
                 self.assertTrue(path["bars"])
         out = pathlib.Path(self.directory.name) / "PERFORMANCE.md"
+        analysis = out.parent / "performance" / "analysis.md"
+        analysis.parent.mkdir()
+        analysis.write_text("## Where the time goes\n")
         perf_report.write(result, out)
         text = out.read_text(encoding="utf-8")
         for path in result["paths"]:
             for bar in path["bars"]:
                 self.assertIn(bar["name"], text)
+        self.assertTrue(text.endswith(analysis.read_text(encoding="utf-8")))
         self.assertGreaterEqual(len(list(out.parent.glob("performance/*.svg"))), 4)
 
     def test_soak(self) -> None:

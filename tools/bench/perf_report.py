@@ -1,6 +1,6 @@
 """Writes docs/PERFORMANCE.md and its plots from the JSON of one run of agentdesk-bench.
 
-What stands in the document below the line KEPT is written by hand and kept.
+Its last part is docs/performance/analysis.md, which is written by hand.
 """
 
 import json
@@ -9,12 +9,12 @@ import subprocess
 import sys
 from typing import Any
 
-KEPT = "<!-- Written by hand from here on: tools/perf-report.sh keeps it. -->"
 INTRODUCTION = """# Performance
 
-Written by `tools/perf-report.sh` from one run of `agentdesk-bench all`, and by nothing else, down to the
-marked line. Each figure of the first table is a ratio against a floor that was measured beside it, in
-turn, on the same machine and with the same load; the floors are in `tools/bench`:
+Written by `tools/perf-report.sh` from one run of `agentdesk-bench all`; only its last part, "Where the time
+goes", is written by hand (`docs/performance/analysis.md`). Each figure of the first table is a ratio
+against a floor that was measured beside it, in turn, on the same machine and with the same load; the
+floors are in `tools/bench`:
 
 - the **frame floor**: one thread with epoll that takes the same `POST`, keeps nothing, and writes one
   prepared frame to each socket with one `send`;
@@ -94,9 +94,6 @@ def plot(path: dict[str, Any], title: str, begins: str, log_axes: str, out: path
 
 
 def write(result: dict[str, Any], document: pathlib.Path) -> None:
-    kept = ""
-    if document.exists():
-        _, _, kept = document.read_text(encoding="utf-8").partition(KEPT)
     pictures = document.parent / "performance"
     pictures.mkdir(exist_ok=True)
     about = result["about"]
@@ -113,7 +110,10 @@ def write(result: dict[str, Any], document: pathlib.Path) -> None:
               "Absolute figures hold for the machine of this run alone.", ""]
     for path in result["paths"]:
         lines += path_section(path)
-    document.write_text("\n".join(lines) + "\n" + KEPT + (kept or "\n"), encoding="utf-8")
+    analysis = pictures / "analysis.md"
+    if analysis.exists():
+        lines.append(analysis.read_text(encoding="utf-8").rstrip("\n"))
+    document.write_text("\n".join(lines).rstrip("\n") + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
