@@ -154,17 +154,28 @@ class ServedTest(TlsGateway):
                          {"ticket_name": "Large", "description": "e" * 32_000})
         self.assertEqual(made.json["status"], "queued")
 
+    def outbox_bytes(self) -> int:
+        name = "agentdesk_ws_outbox_bytes "
+        lines = self.http("GET", "/metrics").text.splitlines()
+        return next(int(float(line[len(name):])) for line in lines if line.startswith(name))
+
     def test_a_slow_reader_meets_whole_messages_and_4430(self) -> None:
-        slow = BareSocket(self.address, receive_buffer=4096, tls=self.tls)
+        slow = BareSocket(self.address, receive_buffer=65536, tls=self.tls)
         slow.send_text('{"type":"ping"}')
         self.assertEqual(slow.read_frame(), (1, b'{"type":"pong"}'))
         quick = self.full("live=1")
         quick.wait_type("subscribed")
         quick.wait_sequence(self.say(100, 30_000))
+        wait_until(lambda: self.outbox_bytes() > 100_000, "a queue of the one that does not read")
+        # What remains is the frame under way and the close.
+        wait_until(lambda: self.outbox_bytes() < 50_000, "its end after 10 s")
+        got = 0
         while (frame := slow.read_frame())[0] != 8:
-            if frame[0] == 1:
-                json.loads(frame[1])
+            json.loads(frame[1])
+            got += 1
         self.assertEqual(int.from_bytes(frame[1][:2], "big"), 4430, frame[1])
+        self.assertLess(got, 100)
+        self.assertTrue(quick.is_open)
         slow.close()
 
     def test_a_stream_of_events_has_an_end(self) -> None:
