@@ -39,6 +39,8 @@ Context TicketInMemory::context() const {
           .actor = log_->actor,
           .tenant = "tenant-1",
           .trace_id = absl::StrCat("trace-", log_->head()),
+          .client_address = "192.0.2.1",
+          .gateway_address = "198.51.100.1",
           .authenticated = log_->authenticated,
           .groups = log_->groups,
           .roles = log_->roles,
