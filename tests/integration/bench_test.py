@@ -27,6 +27,11 @@ class BenchTest(unittest.TestCase):
         return subprocess.run([str(BIN / "agentdesk-bench"), f"--dir={self.directory.name}", *SMALL, *arguments],
                               capture_output=True, text=True, timeout=240, check=False)
 
+    def test_help_names_the_flags(self) -> None:
+        done = self.bench("--help")
+        for flag in SMALL:
+            self.assertIn(f" {flag.split('=')[0]} (", done.stdout)
+
     def test_every_path_is_measured_and_nothing_is_lost(self) -> None:
         done = self.bench("--json", "all")
         self.assertEqual(done.returncode, 0, done.stderr)
