@@ -14,7 +14,7 @@ absl::StatusOr<ChainAnchor> ChainAnchor::Parse(absl::string_view text) {
   const size_t colon = text.find(':');
   const absl::string_view hex =
       colon == absl::string_view::npos ? absl::string_view() : text.substr(colon + 1);
-  const auto is_hex = [](char c) { return absl::ascii_isxdigit(c); };
+  const auto is_hex = [](unsigned char c) { return absl::ascii_isxdigit(c); };
   if (hex.size() != 2 * sizeof(store::Digest) || !std::all_of(hex.begin(), hex.end(), is_hex) ||
       !absl::SimpleAtoi(text.substr(0, colon), &anchor.sequence) || anchor.sequence < 1) {
     return absl::InvalidArgumentError(

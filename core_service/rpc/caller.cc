@@ -50,7 +50,9 @@ absl::Status CheckActor(absl::string_view actor) {
 
 // Of what an IP address is written with, and the zone of one (RFC 4007 section 11).
 bool IsAddress(absl::string_view text) {
-  const auto fits = [](char c) { return absl::ascii_isalnum(c) || absl::StrContains(".:%-_", c); };
+  const auto fits = [](unsigned char c) {
+    return absl::ascii_isalnum(c) || absl::StrContains(".:%-_", static_cast<char>(c));
+  };
   return !text.empty() && text.size() <= kMaxAddress && std::all_of(text.begin(), text.end(), fits);
 }
 
