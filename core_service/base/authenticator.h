@@ -29,10 +29,11 @@ namespace agentdesk {
 //                 "algorithms": ["ES256"],              RS256, ES256, EdDSA or HS256
 //                 "keys_file": "keys.json",             PEM or JWK Set; beside this file, or a path
 //                 "jwks_url": "https://…",              in its place: where they are fetched from,
-//                 "jwks_refresh_s": 300,                how often (default: 300), and
-//                 "jwks_ca_file": "ca.pem",             by which authorities (default: the
-//                 system's) "subject_prefix": "",                 put before each sub; default:
-//                 nothing "tenant_claim": "tenant"}],           default: tenant
+//                 "jwks_refresh_s": 300,                how often (default: 300),
+//                 "jwks_ca_file": "ca.pem",             and by which authorities (default: those
+//                                                       of the system)
+//                 "subject_prefix": "",                 put before each sub; default: nothing
+//                 "tenant_claim": "tenant"}],           default: tenant
 //    "gateways": ["gateway-1"],                         who may speak for users
 //    "all_tenants": ["worker-1"],                       who sees what every tenant has
 //    "certificates": [{"name": "DNS:w.example",         whom a client certificate stands for:

@@ -1,26 +1,18 @@
 #include "core_service/base/key_fetcher.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <netinet/in.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core_service/base/http_transfer.h"
 #include "core_service/base/log.h"
 
 namespace agentdesk {
 namespace {
-
-constexpr long kConnectMs = 5000;
-
-void InitializeCurl() {
-  static const CURLcode initialized = curl_global_init(CURL_GLOBAL_DEFAULT);
-  (void)initialized;
-}
 
 bool IsLoopback(const sockaddr& address) {
   if (address.sa_family == AF_INET) {
@@ -34,123 +26,21 @@ bool IsLoopback(const sockaddr& address) {
   return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr) != 0;
 }
 
-bool IsPlain(absl::string_view url) { return absl::StartsWithIgnoreCase(url, "http://"); }
-
-// One GET of a body of limited size.
-class Transfer {
- public:
-  explicit Transfer(absl::AnyInvocable<bool()> stopping)
-      : stopping_(std::move(stopping)), curl_(curl_easy_init()) {}
-  ~Transfer() { curl_easy_cleanup(curl_); }
-  Transfer(const Transfer&) = delete;
-  Transfer& operator=(const Transfer&) = delete;
-
-  absl::StatusOr<std::string> Get(const KeyUrl& where) {
-    if (curl_ == nullptr) return absl::UnavailableError("libcurl has no memory");
-    char error[CURL_ERROR_SIZE] = "";
-    local_only_ = IsPlain(where.url);
-    Set(CURLOPT_URL, where.url.c_str());
-    Set(CURLOPT_PROTOCOLS_STR, local_only_ ? "http" : "https");
-    // Whoever answers for another host is not the one that was configured.
-    Set(CURLOPT_FOLLOWLOCATION, 0L);
-    Set(CURLOPT_CONNECTTIMEOUT_MS, kConnectMs);
-    Set(CURLOPT_TIMEOUT_MS, static_cast<long>(absl::ToInt64Milliseconds(KeyFetcher::kTimeout)));
-    Set(CURLOPT_NOSIGNAL, 1L);
-    Set(CURLOPT_USERAGENT, "agentdesk/" AGENTDESK_VERSION);
-    Set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-    if (!where.ca_file.empty()) {
-      Set(CURLOPT_CAINFO, where.ca_file.c_str());
-      Set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
-    }
-    if (local_only_) Set(CURLOPT_NOPROXY, "*");
-    Set(CURLOPT_OPENSOCKETFUNCTION, &Transfer::OpenSocket);
-    Set(CURLOPT_OPENSOCKETDATA, this);
-    Set(CURLOPT_WRITEFUNCTION, &Transfer::Write);
-    Set(CURLOPT_WRITEDATA, this);
-    Set(CURLOPT_NOPROGRESS, 0L);
-    Set(CURLOPT_XFERINFOFUNCTION, &Transfer::Progress);
-    Set(CURLOPT_XFERINFODATA, this);
-    Set(CURLOPT_ERRORBUFFER, error);
-    const CURLcode code = curl_easy_perform(curl_);
-    if (too_large_) {
-      return absl::UnavailableError(
-          absl::StrCat("the answer has more than ", KeySet::kMaxBytes, " bytes"));
-    }
-    if (refused_) return absl::UnavailableError("http is for this machine alone: use https");
-    if (code != CURLE_OK) {
-      return absl::UnavailableError(error[0] != '\0' ? error : curl_easy_strerror(code));
-    }
-    long status = 0;
-    curl_easy_getinfo(curl_, CURLINFO_RESPONSE_CODE, &status);
-    if (status >= 300 && status < 400) {
-      return absl::UnavailableError(absl::StrCat("the answer is a redirect (", status,
-                                                 "), which is not followed: configure the address "
-                                                 "that it leads to"));
-    }
-    if (status != 200) return absl::UnavailableError(absl::StrCat("the answer is ", status));
-    return std::move(body_);
-  }
-
- private:
-  template <typename Value>
-  void Set(CURLoption option, Value value) {
-    curl_easy_setopt(curl_, option, value);
-  }
-
-  static curl_socket_t OpenSocket(void* context, curlsocktype /*purpose*/, curl_sockaddr* address) {
-    auto* transfer = static_cast<Transfer*>(context);
-    if (transfer->local_only_ && !IsLoopback(address->addr)) {
-      transfer->refused_ = true;
-      return CURL_SOCKET_BAD;
-    }
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-  }
-  static size_t Write(char* data, size_t size, size_t count, void* context) {
-    auto* transfer = static_cast<Transfer*>(context);
-    const size_t bytes = size * count;
-    if (transfer->body_.size() + bytes > KeySet::kMaxBytes) {
-      transfer->too_large_ = true;
-      return 0;
-    }
-    transfer->body_.append(data, bytes);
-    return bytes;
-  }
-  static int Progress(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-    return static_cast<Transfer*>(context)->stopping_() ? 1 : 0;
-  }
-
-  absl::AnyInvocable<bool()> stopping_;
-  CURL* const curl_;
-  std::string body_;
-  bool local_only_ = false;
-  bool refused_ = false;
-  bool too_large_ = false;
-};
-
 }  // namespace
 
 absl::Status CheckKeyUrl(const std::string& url) {
-  const std::unique_ptr<CURLU, void (*)(CURLU*)> parsed(curl_url(), curl_url_cleanup);
-  const auto part = [&](CURLUPart which) {
-    char* text = nullptr;
-    std::string value;
-    if (curl_url_get(parsed.get(), which, &text, 0) == CURLUE_OK) value = text;
-    curl_free(text);
-    return value;
-  };
-  if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) {
+  const std::optional<UrlParts> parts = ParseUrl(url);
+  if (!parts.has_value()) {
     return absl::InvalidArgumentError("must be a URL such as https://issuer.example/keys.json");
   }
-  if (!part(CURLUPART_USER).empty() || !part(CURLUPART_PASSWORD).empty() ||
-      !part(CURLUPART_FRAGMENT).empty()) {
+  if (!parts->user.empty() || !parts->password.empty() || !parts->fragment.empty()) {
     return absl::InvalidArgumentError("must hold no name, no password and no fragment");
   }
-  const std::string scheme = part(CURLUPART_SCHEME);
-  const std::string host = part(CURLUPART_HOST);
   in_addr v4{};
-  const bool local = host == "localhost" || host == "[::1]" ||
-                     (inet_pton(AF_INET, host.c_str(), &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127);
-  if (scheme != "https" && !(scheme == "http" && local)) {
+  const bool local =
+      parts->host == "localhost" || parts->host == "[::1]" ||
+      (inet_pton(AF_INET, parts->host.c_str(), &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127);
+  if (parts->scheme != "https" && !(parts->scheme == "http" && local)) {
     return absl::InvalidArgumentError(
         "must begin with https://, or with http:// where its host is this machine");
   }
@@ -162,7 +52,6 @@ KeyFetcher::KeyFetcher(KeyUrl where, std::string issuer, Clock& clock, OnKeys on
       issuer_(std::move(issuer)),
       clock_(clock),
       on_keys_(std::move(on_keys)) {
-  InitializeCurl();
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -241,7 +130,28 @@ absl::Status KeyFetcher::FetchOnce() {
 }
 
 absl::StatusOr<std::string> KeyFetcher::Get() {
-  return Transfer([this] { return stopping(); }).Get(where_);
+  const bool plain = absl::StartsWithIgnoreCase(where_.url, "http://");
+  HttpTransfer transfer(
+      {.timeout = kTimeout,
+       .max_answer_bytes = KeySet::kMaxBytes,
+       .proxies_of_environment = !plain,
+       .stopping = [this] { return stopping(); },
+       .may_connect = [plain](const sockaddr& address) { return !plain || IsLoopback(address); }});
+  absl::StatusOr<HttpTransfer::Answer> answer =
+      transfer.Perform({.url = where_.url, .ca_file = where_.ca_file});
+  if (absl::IsPermissionDenied(answer.status())) {
+    return absl::UnavailableError("http is for this machine alone: use https");
+  }
+  if (!answer.ok()) return absl::UnavailableError(answer.status().message());
+  if (answer->status >= 300 && answer->status < 400) {
+    return absl::UnavailableError(absl::StrCat("the answer is a redirect (", answer->status,
+                                               "), which is not followed: configure the address "
+                                               "that it leads to"));
+  }
+  if (answer->status != 200) {
+    return absl::UnavailableError(absl::StrCat("the answer is ", answer->status));
+  }
+  return std::move(answer->body);
 }
 
 }  // namespace agentdesk

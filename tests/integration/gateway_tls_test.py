@@ -14,12 +14,11 @@ from typing import Any
 import http_client
 import oracle
 from agentdesk_test import BIN, PATIENCE, Gateway, Program, System, address_of, wait_until
-from certificates import Authority, Pair, handshake, shown_serial
+from certificates import HERE, Authority, Pair, handshake, shown_serial
 from desk_client import DeskClient, agent_pb2, event_pb2
 from tokens import AUDIENCE, ISSUER, Issuer, auth_config
 from ws_client import BareSocket, Browser, FullBrowser, refused_status
 
-HERE = ("IP:127.0.0.1", "DNS:localhost")
 HANDSHAKE_S = 10.0
 
 

@@ -9,12 +9,11 @@ from typing import Any
 
 import grpc
 from agentdesk_test import BIN, Gateway, Program, System, command_line, http_status, wait_until
-from certificates import Authority, Pair, credentials, handshake, shown_serial
+from certificates import HERE, Authority, Pair, credentials, handshake, shown_serial
 from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, refusal_of, ticket_pb2)
 from http_client import call
 from tokens import AUDIENCE, ISSUER, SCOPES, As, Issuer, auth_config, b64, bearer
 
-HERE = ("IP:127.0.0.1", "DNS:localhost")
 
 
 class TlsDesk:

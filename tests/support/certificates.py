@@ -9,6 +9,8 @@ import subprocess
 
 import grpc
 
+# The names of a server of this machine.
+HERE = ("IP:127.0.0.1", "DNS:localhost")
 EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
 
 

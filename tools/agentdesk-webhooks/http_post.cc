@@ -1,9 +1,7 @@
 #include "tools/agentdesk-webhooks/http_post.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <netinet/in.h>
-#include <unistd.h>
 
 #include <cstring>
 
@@ -11,8 +9,6 @@
 
 namespace agentdesk::webhooks {
 namespace {
-
-constexpr long kConnectMs = 5000;
 
 bool IsLocalV4(uint32_t address) {
   const auto in = [address](uint32_t network, int bits) {
@@ -38,15 +34,6 @@ bool IsLocalV6(const in6_addr& address) {
   return false;
 }
 
-void InitializeOnce() {
-  static const CURLcode initialized = curl_global_init(CURL_GLOBAL_DEFAULT);
-  (void)initialized;
-}
-
-size_t Discard(char* /*data*/, size_t size, size_t count, void* /*context*/) {
-  return size * count;
-}
-
 }  // namespace
 
 bool IsLocal(const sockaddr& address) {
@@ -64,96 +51,40 @@ bool IsLocal(const sockaddr& address) {
 }
 
 absl::Status CheckUrl(const std::string& url) {
-  const std::unique_ptr<CURLU, void (*)(CURLU*)> parsed(curl_url(), curl_url_cleanup);
-  const auto part = [&](CURLUPart which) {
-    char* text = nullptr;
-    std::string value;
-    if (curl_url_get(parsed.get(), which, &text, 0) == CURLUE_OK) value = text;
-    curl_free(text);
-    return value;
-  };
-  if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) {
+  const std::optional<UrlParts> parts = ParseUrl(url);
+  if (!parts.has_value()) {
     return absl::InvalidArgumentError("must be a URL such as https://example.org/hook");
   }
-  const std::string scheme = part(CURLUPART_SCHEME);
-  if (scheme != "http" && scheme != "https") {
+  if (parts->scheme != "http" && parts->scheme != "https") {
     return absl::InvalidArgumentError("must begin with https:// or http://");
   }
-  if (!part(CURLUPART_USER).empty() || !part(CURLUPART_PASSWORD).empty()) {
+  if (!parts->user.empty() || !parts->password.empty()) {
     return absl::InvalidArgumentError("must not hold a name or a password");
   }
   return absl::OkStatus();
 }
 
-struct HttpPost::State {
-  State(Options options_in, const std::atomic<bool>& stopping_in)
-      : options(options_in), stopping(stopping_in), curl(curl_easy_init()) {}
-  ~State() { curl_easy_cleanup(curl); }
-
-  static curl_socket_t OpenSocket(void* context, curlsocktype /*purpose*/, curl_sockaddr* address) {
-    auto* state = static_cast<State*>(context);
-    if (!state->options.allow_local && IsLocal(address->addr)) {
-      state->refused = true;
-      return CURL_SOCKET_BAD;
-    }
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-  }
-  static int Progress(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-    return static_cast<State*>(context)->stopping.load(std::memory_order_relaxed) ? 1 : 0;
-  }
-
-  const Options options;
-  const std::atomic<bool>& stopping;
-  CURL* const curl;
-  bool refused = false;  // a local address
-};
-
 HttpPost::HttpPost(Options options, const std::atomic<bool>& stopping)
-    : state_((InitializeOnce(), std::make_unique<State>(options, stopping))) {}
-
-HttpPost::~HttpPost() = default;
+    : transfer_({.timeout = options.timeout,
+                 .max_answer_bytes = 0,
+                 .proxies_of_environment = false,
+                 .stopping = [&stopping] { return stopping.load(std::memory_order_relaxed); },
+                 .may_connect =
+                     [allow_local = options.allow_local](const sockaddr& address) {
+                       return allow_local || !IsLocal(address);
+                     }}) {}
 
 absl::Status HttpPost::Send(const std::string& url, const std::vector<std::string>& headers,
                             const std::string& body) {
-  CURL* const curl = state_->curl;
-  if (curl == nullptr) return absl::ResourceExhaustedError("libcurl has no memory");
-  curl_slist* list = nullptr;
-  for (const std::string& header : headers) list = curl_slist_append(list, header.c_str());
-  char error[CURL_ERROR_SIZE] = "";
-  state_->refused = false;
-  curl_easy_reset(curl);  // connections stay
-  curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body.data());
-  curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
-  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
-  curl_easy_setopt(curl, CURLOPT_USERAGENT, "agentdesk-webhooks/" AGENTDESK_VERSION);
-  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
-                   static_cast<long>(absl::ToInt64Milliseconds(state_->options.timeout)));
-  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, kConnectMs);
-  curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-  curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, Discard);
-  curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, State::OpenSocket);
-  curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, state_.get());
-  curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-  curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, State::Progress);
-  curl_easy_setopt(curl, CURLOPT_XFERINFODATA, state_.get());
-  curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
-  const CURLcode code = curl_easy_perform(curl);
-  curl_slist_free_all(list);
-  if (code != CURLE_OK) {
-    if (state_->refused) {
-      return absl::PermissionDeniedError(
-          "the endpoint's address is loopback or link-local; --allow_local_endpoints allows it");
-    }
-    return absl::UnavailableError(error[0] != '\0' ? error : curl_easy_strerror(code));
+  const absl::StatusOr<HttpTransfer::Answer> answer =
+      transfer_.Perform({.url = url, .headers = headers, .body = body});
+  if (absl::IsPermissionDenied(answer.status())) {
+    return absl::PermissionDeniedError(
+        "the endpoint's address is loopback or link-local; --allow_local_endpoints allows it");
   }
-  long answer = 0;
-  curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer);
-  if (answer >= 200 && answer < 300) return absl::OkStatus();
-  return absl::AbortedError(absl::StrCat("the endpoint answered ", answer));
+  if (!answer.ok()) return answer.status();
+  if (answer->status >= 200 && answer->status < 300) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat("the endpoint answered ", answer->status));
 }
 
 }  // namespace agentdesk::webhooks

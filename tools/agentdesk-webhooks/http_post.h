@@ -4,12 +4,12 @@
 #include <sys/socket.h>
 
 #include <atomic>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "core_service/base/http_transfer.h"
 
 namespace agentdesk::webhooks {
 
@@ -21,9 +21,8 @@ bool IsLocal(const sockaddr& address);
 // InvalidArgument unless `url` is an absolute http or https URL without a name or password in it.
 absl::Status CheckUrl(const std::string& url);
 
-// Sends requests over HTTP and HTTPS, one at a time; connections are kept for the next one. The
-// certificate is verified; redirects are not followed; proxies of the environment are not used,
-// since the address that is connected to is what is judged.
+// Sends to endpoints, one request at a time (HttpTransfer). Proxies of the environment are not
+// used, since the address that is connected to is what is judged.
 class HttpPost {
  public:
   struct Options {
@@ -33,9 +32,6 @@ class HttpPost {
 
   // `stopping` must outlive it: once true, a request under way is given up within a second or so.
   HttpPost(Options options, const std::atomic<bool>& stopping);
-  ~HttpPost();
-  HttpPost(const HttpPost&) = delete;
-  HttpPost& operator=(const HttpPost&) = delete;
 
   // OK: the answer was 2xx. PermissionDenied: the address is local. Aborted: another answer.
   // Unavailable: there was none. The text says what happened, and nothing of what was sent.
@@ -43,9 +39,7 @@ class HttpPost {
                     const std::string& body);
 
  private:
-  struct State;
-
-  const std::unique_ptr<State> state_;
+  HttpTransfer transfer_;
 };
 
 }  // namespace agentdesk::webhooks
