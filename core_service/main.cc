@@ -15,6 +15,7 @@
 #include "core_service/base/flags.h"
 #include "core_service/base/log.h"
 #include "core_service/base/metrics.h"
+#include "core_service/base/openssl_exit.h"
 #include "core_service/base/out_of_memory.h"
 #include "core_service/base/sd_notify.h"
 #include "core_service/base/span_exporter.h"
@@ -94,6 +95,7 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
 }
 
 int Main(int argc, char** argv) {
+  KeepOpenSslAtExit();
   const std::vector<std::string> arguments = ReadFlags(kUsage, argc, argv);
   const absl::StatusOr<CoreConfig> config = ReadCoreConfig(arguments);
   const absl::Status status =

@@ -3,7 +3,6 @@
 #
 #   tools/lint.sh                 format, protos, scripts, units, types of the web part, alerts, the rules of
 #                                 tools/lint/tidy_test.py
-#   tools/lint.sh thread-safety   clang's lock analysis of every room that is free of gRPC
 #   tools/lint.sh clang-tidy      clang-tidy over the whole tree (long)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -42,11 +41,6 @@ check_observability() { /usr/bin/python3 -B tools/lint/observability_test.py; }
 
 check_tidy() { /usr/bin/python3 -B tools/lint/tidy_test.py; }
 
-thread_safety() {
-  cmake --preset tidy -B build/thread-safety -DAGENTDESK_GRPC=OFF -DBUILD_TESTING=OFF >/dev/null &&
-    cmake --build build/thread-safety
-}
-
 clang_tidy() {
   local files
   # Each unit is read by itself: its precompiled header would have to be built first.
@@ -64,7 +58,6 @@ run() {
   "$1" || { printf 'lint: %s FAILED\n' "$1" >&2; failed=1; }
 }
 case ${1:-} in
-  thread-safety) run thread_safety ;;
   clang-tidy) run clang_tidy ;;
   '')
     for check in check_format check_protos check_scripts check_units check_mutants check_web \

@@ -13,7 +13,7 @@ case ${1:-} in
   --all) all=1 ;;
   *) printf 'unknown: %s\n' "$1" >&2; exit 2 ;;
 esac
-[[ $all = 0 ]] || export AGENTDESK_TEST_SCALE=10 AGENTDESK_TEST_SEEDS=500
+[[ $all = 0 ]] || export AGENTDESK_TEST_SCALE=10 AGENTDESK_TEST_SEEDS=500 AGENTDESK_FUZZ_SECONDS=60
 
 passed=0
 failed=0
@@ -62,14 +62,15 @@ tests() {
   [[ $status = 0 ]] || failures+=("$name: $bad of $total")
 }
 
-# preset NAME TITLE: builds it and runs all its tests that `arguments` chooses; tests that measure
-# or count descriptors run alone, which their own RUN_SERIAL sees to.
+# preset NAME [ctest arguments]: builds it and runs its tests, more at a time than there are processors,
+# since most wait for processes or times; tests that measure or count descriptors run alone, which their
+# own RUN_SERIAL sees to.
 preset() {
   local name=$1 before=$failed
   shift
   step "build $name" build "$name"
   [[ $failed = "$before" ]] || return 0
-  tests "$name" "tests $name" -j "$jobs" "$@"
+  tests "$name" "tests $name" -j $((jobs * 2)) "$@"
 }
 
 step 'install' tools/install.sh
@@ -79,7 +80,6 @@ preset release
 step 'web' tools/web.sh test
 preset tsan
 preset asan -LE release_only
-step 'thread safety' tools/lint.sh thread-safety
 if [[ $all = 1 ]]; then
   step 'clang-tidy' tools/lint.sh clang-tidy
   step 'mutants' tests/mutants/run.sh

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core_service/base/flags.h"
 #include "core_service/base/log.h"
+#include "core_service/base/openssl_exit.h"
 #include "ws_gateway/config.h"
 #include "ws_gateway/server.h"
 
@@ -22,6 +23,7 @@ void RaiseDescriptorLimit() {
 }
 
 int Main(int argc, char** argv) {
+  KeepOpenSslAtExit();
   const std::vector<std::string> rest =
       ReadFlags("Serves browsers of an AgentDesk: WebSocket and HTTP on one port.", argc, argv);
   const absl::StatusOr<Config> config = ReadConfig();

@@ -21,6 +21,7 @@
 #include "agentdesk/v1/event.pb.h"
 #include "agentdesk/v1/session.pb.h"
 #include "agentdesk/v1/ticket.pb.h"
+#include "core_service/base/openssl_exit.h"
 #include "core_service/desk/agent_input.h"
 #include "core_service/desk/desk.h"
 #include "core_service/events/subscription.h"
@@ -313,6 +314,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static std::unique_ptr<agentdesk::Target> target;
   static int inputs = 0;
   if (inputs == 0) {
+    agentdesk::KeepOpenSslAtExit();  // the last desk goes after main
     agentdesk::Target::CheckMethods();
     google::protobuf::SetLogHandler(nullptr);  // of text that is no UTF-8 there is much
   }

@@ -114,7 +114,7 @@ TEST_F(TlsSessionTest, WaitingFramesShareRecords) {
 TEST_F(TlsSessionTest, LargeFramesFillRecordsAndAllArrivesInOrder) {
   Shake();
   int64_t sequence = 0;
-  for (const size_t size : {70'000, 1, 20'000, 5'000, 16'384, 200'000, 126})
+  for (const size_t size : {70'000u, 1u, 20'000u, 5'000u, 16'384u, 200'000u, 126u})
     Append(size, ++sequence);
   ASSERT_FALSE(outbox_.Flush(*session_));
   EXPECT_FALSE(outbox_.empty());  // the socket takes less

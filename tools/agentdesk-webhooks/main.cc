@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "core_service/base/flags.h"
 #include "core_service/base/log.h"
+#include "core_service/base/openssl_exit.h"
 #include "core_service/base/sd_notify.h"
 #include "core_service/client/channel.h"
 #include "tools/agentdesk-webhooks/config.h"
@@ -119,6 +120,7 @@ int Run(const Config& config, const sigset_t& signals) {
 }
 
 int Main(int argc, char** argv) {
+  KeepOpenSslAtExit();
   const absl::StatusOr<Config> config = ReadConfig(ReadFlags(kUsage, argc, argv));
   const absl::Status status = config.ok()
                                   ? StartLog("agentdesk-webhooks", absl::GetFlag(FLAGS_log_level))

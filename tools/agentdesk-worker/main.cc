@@ -14,6 +14,7 @@
 #include "boost/asio/signal_set.hpp"
 #include "core_service/base/flags.h"
 #include "core_service/base/log.h"
+#include "core_service/base/openssl_exit.h"
 #include "tools/agentdesk-worker/config.h"
 #include "tools/agentdesk-worker/worker.h"
 
@@ -103,6 +104,7 @@ int Run(Config config) {
 int main(int argc, char** argv) {
   using agentdesk::worker::Config;
   agentdesk::worker::OpenStandardStreams();
+  agentdesk::KeepOpenSslAtExit();
   const std::vector<std::string> rest = agentdesk::ReadFlags(agentdesk::worker::kUsage, argc, argv);
   absl::Status status = agentdesk::StartLog("agentdesk-worker", absl::GetFlag(FLAGS_log_level));
   Config config = agentdesk::worker::ReadConfig();

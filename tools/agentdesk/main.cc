@@ -13,6 +13,7 @@
 #include "core_service/base/clock.h"
 #include "core_service/base/error.h"
 #include "core_service/base/flags.h"
+#include "core_service/base/openssl_exit.h"
 #include "core_service/client/channel.h"
 #include "tools/agentdesk/command_line.h"
 #include "tools/agentdesk/commands.h"
@@ -105,6 +106,7 @@ void ReadProgramFlags(const char* program, std::vector<std::string> flags) {
 }
 
 int Main(int argc, char** argv) {
+  KeepOpenSslAtExit();
   const absl::StatusOr<Invocation> invocation =
       ReadCommandLine(std::vector<std::string>(argv + 1, argv + argc),
                       [](const char* name) -> const char* { return std::getenv(name); });

@@ -184,12 +184,14 @@ TEST_F(TenantTest, ListsHoldOnesOwnAndAllOfIt) {
     for (int status = v1::JOB_STATUS_QUEUED; status <= v1::JOB_STATUS_CANCELLED; ++status) {
       v1::ListTicketsRequest request;
       request.set_status(static_cast<v1::JobStatus>(status));
-      by_status += All<v1::ListTicketsResponse>(tenant, request, [&](const auto& page, auto& ids) {
-                     for (const auto& row : page.tickets()) {
-                       ids.push_back(row.ticket_id());
-                       EXPECT_EQ(row.tenant(), tenant);
-                     }
-                   }).size();
+      const auto some = All<v1::ListTicketsResponse>(tenant, request,
+                                                     [&of = tenant](const auto& page, auto& ids) {
+                                                       for (const auto& row : page.tickets()) {
+                                                         ids.push_back(row.ticket_id());
+                                                         EXPECT_EQ(row.tenant(), of);
+                                                       }
+                                                     });
+      by_status += some.size();
     }
     EXPECT_EQ(by_status, own.tickets.size());
   }

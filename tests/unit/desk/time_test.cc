@@ -189,7 +189,8 @@ class SlowClock final : public Clock {
     return clock_.Now();
   }
   absl::Duration Monotonic() override { return clock_.Monotonic(); }
-  void WaitUntil(Condition& condition, Mutex& mutex, absl::Duration deadline) override {
+  void WaitUntil(Condition& condition, Mutex& mutex, absl::Duration deadline) override
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     clock_.WaitUntil(condition, mutex, deadline);
   }
 
