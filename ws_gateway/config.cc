@@ -32,6 +32,10 @@ ABSL_FLAG(std::string, core_token_file, "",
 ABSL_FLAG(int32_t, threads, 0,
           "threads that serve browsers, 1 to 64; 0: half the machine's cores, at most 4");
 ABSL_FLAG(
+    bool, share_port, false,
+    "let other gateways of the same user that have this flag listen on the same port, so that "
+    "one replaces another without a pause: the one that drains takes nothing new");
+ABSL_FLAG(
     std::vector<std::string>, allowed_origins,
     std::vector<std::string>({"http://localhost:*", "http://127.0.0.1:*"}),
     "web pages that may connect, by origin, separated by commas, such as https://desk.example; "
@@ -202,6 +206,7 @@ absl::StatusOr<Config> ReadConfig() {
       !reach.ok()) {
     return reach;
   }
+  config.share_port = absl::GetFlag(FLAGS_share_port);
   config.threads = absl::GetFlag(FLAGS_threads);
   if (config.threads < 0 || config.threads > kMaxThreads) {
     return Wrong("threads", absl::StrCat("must be 0 to ", kMaxThreads));

@@ -24,6 +24,7 @@ struct Config {
   std::optional<AuthConfig> auth;   // none: authentication is off
   std::optional<Certificates> tls;  // none: not encrypted
   std::string core_token_file;
+  bool share_port = false;  // with other gateways
   int threads = 1;
   OriginList origins;
   WebFiles web;

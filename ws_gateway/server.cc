@@ -33,7 +33,7 @@ absl::StatusOr<std::string> Listen(const Config& config, const ShardOptions& opt
                                    LoadLimits& limits,
                                    const std::vector<std::unique_ptr<Shard>>& shards) {
   const size_t colon = config.listen.rfind(':');
-  if (shards.size() > 1 && config.listen.substr(colon) != ":0") {
+  if (shards.size() > 1 && !config.share_port && config.listen.substr(colon) != ":0") {
     // Shards share their port with anyone of the same user: a gateway that is there already would
     // go unnoticed and lose half of its browsers. It is in the way of one that does not share.
     Metrics unread;
@@ -43,7 +43,8 @@ absl::StatusOr<std::string> Listen(const Config& config, const ShardOptions& opt
   }
   std::string address = config.listen;
   for (const std::unique_ptr<Shard>& shard : shards) {
-    const absl::StatusOr<uint16_t> port = shard->Listen(address, shards.size() > 1);
+    const absl::StatusOr<uint16_t> port =
+        shard->Listen(address, config.share_port || shards.size() > 1);
     if (!port.ok()) return port.status();
     address = absl::StrCat(config.listen.substr(0, colon), ":", *port);
   }
@@ -108,7 +109,8 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
                        .origins = config.origins,
                        .authenticator = authenticator.get(),
                        .outbox_memory = nullptr,
-                       .index = 0};
+                       .index = 0,
+                       .has_successor = config.share_port};
   const auto threads = static_cast<size_t>(config.threads);
   options.transport.tls = tls->get();
   options.transport.max_connections = std::max<size_t>(1, config.max_connections / threads);

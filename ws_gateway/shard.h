@@ -36,6 +36,8 @@ struct ShardOptions {
   // Where the outboxes of all shards are added up; null: they have no limit together. Outlives it.
   OutboxMemory* outbox_memory = nullptr;
   size_t index = 0;  // among the shards
+  // Another process listens on the port when this one drains, which therefore takes nothing new.
+  bool has_successor = false;
 };
 
 // One thread, with its sockets, its hub and its share of the browsers.
@@ -62,8 +64,9 @@ class Shard final : private TransportHandler {
   // Runs `task` on the shard's thread, in the order of the calls; never when the thread has ended.
   void Post(Task task);
   Hub& hub() { return *hub_; }
-  // Sends the browsers away evenly over `spread`, and those that come meanwhile at once; then takes
-  // nothing new, and ends the thread when all have gone, after `timeout` at the latest.
+  // Sends the browsers away evenly over `spread`, and those that come meanwhile at once, unless
+  // there is a successor for them; then takes nothing new, and ends the thread when all have gone,
+  // after `timeout` at the latest.
   void Drain(absl::Duration spread, absl::Duration timeout);
 
  private:

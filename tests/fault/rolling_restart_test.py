@@ -102,6 +102,8 @@ class Writer(threading.Thread):
 
 
 class RollingRestartTest(DeskTestCase):
+    gateway_flags = ("--share_port",)
+
     def setUp(self) -> None:
         desk = self.desk.head()
         self.followers = [Follower(desk.desk_id, desk.head_sequence) for _ in range(BROWSERS)]
@@ -138,14 +140,23 @@ class RollingRestartTest(DeskTestCase):
         self.core.stop()
         self.start_core()
 
-    def replace_gateway(self) -> None:
-        """As docs/OPERATIONS.md says; here the test is the balancer that follows /readyz."""
+    def replace_gateway(self, address: str) -> None:
+        """As docs/OPERATIONS.md says. `address`: that of the new one; empty: any."""
         old = self.gateway
-        new = Gateway(self.core.address)
+        new = Gateway(self.core.address, *self.gateway_flags)
+        new.address = address
         self.system.add(new).start()
+        new.wait_for_log("following the core")
         type(self).gateway = new
         self.assertEqual(old.stop(), 0)
         self.wait_connected()
+
+    def replace_behind_a_balancer(self) -> None:
+        """Here the test is the balancer that follows /readyz."""
+        self.replace_gateway("")
+
+    def replace_on_its_port(self) -> None:
+        self.replace_gateway(self.gateway.address)
 
     def test_nothing_is_lost_and_nobody_loses_its_place(self) -> None:
         stop = threading.Event()
@@ -153,7 +164,8 @@ class RollingRestartTest(DeskTestCase):
         for writer in writers:
             writer.start()
         wait_until(lambda: all(writer.acknowledged for writer in writers), "the first writes")
-        for step in (self.restart_core, self.replace_gateway, self.restart_core):
+        for step in (self.restart_core, self.replace_behind_a_balancer, self.restart_core,
+                     self.replace_on_its_port):
             step()
             self.wait_all_at(self.desk.create().sequence)
         stop.set()
@@ -172,8 +184,8 @@ class RollingRestartTest(DeskTestCase):
         outages = []
         for follower in self.followers:
             oracle.check_complete(follower.seen, self.after, last)
-            self.assertEqual(set(follower.codes), {1012}, "a restart is told as one, and only once")
-            self.assertEqual(len(follower.codes), 1, "the core's restarts are not seen")
+            self.assertEqual(follower.codes, [1012, 1012],
+                             "each gateway's restart is told once, the core's are not seen")
             outages += follower.outages
             delays += [when - acknowledged[sequence][1] for sequence, when in follower.seen
                        if sequence in acknowledged]
@@ -184,7 +196,8 @@ class RollingRestartTest(DeskTestCase):
               f"median {delays[len(delays) // 2] * 1000:.0f} ms, "
               f"99 % within {delays[len(delays) * 99 // 100]:.2f} s, all within {delays[-1]:.2f} s; "
               f"away: median {outages[len(outages) // 2]:.2f} s, longest {outages[-1]:.2f} s")
-        self.assertLess(delays[-1], 20, "the promise is 2 s, on a machine that does nothing else")
+        # The promise is 2 s; more than that is this machine's or this client's.
+        self.assertLess(max(delays[-1], outages[-1]), 6)
 
 
 if __name__ == "__main__":
