@@ -24,7 +24,6 @@ endfunction()
 
 agentdesk_fuzzer(token_fuzzer SOURCES support/fake_clock.cc DEPS agentdesk_tokens OpenSSL::Crypto)
 agentdesk_fuzzer(client_message_fuzzer DEPS agentdesk_client_protocol)
-agentdesk_fuzzer(http_request_fuzzer
-  SOURCES ${CMAKE_SOURCE_DIR}/ws_gateway/origin.cc DEPS agentdesk_client_protocol)
+agentdesk_fuzzer(http_request_fuzzer DEPS agentdesk_client_protocol agentdesk_request_rules)
 agentdesk_fuzzer(call_fuzzer
   SOURCES support/fake_clock.cc support/temp_dir.cc DEPS agentdesk_certificates agentdesk_desk agentdesk_store)

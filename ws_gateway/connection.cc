@@ -18,6 +18,8 @@ constexpr absl::Duration kMaxBackoff = absl::Seconds(1);
 // When the client of a stream comes back: not all at the same moment.
 constexpr absl::Duration kRetryAfter = absl::Seconds(1);
 constexpr absl::Duration kRetrySpread = absl::Seconds(2);
+// When a client comes back whose stream was one too many for the core.
+constexpr absl::Duration kFullFor = absl::Seconds(5);
 constexpr absl::string_view kUnavailable =
     "the desk cannot be reached: the outcome is unknown, repeat with the same request_id";
 
@@ -131,6 +133,9 @@ void Connection::OnText(absl::string_view text) {
       [&](auto&& command) { Handle(std::forward<decltype(command)>(command), message.echo); },
       std::move(message.command));
 }
+
+// It costs what a short message costs.
+void Connection::OnControl() { PassesRate(0, {}); }
 
 void Connection::Handle(Ping, const Echo& /*echo*/) { SendText(PongMessage()); }
 
@@ -384,6 +389,9 @@ void Connection::OnFeed(absl::StatusOr<FeedPart> part) {
     SendError(status, {});
   } else if (absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status)) {
     Leave(CloseCodeFor(status), status.message());
+  } else if (absl::IsResourceExhausted(status)) {
+    Leave(kCloseTooMany,
+          RetryIn("too many streams", DetailOf(status).retry_after.value_or(kFullFor)));
   } else {
     Leave(kCloseRestart, "the stream of events cannot go on: resume");
   }

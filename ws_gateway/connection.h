@@ -88,6 +88,7 @@ class Connection final : public SocketHandler {
   // From the transport.
   void OnOpen(Socket& socket) override;
   void OnText(absl::string_view message) override;
+  void OnControl() override;
   void OnDrained() override;
   void OnClosed(uint16_t code) override;
 

@@ -25,12 +25,6 @@ absl::Status RateLimited(absl::string_view what, absl::Duration wait) {
                     {.reason = "rate_limited", .field = {}, .retry_after = wait, .metadata = {}});
 }
 
-// As clients read it.
-std::string RetryIn(absl::string_view what, absl::Duration wait) {
-  return absl::StrCat(what, ", retry in ", absl::ToInt64Seconds(absl::Ceil(wait, absl::Seconds(1))),
-                      " s");
-}
-
 }  // namespace
 
 absl::Status CheckMayFollow(const Identity& user) {

@@ -12,6 +12,11 @@ std::string AddressKey(const std::string& address) { return absl::StrCat("addres
 
 }  // namespace
 
+std::string RetryIn(absl::string_view what, absl::Duration wait) {
+  return absl::StrCat(what, ", retry in ", absl::ToInt64Seconds(absl::Ceil(wait, absl::Seconds(1))),
+                      " s");
+}
+
 std::optional<LoadLimits::Place> LoadLimits::EnterUser(const std::string& user) {
   const Use fresh{.places = 0,
                   .messages = TokenBucket(static_cast<double>(options_.user_messages_per_second)),

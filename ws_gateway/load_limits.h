@@ -10,6 +10,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/mutex.h"
@@ -29,6 +30,9 @@ struct LoadLimitOptions {
   int64_t handshakes_per_second = 0;  // of WebSockets, in all
   int64_t outbox_bytes = 0;           // that wait to be written, in all; see OutboxMemory
 };
+
+// The reason of a close with 4429 or 1013, from which clients read when to come back.
+std::string RetryIn(absl::string_view what, absl::Duration wait);
 
 // What one client may use of the gateway, so that enough is left for the others; and how often that
 // was refused. The shards share one. Thread-safe.

@@ -121,6 +121,9 @@ class WebSocketConnection final : public OutboxConnection {
     ws_.read_message_max(options_.max_message_bytes);
     ws_.control_callback([this](websocket::frame_type kind, beast::string_view /*payload*/) {
       if (kind == websocket::frame_type::pong) pong_due_ = kNever;
+      if (kind != websocket::frame_type::close && phase_ == Phase::kOpen && handler_ != nullptr) {
+        handler_->OnControl();
+      }
     });
     ws_.set_option(websocket::stream_base::decorator(
         [server = options_.server_name,

@@ -94,6 +94,8 @@ class SocketHandler {
   virtual void OnText(absl::string_view message) = 0;
   // The same for a binary message; only with TransportOptions::allow_binary.
   virtual void OnBinary(absl::string_view /*message*/) {}
+  // A ping or pong has come; a ping is answered here.
+  virtual void OnControl() {}
   // The queue has become empty after a Send had to leave something in it.
   virtual void OnDrained() {}
   // The socket is gone, for whatever reason; the last call, exactly one for each handler, also

@@ -1,18 +1,21 @@
-// What an HTTP request brings besides its framing: bodies, queries, where to resume, origins. The
-// first byte picks what the rest is.
+// What an HTTP request brings besides its framing: bodies, queries, where to resume, origins,
+// tokens. The first byte picks what the rest is.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "core_service/base/trace_context.h"
 #include "core_service/base/utf8.h"
 #include "core_service/base/uuid.h"
 #include "ws_gateway/client_protocol.h"
+#include "ws_gateway/credential.h"
 #include "ws_gateway/origin.h"
+#include "ws_gateway/transport.h"
 
 namespace agentdesk::gateway {
 namespace {
@@ -34,7 +37,7 @@ bool IsUtf8(absl::string_view text) {
 }
 
 void Try(uint8_t what, absl::string_view rest) {
-  switch (what % 9) {
+  switch (what % 10) {
     case 0:
       return CheckRefusal(ParseCreateTicket(rest));
     case 1:
@@ -78,11 +81,28 @@ void Try(uint8_t what, absl::string_view rest) {
       (void)origins->Owns(parts.first, parts.second);
       return;
     }
-    default: {
+    case 8: {
       const std::optional<std::string> decoded = DecodePercent(rest);
       Check(!decoded.has_value() || IsUtf8(*decoded));
       (void)QueryParameter(rest, "after");
       (void)TraceContext::Parse(rest);
+      return;
+    }
+    default: {
+      // Lines of one header each.
+      HttpRequest request;
+      for (const absl::string_view line : absl::StrSplit(rest, '\n')) {
+        request.headers.push_back(absl::StrSplit(line, absl::MaxSplits(": ", 1)));
+      }
+      const Credential credential = FindCredential(request);
+      Check(credential.way != Credential::Way::kNone || credential.token.empty());
+      Check(absl::StrContains(rest, credential.token));
+      // What ends a cookie or a subprotocol is part of no token.
+      if (credential.way == Credential::Way::kCookie) {
+        Check(!absl::StrContains(credential.token, ';'));
+      } else if (credential.way == Credential::Way::kSubprotocol) {
+        Check(!absl::StrContains(credential.token, ','));
+      }
     }
   }
 }

@@ -145,6 +145,8 @@ def requests() -> dict[str, bytes]:
         "stream": f"\6after={UUID}:7&types=agent_question,tool_call&ticket_ids={UUID}".encode(),
         "last_event_id": f"\6live=1\n{UUID}:7".encode(),
         "origin": b"\7https://desk.example\n127.0.0.1:8000", "origin_own": b"\7http://127.0.0.1:8000\n127.0.0.1:8000",
+        "token_header": b"\x09authorization: Bearer a.b.c", "token_cookie": b"\x09cookie: x=1; agentdesk_token=a.b.c",
+        "token_subprotocol": b"\x09sec-websocket-protocol: agentdesk.v1, agentdesk.bearer.a.b.c",
         "origin_null": b"\7null\nlocalhost", "origin_port": b"\7http://localhost:5173\nlocalhost:8000",
         "percent": b"\x08a=%C3%A4+b&after=%31", "trace": b"\x0800-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
 

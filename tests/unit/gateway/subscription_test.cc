@@ -146,6 +146,19 @@ TEST_F(SubscriptionTest, OlderEventsComeFromTheCoreAndMeetTheHubsWithoutASeam) {
   }
 }
 
+TEST_F(SubscriptionTest, OneStreamTooManyForTheCoreIsToldWhenToComeBack) {
+  Begin(10);
+  Browser& browser = Connected();
+  browser.Say(After(3));
+  commands_.feeds[0]->receiver(absl::ResourceExhaustedError("256 streams are open"));
+  EXPECT_EQ(browser.socket->close_code(), 4429);
+  EXPECT_EQ(browser.socket->close_reason(), "too many streams, retry in 5 s");
+  Browser& other = Connected();
+  other.Say(After(3));
+  commands_.feeds[1]->receiver(absl::UnavailableError("the core is away"));
+  EXPECT_EQ(other.socket->close_code(), 1012);
+}
+
 TEST_F(SubscriptionTest, TheCoreIsReadOnlyAsFastAsTheSocketTakes) {
   Begin(1000);
   Browser& browser = Connected();
