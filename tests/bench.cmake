@@ -5,5 +5,6 @@ add_executable(micro_benchmark
   support/fake_clock.cc unit/gateway/gateway_fixture.cc)
 target_link_libraries(micro_benchmark PRIVATE
   agentdesk_desk agentdesk_events agentdesk_hub agentdesk_store_test_support benchmark::benchmark GTest::gtest)
+target_compile_options(micro_benchmark PRIVATE -O2)
 add_test(NAME micro_benchmark COMMAND micro_benchmark --benchmark_min_time=0.001)
 set_tests_properties(micro_benchmark PROPERTIES LABELS unit TIMEOUT 60)
