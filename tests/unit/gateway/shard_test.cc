@@ -24,6 +24,7 @@ namespace agentdesk::gateway {
 namespace {
 
 using ::agentdesk::testing::IsOk;
+using ::agentdesk::testing::kPingFrame;
 using ::agentdesk::testing::kTextFrame;
 using ::agentdesk::testing::RawClient;
 using ::agentdesk::testing::ReceivedFrame;
@@ -39,7 +40,7 @@ class ShardTest : public ::testing::Test {
     std::string address = "127.0.0.1:0";
     for (size_t i = 0; i < count; ++i) {
       shards_.push_back(
-          std::make_unique<Shard>(options, limits_, Clock::Real(), IdSource::Real(), metrics_));
+          std::make_unique<Shard>(options, *limits_, Clock::Real(), IdSource::Real(), metrics_));
       const absl::StatusOr<uint16_t> port = shards_.back()->Listen(address, count > 1);
       ASSERT_THAT(port, IsOk());
       port_ = *port;
@@ -68,7 +69,7 @@ class ShardTest : public ::testing::Test {
   GatewayState state_;
   WebFiles web_;
   uint16_t port_ = 0;
-  LoadLimits limits_{{}, Clock::Real()};
+  std::optional<LoadLimits> limits_{std::in_place, LoadLimitOptions(), Clock::Real()};
   std::vector<std::unique_ptr<Shard>> shards_;
 };
 
@@ -186,6 +187,24 @@ TEST_F(ShardTest, WhoComesDuringADrainIsToldToComeBack) {
   clients.clear();
   for (const std::unique_ptr<Shard>& shard : shards_) shard->Join();
   EXPECT_FALSE(RawClient(port_).Handshake());
+}
+
+TEST_F(ShardTest, PingsAreMessagesForTheLimits) {
+  limits_.emplace(LoadLimitOptions{.messages_per_second = 10}, Clock::Real());
+  Start(1);
+  Publish(Block(0, {}));
+  RawClient client(port_);
+  ASSERT_TRUE(client.Handshake());
+  for (int i = 0; i < 1000; ++i) client.SendFrame(kPingFrame, "");
+  std::optional<ReceivedFrame> frame = client.ReadFrame();
+  bool refused = false;
+  while (frame.has_value() && frame->opcode() != 8) {
+    refused = refused || absl::StrContains(frame->payload, "rate_limited");
+    frame = client.ReadFrame();
+  }
+  EXPECT_TRUE(refused);
+  ASSERT_TRUE(frame.has_value());
+  EXPECT_EQ(frame->close_code(), 4429);
 }
 
 TEST_F(ShardTest, RefusesForeignOriginsAndOtherPathsBeforeTheUpgrade) {
