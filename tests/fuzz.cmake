@@ -1,6 +1,7 @@
 # What meets the network, as fuzzers of libFuzzer's form, each with its seeds in fuzz/corpus/NAME. Built
-# with clang and the address sanitizer they are libFuzzer's, which searches for 10 s, or as long as
-# AGENTDESK_FUZZ_SECONDS says; elsewhere fuzz/replay.cc runs the seeds and small changes of them.
+# with clang and the address sanitizer they are libFuzzer's, which searches for 10 s, the same way each
+# time, or for AGENTDESK_FUZZ_SECONDS, by chance with AGENTDESK_FUZZ_SEED=0; elsewhere fuzz/replay.cc runs
+# the seeds and small changes of them.
 function(agentdesk_fuzzer name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} fuzz/${name}.cc ${ARG_SOURCES})
@@ -12,8 +13,8 @@ function(agentdesk_fuzzer name)
     set(found ${CMAKE_CURRENT_BINARY_DIR}/fuzz/${name})
     file(MAKE_DIRECTORY ${found})
     add_test(NAME ${name} COMMAND sh -c
-      "exec \"$0\" -max_total_time=\"\${AGENTDESK_FUZZ_SECONDS:-10}\" -timeout=20 -rss_limit_mb=2048 \
--max_len=16384 -print_final_stats=1 -artifact_prefix=\"$1/\" \"$1\" \"$2\""
+      "exec \"$0\" -max_total_time=\"\${AGENTDESK_FUZZ_SECONDS:-10}\" -seed=\"\${AGENTDESK_FUZZ_SEED:-1}\" \
+-timeout=60 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 -artifact_prefix=\"$1/\" \"$1\" \"$2\""
       $<TARGET_FILE:${name}> ${found} ${seeds})
   else()
     target_sources(${name} PRIVATE fuzz/replay.cc)

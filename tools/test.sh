@@ -13,7 +13,8 @@ case ${1:-} in
   --all) all=1 ;;
   *) printf 'unknown: %s\n' "$1" >&2; exit 2 ;;
 esac
-[[ $all = 0 ]] || export AGENTDESK_TEST_SCALE=10 AGENTDESK_TEST_SEEDS=500 AGENTDESK_FUZZ_SECONDS=60
+[[ $all = 0 ]] || export AGENTDESK_TEST_SCALE=10 AGENTDESK_TEST_SEEDS=500 AGENTDESK_FUZZ_SECONDS=60 \
+  AGENTDESK_FUZZ_SEED=0
 
 passed=0
 failed=0
