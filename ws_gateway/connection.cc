@@ -18,8 +18,8 @@ constexpr absl::Duration kMaxBackoff = absl::Seconds(1);
 // When the client of a stream comes back: not all at the same moment.
 constexpr absl::Duration kRetryAfter = absl::Seconds(1);
 constexpr absl::Duration kRetrySpread = absl::Seconds(2);
-// When a client comes back whose stream was one too many for the core.
-constexpr absl::Duration kFullFor = absl::Seconds(5);
+// When a client comes back whose stream was one too many for the core, where the core does not say.
+constexpr absl::Duration kStreamsFullFor = absl::Seconds(5);
 constexpr absl::string_view kUnavailable =
     "the desk cannot be reached: the outcome is unknown, repeat with the same request_id";
 
@@ -391,7 +391,7 @@ void Connection::OnFeed(absl::StatusOr<FeedPart> part) {
     Leave(CloseCodeFor(status), status.message());
   } else if (absl::IsResourceExhausted(status)) {
     Leave(kCloseTooMany,
-          RetryIn("too many streams", DetailOf(status).retry_after.value_or(kFullFor)));
+          RetryIn("too many streams", DetailOf(status).retry_after.value_or(kStreamsFullFor)));
   } else {
     Leave(kCloseRestart, "the stream of events cannot go on: resume");
   }

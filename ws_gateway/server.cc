@@ -110,7 +110,7 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
                        .authenticator = authenticator.get(),
                        .outbox_memory = nullptr,
                        .index = 0,
-                       .has_successor = config.share_port};
+                       .shares_port = config.share_port};
   const auto threads = static_cast<size_t>(config.threads);
   options.transport.tls = tls->get();
   options.transport.max_connections = std::max<size_t>(1, config.max_connections / threads);

@@ -80,7 +80,7 @@ void Shard::Post(Task task) {
 
 void Shard::Drain(absl::Duration spread, absl::Duration timeout) {
   Post([this, spread, timeout] {
-    if (options_.has_successor) transport_->StopAccepting();
+    if (options_.shares_port) transport_->StopAccepting();
     transport_->DrainHttp();
     hub_->StartDrain(spread);
     drain_until_ = clock_.Monotonic() + timeout;

@@ -36,8 +36,8 @@ struct ShardOptions {
   // Where the outboxes of all shards are added up; null: they have no limit together. Outlives it.
   OutboxMemory* outbox_memory = nullptr;
   size_t index = 0;  // among the shards
-  // Another process listens on the port when this one drains, which therefore takes nothing new.
-  bool has_successor = false;
+  // With other processes, which take what comes while this one drains.
+  bool shares_port = false;
 };
 
 // One thread, with its sockets, its hub and its share of the browsers.
@@ -65,7 +65,7 @@ class Shard final : private TransportHandler {
   void Post(Task task);
   Hub& hub() { return *hub_; }
   // Sends the browsers away evenly over `spread`, and those that come meanwhile at once, unless
-  // there is a successor for them; then takes nothing new, and ends the thread when all have gone,
+  // others on the port take them; then takes nothing new, and ends the thread when all have gone,
   // after `timeout` at the latest.
   void Drain(absl::Duration spread, absl::Duration timeout);
 
