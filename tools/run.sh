@@ -10,6 +10,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+case ${1:-} in
+  '' | --build-only) ;;
+  --help) sed -n '2,/^set/s/^# \{0,1\}//p' tools/run.sh; exit 0 ;;
+  *) printf 'unknown: %s; see tools/run.sh --help\n' "$1" >&2; exit 2 ;;
+esac
+
 core_port=${AGENTDESK_CORE_PORT:-50051}
 admin_port=${AGENTDESK_ADMIN_PORT:-50052}
 gateway_port=${AGENTDESK_GATEWAY_PORT:-8000}

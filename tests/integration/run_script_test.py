@@ -112,6 +112,13 @@ class RunScriptTest(unittest.TestCase):
             return next((one for one in questions if one["ticket_id"] == ticket_id), None)
         return wait_until(find, "a question")
 
+    def test_what_it_does_not_know_starts_nothing(self) -> None:
+        for argument, code, said in (("--help", 0, "--build-only"), ("--bild", 2, "unknown: --bild")):
+            ended = subprocess.run([ROOT / "tools/run.sh", argument], capture_output=True, text=True,
+                                   check=False, timeout=PATIENCE)
+            self.assertEqual(ended.returncode, code)
+            self.assertIn(said, ended.stdout + ended.stderr)
+
     def test_build_only_when_all_is_built(self) -> None:
         began = time.monotonic()
         script = self.script("--build-only")
