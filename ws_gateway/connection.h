@@ -96,6 +96,9 @@ class Connection final : public SocketHandler {
   void OnReady();
   // A block was added to the recent events.
   void OnAppended();
+  // Tells the processor that OnAppended will soon touch the connection, and then its socket.
+  void Prefetch() const;
+  void PrefetchSocket() const;
   // The hub could not go on without a gap, or follows another desk now: the recent events are gone.
   void OnGap(const Gap& gap);
   // See ConnectionHost::Attend.
@@ -112,6 +115,10 @@ class Connection final : public SocketHandler {
   size_t queued_bytes() const { return socket_->queued_bytes(); }
   // Goes with an orderly close; the client shall come back.
   void Leave(uint16_t code, absl::string_view reason);
+
+  // Its place among the hub's connections, for the hub alone.
+  static constexpr size_t kNoSlot = SIZE_MAX;
+  size_t hub_slot = kNoSlot;
 
  private:
   // So many messages may be refused at once, and a quarter of it a second; then it is a flood, and
@@ -178,7 +185,11 @@ class Connection final : public SocketHandler {
   void FollowHub();
   void Pump();
 
+  // What every event touches comes first: see Prefetch.
   ConnectionHost& host_;
+  Socket* socket_ = nullptr;
+  bool in_hub_ = false;  // served from the recent events
+  EventCursor cursor_;
   const ConnectionOptions options_;
   Caller caller_;
   std::optional<Identity> user_;  // where authentication is on, once it is known
@@ -189,13 +200,10 @@ class Connection final : public SocketHandler {
   TokenBucket messages_;
   TokenBucket bytes_;
   TokenBucket refusals_{kMaxRefusals / TokenBucket::kBurstSeconds};
-  EventCursor cursor_;
-  Socket* socket_ = nullptr;
   // Replies hold it weakly, so that one for a connection that is gone goes nowhere.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
   bool hello_sent_ = false;
-  bool in_hub_ = false;              // served from the recent events
   std::optional<Subscribe> wanted_;  // what the client subscribed to
   bool unanswered_ = false;          // `subscribed` is still to be sent
   bool waits_for_desk_ = false;      // begins once the hub has a desk

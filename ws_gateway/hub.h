@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
@@ -64,6 +65,8 @@ class Hub final : public ConnectionHost {
 
  private:
   void SendAway(const EventBlock& block);
+  // Takes it out of those who are served. Once is enough.
+  void Dismiss(Connection& connection);
   void Drain(absl::Duration now);
 
   Commands& commands_;
@@ -74,7 +77,9 @@ class Hub final : public ConnectionHost {
   const Authenticator* const authenticator_;
   RecentEvents recent_;
   absl::Duration core_ahead_;  // of this machine's clock
-  absl::flat_hash_set<Connection*> connections_;
+  // In the order of their coming, which is about that of their memory, here, in the transport and
+  // in the kernel: a broadcast goes through all of it.
+  std::vector<Connection*> connections_;
   absl::flat_hash_set<Connection*> attended_;
   absl::Duration next_beat_;
   bool draining_ = false;
