@@ -387,6 +387,31 @@ std::shared_ptr<const EventBlock> EncodeEvents(
   return block;
 }
 
+std::shared_ptr<const EventBlock> JoinBlocks(
+    const std::vector<std::shared_ptr<const EventBlock>>& blocks) {
+  if (blocks.size() == 1) return blocks.front();
+  auto joined = std::make_shared<EventBlock>();
+  joined->desk_id = blocks.front()->desk_id;
+  joined->after = blocks.front()->after;
+  joined->up_to = blocks.back()->up_to;
+  std::string plain;
+  std::string v1;
+  for (const std::shared_ptr<const EventBlock>& block : blocks) {
+    if (joined->entries.empty()) joined->committed = block->committed;
+    for (EventBlock::Entry entry : block->entries) {
+      entry.plain_end += plain.size();
+      entry.v1_end += v1.size();
+      entry.tenant = IndexOf(block->tenants[entry.tenant], joined->tenants);
+      joined->entries.push_back(entry);
+    }
+    plain += *block->plain;
+    v1 += *block->v1;
+  }
+  joined->plain = std::make_shared<const std::string>(std::move(plain));
+  joined->v1 = std::make_shared<const std::string>(std::move(v1));
+  return joined;
+}
+
 std::vector<Frames> EncodeSnapshot(const v1::Snapshot& snapshot, int64_t up_to, size_t max_bytes) {
   std::vector<std::pair<absl::string_view, std::string>> items;
   AppendItems("tickets", snapshot.tickets(), WriteTicket, items);

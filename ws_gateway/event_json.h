@@ -89,6 +89,10 @@ struct EventBlock {
 std::shared_ptr<const EventBlock> EncodeEvents(
     std::string desk_id, int64_t after, int64_t up_to,
     const google::protobuf::RepeatedPtrField<v1::Event>& events);
+// Blocks of one desk that follow each other without a hole, as one: whoever gets all of them is
+// written to once. At least one.
+std::shared_ptr<const EventBlock> JoinBlocks(
+    const std::vector<std::shared_ptr<const EventBlock>>& blocks);
 // What a client resumes a stream after: `DESK:N`.
 std::string StreamPosition(absl::string_view desk_id, int64_t sequence);
 

@@ -1,6 +1,7 @@
 #include "ws_gateway/shard.h"
 
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_split.h"
@@ -16,6 +17,9 @@ namespace agentdesk::gateway {
 namespace {
 
 constexpr absl::string_view kSubprotocol = "agentdesk.v1";
+// Blocks larger than this are not copied into one with others: to write them costs far more than
+// one write.
+constexpr size_t kMaxJoined = 64 * 1024;
 
 bool Offers(const HttpRequest& request, absl::string_view subprotocol) {
   for (const auto& [name, value] : request.headers) {
@@ -78,8 +82,36 @@ void Shard::Post(Task task) {
   boost::asio::post(loop_->io, [task = std::move(task)]() mutable { task(); });
 }
 
+void Shard::Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time) {
+  core_time_ = core_time;
+  waiting_.push_back(std::move(block));
+  if (waiting_.size() == 1) Post([this] { PublishWaiting(); });
+}
+
+void Shard::PublishWaiting() {
+  std::vector<std::shared_ptr<const EventBlock>> joined;
+  size_t size = 0;
+  for (std::shared_ptr<const EventBlock>& block : std::exchange(waiting_, {})) {
+    const bool follows = joined.empty() || (block->after == joined.back()->up_to &&
+                                            block->desk_id == joined.back()->desk_id);
+    size += block->size();
+    if (!joined.empty() && (!follows || size > kMaxJoined)) {
+      hub_->Publish(JoinBlocks(std::exchange(joined, {})), core_time_);
+      size = block->size();
+    }
+    joined.push_back(std::move(block));
+  }
+  if (!joined.empty()) hub_->Publish(JoinBlocks(joined), core_time_);
+}
+
+void Shard::ReportGap(const Gap& gap) {
+  PublishWaiting();
+  hub_->ReportGap(gap);
+}
+
 void Shard::Drain(absl::Duration spread, absl::Duration timeout) {
   Post([this, spread, timeout] {
+    PublishWaiting();
     if (options_.shares_port) transport_->StopAccepting();
     transport_->DrainHttp();
     hub_->StartDrain(spread);

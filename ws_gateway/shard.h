@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
@@ -42,8 +43,8 @@ struct ShardOptions {
 
 // One thread, with its sockets, its hub and its share of the browsers.
 //
-// Post and Drain are thread-safe, hub() is for the shard's own thread, and the rest is for the
-// thread that owns the shard.
+// Post and Drain are thread-safe, Publish, ReportGap and hub() are for the shard's own thread, and
+// the rest is for the thread that owns the shard.
 class Shard final : private TransportHandler {
  public:
   using Task = absl::AnyInvocable<void()>;
@@ -63,6 +64,12 @@ class Shard final : private TransportHandler {
 
   // Runs `task` on the shard's thread, in the order of the calls; never when the thread has ended.
   void Post(Task task);
+  // Gives the hub these events with all others that have come by the time that the thread gets to
+  // it: while events come faster than they can be written to every browser, each browser is written
+  // to less often, and not later. See Hub::Publish.
+  void Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time);
+  // See Hub::ReportGap.
+  void ReportGap(const Gap& gap);
   Hub& hub() { return *hub_; }
   // Sends the browsers away evenly over `spread`, and those that come meanwhile at once, unless
   // others on the port take them; then takes nothing new, and ends the thread when all have gone,
@@ -75,6 +82,7 @@ class Shard final : private TransportHandler {
   void OnRequest(HttpRequest request, Responder respond) override;
   UpgradeDecision OnUpgrade(const HttpRequest& request) override;
   std::string ChooseSubprotocol(const HttpRequest& request) override;
+  void PublishWaiting();
   void StartTicks();
   void OnTick();
 
@@ -89,6 +97,8 @@ class Shard final : private TransportHandler {
   std::unique_ptr<Hub> hub_;
   std::unique_ptr<RequestHandler> handler_;
   std::unique_ptr<Transport> transport_;
+  std::vector<std::shared_ptr<const EventBlock>> waiting_;  // to be published
+  absl::Time core_time_;                                    // when the core sent the last of them
   absl::Duration drain_until_ = absl::InfiniteDuration();
   std::thread thread_;
 };

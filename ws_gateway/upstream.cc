@@ -83,9 +83,8 @@ void Upstream::OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) {
   // Destroyed when the last shard has taken the batch, or has ended.
   const std::shared_ptr<void> taken(nullptr, [flow = flow_](void*) { flow->OnTaken(); });
   for (Shard* shard : shards_) {
-    shard->Post([shard, block, taken, time = FromProto(batch->time())] {
-      shard->hub().Publish(block, time);
-    });
+    shard->Post(
+        [shard, block, taken, time = FromProto(batch->time())] { shard->Publish(block, time); });
   }
   // Only now: from here on another thread may be told of the next batch, which must come after this
   // one.
@@ -118,7 +117,7 @@ std::optional<client::StreamStart> Upstream::OnRefused(const absl::Status& statu
                   {{"reason", gap.reason}})
       .Increment();
   for (Shard* shard : shards_) {
-    shard->Post([shard, gap] { shard->hub().ReportGap(gap); });
+    shard->Post([shard, gap] { shard->ReportGap(gap); });
   }
   position_.reset();
   return client::StreamStart{};

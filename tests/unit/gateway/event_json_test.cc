@@ -234,5 +234,34 @@ TEST(SnapshotTest, OfAnEmptyDeskIsOneEmptyPart) {
           R"({"type":"snapshot","up_to":0,"tickets":[],"sessions":[],"questions":[],"more":false})"));
 }
 
+TEST(EventBlockTest, JoinedBlocksAreWhatOneBlockWouldBe) {
+  const auto of = [](v1::Event event, const std::string& tenant) {
+    event.set_tenant(tenant);
+    return event;
+  };
+  const std::vector<v1::Event> events = {
+      of(TicketCreated(1, "A"), "acme"), of(Message(2, "two"), "zenith"),
+      of(Make("job_waiting {}"), "acme"), of(Message(8, "eight"), "acme")};
+  const std::shared_ptr<const EventBlock> whole = Block(0, events);
+  const std::shared_ptr<const EventBlock> joined =
+      JoinBlocks({Block(0, {events[0]}), Block(1, {events[1]}), Block(2, {}),
+                  Block(2, {events[2], events[3]})});
+
+  EXPECT_EQ(joined->desk_id, whole->desk_id);
+  EXPECT_EQ(joined->after, 0);
+  EXPECT_EQ(joined->up_to, 8);
+  EXPECT_EQ(joined->committed, whole->committed);
+  EXPECT_EQ(joined->tenants, whole->tenants);
+  ASSERT_EQ(joined->entries.size(), whole->entries.size());
+  for (const Protocol protocol : {Protocol::kPlain, Protocol::kV1, Protocol::kStream}) {
+    EXPECT_EQ(*joined->bytes(protocol), *whole->bytes(protocol));
+    for (size_t i = 0; i < joined->entries.size(); ++i) {
+      EXPECT_EQ(joined->end(protocol, i), whole->end(protocol, i));
+      EXPECT_EQ(joined->entries[i].tenant, whole->entries[i].tenant);
+      EXPECT_EQ(joined->entries[i].sequence, whole->entries[i].sequence);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace agentdesk::gateway

@@ -24,6 +24,7 @@ namespace agentdesk::gateway {
 namespace {
 
 using ::agentdesk::testing::IsOk;
+using ::agentdesk::testing::kCloseFrame;
 using ::agentdesk::testing::kPingFrame;
 using ::agentdesk::testing::kTextFrame;
 using ::agentdesk::testing::RawClient;
@@ -56,8 +57,18 @@ class ShardTest : public ::testing::Test {
   // What the subscription to the core does, from this thread.
   void Publish(const std::shared_ptr<const EventBlock>& block) {
     for (const std::unique_ptr<Shard>& shard : shards_) {
-      shard->Post([hub = &shard->hub(), block] { hub->Publish(block, absl::Now()); });
+      shard->Post([shard = shard.get(), block] { shard->Publish(block, absl::Now()); });
     }
+  }
+  // A browser of the full protocol that has the first shard's desk from its beginning.
+  std::unique_ptr<RawClient> Follow() {
+    Publish(Block(0, {}));
+    auto client = std::make_unique<RawClient>(port_);
+    EXPECT_TRUE(client->Handshake("Sec-WebSocket-Protocol: agentdesk.v1\r\n"));
+    EXPECT_THAT(client->ReadFrame()->payload, HasSubstr("hello"));
+    client->SendFrame(kTextFrame, R"({"type":"subscribe","from":{"after":0}})");
+    EXPECT_THAT(client->ReadFrame()->payload, HasSubstr("subscribed"));
+    return client;
   }
   void Drain(absl::Duration spread = absl::Milliseconds(200)) {
     for (const std::unique_ptr<Shard>& shard : shards_) {
@@ -153,6 +164,32 @@ TEST_F(ShardTest, EveryStreamGetsEveryEventOnce) {
   }
   clients.clear();
   for (const std::unique_ptr<Shard>& shard : shards_) shard->Join();
+}
+
+TEST_F(ShardTest, WhatHasComeIsSentTogetherAndBeforeAGap) {
+  Start(1);
+  const std::unique_ptr<RawClient> client = Follow();
+  shards_[0]->Post([shard = shards_[0].get()] {
+    shard->Publish(Block(0, {Message(1, "one")}), absl::Now());
+    shard->Publish(Block(1, {Message(2, "two")}), absl::Now());
+    shard->ReportGap({.reason = "log_was_reset", .desk_id = kDesk, .available_from = 0});
+  });
+  EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("content":"one")"));
+  EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("content":"two")"));
+  EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("type":"gap")"));
+  EXPECT_THAT(metrics_.Text(), HasSubstr("agentdesk_fanout_seconds_count 1\n"));
+}
+
+TEST_F(ShardTest, WhatComesAfterAHoleIsNotJoinedToWhatWasBefore) {
+  Start(1);
+  const std::unique_ptr<RawClient> client = Follow();
+  shards_[0]->Post([shard = shards_[0].get()] {
+    shard->Publish(Block(0, {Message(1, "one")}), absl::Now());
+    shard->Publish(Block(7, {Message(8, "eight")}), absl::Now());
+  });
+  EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("content":"one")"));
+  EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("type":"position","up_to":1,)"));
+  EXPECT_EQ(client->ReadFrame()->first_byte, kCloseFrame);
 }
 
 // A closed port says nothing to a page; a code does.
