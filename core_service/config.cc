@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "core_service/base/server_tls_flags.h"
 #include "core_service/base/span_exporter.h"
+#include "core_service/domain/limits.h"
 
 ABSL_FLAG(std::string, listen, "127.0.0.1:50051",
           "Address and port for gRPC; port 0 takes a free one, which the log tells.");
@@ -39,6 +40,9 @@ ABSL_FLAG(int32_t, max_streams_per_identity, 1000,
 ABSL_FLAG(int64_t, max_open_tickets_per_tenant, 1'000'000,
           "How many tickets that have not ended one tenant may have; then none is created or "
           "retried. Without --auth_config all are of one tenant. 0: any number.");
+ABSL_FLAG(
+    int32_t, max_open_questions_per_session, agentdesk::domain::kMaxOpenQuestions,
+    "How many questions may be open in one session, 1 to 100; then its agent cannot ask more.");
 ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(10),
           "After SIGTERM or SIGINT, how long calls under way may take to finish.");
 ABSL_FLAG(absl::Duration, expiry_hold, absl::Seconds(30),
@@ -117,6 +121,11 @@ absl::Status ReadLimits(CoreConfig& config) {
   for (const auto& flag : flags) {
     if (flag.value < 0) return BadFlag(flag.flag, absl::StrCat(flag.value), "must be 0 or more");
     flag.limit = flag.value;
+  }
+  config.max_open_questions = absl::GetFlag(FLAGS_max_open_questions_per_session);
+  if (config.max_open_questions < 1 || config.max_open_questions > domain::kMaxOpenQuestions) {
+    return BadFlag("max_open_questions_per_session", absl::StrCat(config.max_open_questions),
+                   absl::StrCat("must be 1 to ", domain::kMaxOpenQuestions));
   }
   return absl::OkStatus();
 }

@@ -28,6 +28,7 @@ struct CoreConfig {
   absl::Duration drain_timeout;
   absl::Duration expiry_hold;
   int64_t max_open_tickets = 0;
+  int max_open_questions = 0;
   int64_t retain_events = 0;
   std::string otlp_endpoint;  // empty: no spans are exported
   std::string log_level;

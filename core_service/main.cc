@@ -51,6 +51,7 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
   options.expiry_hold = config.expiry_hold;
   options.retain_events = config.retain_events;
   options.max_open_tickets = config.max_open_tickets;
+  options.max_open_questions = config.max_open_questions;
   options.metrics = &metrics;
   options.on_fatal = [&exit_code](const absl::Status&) {
     exit_code = 1;

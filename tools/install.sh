@@ -16,7 +16,7 @@ build_packages=(
 )
 test_packages=(
   clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev
-  python3-websockets python3-grpcio python3-protobuf
+  python3-websockets python3-grpcio python3-protobuf python3-yaml
   git openssl strace sqlite3 shellcheck util-linux gnuplot-nox debootstrap dpkg-dev systemd faketime
   chromium fonts-dejavu-core fonts-noto-color-emoji
 )

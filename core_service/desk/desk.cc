@@ -75,7 +75,8 @@ absl::StatusOr<std::unique_ptr<Desk>> Desk::Start(DeskOptions options, store::St
   desk->committer_ = std::make_unique<Committer>(
       limits, store, desk->log_, *desk->timers_,
       Surroundings{clock, ids, *desk->timers_, *desk->metrics_, store.desk_id(),
-                   store.origin().restores, *no_expiry_before, std::move(open_tickets)},
+                   store.origin().restores, options.max_open_questions, *no_expiry_before,
+                   std::move(open_tickets)},
       std::move(options.on_fatal));
   if (options.metrics != nullptr) desk->AddReadings(*options.metrics);
   return desk;

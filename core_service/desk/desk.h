@@ -23,6 +23,7 @@
 #include "core_service/base/mutex.h"
 #include "core_service/base/thread_pool.h"
 #include "core_service/base/uuid.h"
+#include "core_service/domain/limits.h"
 #include "core_service/events/event_log.h"
 #include "core_service/events/subscription.h"
 #include "core_service/store/store.h"
@@ -83,7 +84,8 @@ struct DeskOptions {
   int read_threads = 2;
   size_t max_reads = 4096;
   int64_t max_open_tickets = 0;  // of one tenant, that have not ended; 0: any number
-  int64_t retain_events = 0;     // how many Subscribe serves; 0: all
+  int max_open_questions = domain::kMaxOpenQuestions;  // of one session, at most that many
+  int64_t retain_events = 0;                           // how many Subscribe serves; 0: all
   // No question expires before the desk has been ready for so long.
   absl::Duration expiry_hold = absl::Seconds(30);
   absl::Duration remember_requests = absl::Hours(24 * 7);

@@ -105,6 +105,7 @@ domain::Context Turn::ContextFor(const Caller& caller) {
   context.now = Now();
   context.next_sequence = head_ + 1;
   context.restores = around_.restores;
+  context.max_open_questions = around_.max_open_questions;
   context.actor = caller.actor;
   context.tenant = caller.tenant;
   context.trace_id = caller.trace_id;

@@ -32,6 +32,7 @@ struct Surroundings {
   DeskMetrics& metrics;
   std::string desk_id;
   int64_t restores;                 // how often the desk was restored from a backup
+  int max_open_questions;           // of one session
   absl::Duration no_expiry_before;  // on the monotonic clock
   OpenTickets open_tickets;
 };

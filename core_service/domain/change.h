@@ -11,6 +11,7 @@
 #include "agentdesk/v1/event.pb.h"
 #include "agentdesk/v1/ticket.pb.h"
 #include "core_service/base/uuid.h"
+#include "core_service/domain/limits.h"
 
 // The rules of the desk as pure functions: (state, command, now) -> change. They read nothing and
 // write nothing; the desk loads the state, stores the change and appends its events in one
@@ -26,13 +27,14 @@ using record::v1::TicketRecord;
 
 // When, by whom and with which chance a command is decided.
 struct Context {
-  absl::Time now;              // never before the last event's time
-  int64_t next_sequence = 1;   // of the first event that the change appends
-  int64_t restores = 0;        // how often the desk was restored from a backup
-  v1::Actor actor;             // who asked
-  std::string tenant;          // empty: the default one
-  std::string trace_id;        // W3C trace id; may be empty
-  std::string client_address;  // from where; both as v1::Event says
+  absl::Time now;                              // never before the last event's time
+  int64_t next_sequence = 1;                   // of the first event that the change appends
+  int64_t restores = 0;                        // how often the desk was restored from a backup
+  int max_open_questions = kMaxOpenQuestions;  // of one session
+  v1::Actor actor;                             // who asked
+  std::string tenant;                          // empty: the default one
+  std::string trace_id;                        // W3C trace id; may be empty
+  std::string client_address;                  // from where; both as v1::Event says
   std::string gateway_address;
   bool authenticated = false;       // whether authentication is on
   std::vector<std::string> groups;  // of who asked, proved

@@ -20,6 +20,8 @@ namespace {
 
 using Texts = google::protobuf::RepeatedPtrField<std::string>;
 
+// After which a place may have become free: as long as a human may take to answer.
+constexpr absl::Duration kQuestionsFullFor = absl::Seconds(30);
 // The longest list of choices that an error repeats.
 constexpr size_t kMaxChoicesShown = 200;
 
@@ -235,6 +237,17 @@ v1::Question ForAgent(const QuestionRecord& record) {
   return question;
 }
 
+absl::Status CheckRoomForQuestion(int open, int max) {
+  if (open < max) return absl::OkStatus();
+  return WithDetail(
+      absl::ResourceExhaustedError(absl::StrCat("too many open questions: a session may have ", max,
+                                                "; wait for an answer, or withdraw one")),
+      {.reason = "too_many_open_questions",
+       .field = {},
+       .retry_after = kQuestionsFullFor,
+       .metadata = {}});
+}
+
 absl::Status CheckMayAsk(const v1::AskQuestionRequest& request, const TicketState& state,
                          const Context& context) {
   if (state.job.job().status() == v1::JOB_STATUS_CANCELLING) {
@@ -246,14 +259,8 @@ absl::Status CheckMayAsk(const v1::AskQuestionRequest& request, const TicketStat
     return ErrorWithReason(absl::StatusCode::kFailedPrecondition, "authentication_off",
                            "may_answer: could not be kept, since authentication is off");
   }
-  if (state.open_questions.size() >= static_cast<size_t>(kMaxOpenQuestions)) {
-    return ErrorWithReason(
-        absl::StatusCode::kResourceExhausted, "too_many_open_questions",
-        absl::StrCat(kMaxOpenQuestions,
-                     " questions are open in the session: wait for an answer, or "
-                     "withdraw one"));
-  }
-  return absl::OkStatus();
+  return CheckRoomForQuestion(static_cast<int>(state.open_questions.size()),
+                              context.max_open_questions);
 }
 
 QuestionRecord NewQuestion(const v1::AskQuestionRequest& request, absl::Time deadline,

@@ -17,6 +17,7 @@ import stored_desk
 from agentdesk_test import Gateway, System, address_of, command_line
 from desk_client import DeskClient, event_pb2, ticket_pb2
 from tokens import AUDIENCE, ISSUER, Issuer, As, auth_config, b64, bearer
+from ws_client import Browser
 
 CONTENT_FROM = 20  # the number of the first field of an event that is content
 
@@ -31,6 +32,22 @@ def http_from(source: str, address: str, path: str, body: Any, token: str = "") 
             headers["Authorization"] = f"Bearer {token}"
         connection.request("POST", path, json.dumps(body), headers)
         return connection.getresponse().status
+
+
+def act_on_a_socket(source: str, desk: DeskClient, gateway: str) -> None:
+    """Everything that a browser can do over one that comes from that address."""
+    lease = desk.start("Is asked")
+    question = desk.ask(lease)
+    browser = Browser(gateway, protocol="agentdesk.v1", source=source)
+    made = browser.ask({"type": "create_ticket", "ticket_name": "By socket"})
+    acks = [made, *map(browser.ask, [
+        {"type": "user_response", "session_id": lease.session_id, "response": "this",
+         "question_id": question.question_id},
+        {"type": "send_message", "session_id": lease.session_id, "content": "c"},
+        {"type": "cancel_ticket", "ticket_id": made["ticket_id"]},
+        {"type": "retry_ticket", "ticket_id": made["ticket_id"]}])]
+    browser.close()
+    assert all(ack["type"] == "ack" for ack in acks), acks
 
 
 def header_of(event: event_pb2.Event) -> bytes:
@@ -61,6 +78,7 @@ class AuditTest(unittest.TestCase):
         system = System(core_flags=["--expiry_hold=0s"])
         desk = DeskClient(system.core.address)
         stored_desk.live(desk)
+        act_on_a_socket("127.0.0.7", desk, system.gateway.address)
         assert http_from("127.0.0.7", system.gateway.address, "/tickets/create",
                          {"ticket_name": "From a browser"}) == 200
         cls.head = desk.head().head_sequence
@@ -123,6 +141,13 @@ class AuditTest(unittest.TestCase):
         self.assertEqual((browser["type"], browser["via"], browser["client_address"],
                           browser["gateway_address"]),
                          ("ticket_created", "http", "127.0.0.7", "127.0.0.1"))
+        by_socket = [entry for entry in entries if entry["via"] == "websocket"]
+        self.assertEqual([entry["type"] for entry in by_socket],
+                         ["ticket_created", "question_answered", "user_message", "ticket_cancelled",
+                          "agent_complete", "ticket_updated"])
+        for entry in by_socket:
+            self.assertEqual((entry["client_address"], entry["gateway_address"]),
+                             ("127.0.0.7", "127.0.0.1"), entry["type"])
         expired = next(entry for entry in entries if entry["type"] == "question_expired")
         self.assertEqual((expired["actor"], expired["client_address"]), ("agentdesk", ""))
 
@@ -243,11 +268,17 @@ class OriginTest(unittest.TestCase):
                     ticket_pb2.CreateTicketRequest(ticket_name="Whence"))
             self.assertEqual(http_from("127.0.0.7", gateway.address, "/tickets/create",
                                        {"ticket_name": "Whence"}, issuer.token("bob")), 200)
+            socket = Browser(gateway.address, protocol="agentdesk.v1", source="127.0.0.7",
+                             headers={"Authorization": f"Bearer {issuer.token('eve')}",
+                                      "Agentdesk-Client": "203.0.113.9"})
+            self.assertEqual(socket.ask({"type": "create_ticket", "ticket_name": "Whence"})["type"], "ack")
+            socket.close()
             log = As(desk, bearer(issuer.token())).events.ListEvents(event_pb2.ListEventsRequest())
             self.assertEqual(
                 [(event.actor.id, event.client_address, event.gateway_address) for event in log.events],
                 [("alice", "127.0.0.1", ""), ("gateway-1", "127.0.0.1", ""),
-                 ("zoe", "203.0.113.9", "127.0.0.1"), ("bob", "127.0.0.7", "127.0.0.1")])
+                 ("zoe", "203.0.113.9", "127.0.0.1"), ("bob", "127.0.0.7", "127.0.0.1"),
+                 ("eve", "127.0.0.7", "127.0.0.1")])
 
 
 if __name__ == "__main__":

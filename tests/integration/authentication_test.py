@@ -14,12 +14,12 @@ from typing import Any
 
 import grpc
 import http_client
-from agentdesk_test import BIN, System, wait_until
+from agentdesk_test import BIN, Program, System, wait_until
 from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, new_id, refusal_of, session_pb2,
                          ticket_pb2)
 from agentdesk.v1 import admin_pb2
 from tokens import (AUDIENCE, PEOPLE, SCOPES, As, Issuer, Metadata, auth_config, b64, bearer,
-                    make_key, two_issuers)
+                    make_key, part_in, two_issuers)
 
 def all_calls() -> list[Any]:
     """Every method of every service of ours, as its descriptor."""
@@ -219,9 +219,32 @@ class AuthenticationTest(unittest.TestCase):
             self.raw(method, bearer(self.token(aud="other")))
         log = self.core.tail(2000)
         self.assertIn('"authentication":"on"', log)
-        for token in self.shown:
-            for part in token.split("."):
-                self.assertNotIn(part, log)
+        self.assertEqual(part_in(log, self.shown), "")
+
+    def test_no_log_of_a_worker_holds_its_token(self) -> None:
+        """Neither one that the core takes nor one that it refuses, at the level of debugging."""
+        path, queue = self.folder / "worker.token", f"q-{new_id()[:8]}"
+        shown = [self.token("worker", aud="other"), self.token("worker")]
+        path.write_text(shown[0])
+        created = self.who("boss").tickets.CreateTicket(
+            ticket_pb2.CreateTicketRequest(ticket_name="For a worker", queue=queue))
+
+        def is_refused() -> bool:
+            return any(call["method"].endswith("/ClaimJob") and "the token" in call["error"]
+                       for call in self.core.logged("call"))
+        worker = Program("agentdesk-worker", f"--core={self.core.address}", f"--token_file={path}",
+                         f"--queue={queue}", "--log_level=debug",
+                         """--agent=echo '{"type":"complete","summary":"done"}'""").start()
+        self.addCleanup(worker.end)
+        wait_until(is_refused, "a claim that is refused")
+        path.write_text(shown[1])
+        get_job = ticket_pb2.GetJobRequest(job_id=created.job_id)
+        wait_until(lambda: self.who("boss").tickets.GetJob(get_job).job.status ==
+                   ticket_pb2.JOB_STATUS_COMPLETED, "a job that was done under the token")
+        self.assertEqual(worker.stop(), 0)
+        self.assertTrue(worker.logged("attempt ended"))
+        self.assertEqual(part_in(worker.tail(len(worker.log)), shown), "")
+        self.assertEqual(part_in(self.core.tail(len(self.core.log)), shown), "")
 
 
 class ConfigTest(unittest.TestCase):

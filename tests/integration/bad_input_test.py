@@ -331,6 +331,7 @@ class BadInputTest(DeskTestCase):
             content="?", key="one more", **lease.args))
         self.assertEqual((refusal.code, refusal.reason),
                          (grpc.StatusCode.RESOURCE_EXHAUSTED, "too_many_open_questions"))
+        self.assertEqual(refusal.retry_after_s, 30)
 
     def test_garbage_on_both_ports(self) -> None:
         garbage = [b"\x00" * 1000, os.urandom(4096), b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 70000,

@@ -18,35 +18,19 @@ from typing import Any
 
 import grpc
 from agentdesk_test import System
-from desk_client import (DeskClient, agent_pb2, event_pb2, new_id, refusal_of, seconds, session_pb2,
-                         ticket_pb2)
+from desk_client import (DeskClient, agent_pb2, event_pb2, refusal_of, session_pb2, ticket_pb2)
 from agentdesk.v1 import admin_pb2
 import reflection_v1_pb2
 import reflection_v1_pb2_grpc
 from google.protobuf import descriptor_pb2
-from tokens import AUDIENCE, PEOPLE, SCOPES, As, Issuer, auth_config, b64, bearer, make_key, two_issuers
+from guarded_desk import World, live
+from tokens import (AUDIENCE, PEOPLE, SCOPES, As, Issuer, auth_config, b64, bearer, make_key, part_in,
+                    two_issuers)
 
 OK, NOT_FOUND, ALREADY_EXISTS, DENIED, UNAUTHENTICATED = 0, 5, 6, 7, 16
 # These say nothing of a desk and are open to whoever may connect.
 OPEN = {"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection"}
-
-
-@dataclasses.dataclass
-class World:
-    """What its owner, of the default tenant, has: named so that a stranger who sees it is caught."""
-    secret: str
-    queue: str
-    ticket: str
-    cancelled: str
-    session: str
-    job: str
-    token: int
-    question: str
-
-    @property
-    def lease(self) -> dict[str, Any]:
-        return {"job_id": self.job, "lease_token": self.token}
 
 
 @dataclasses.dataclass
@@ -149,10 +133,8 @@ class EveryCallTest(unittest.TestCase):
             raise AssertionError("nothing was looked at")
         if len(cls.core.log) == cls.core.log.maxlen:
             raise AssertionError("what the log began with is gone")
-        for token in cls.shown:
-            for part in token.split(" ")[-1].split("."):
-                if len(part) > 8 and part in log:
-                    raise AssertionError(f"the log holds a token: {part[:16]}")
+        if part := part_in(log, (shown.split(" ")[-1] for shown in cls.shown)):
+            raise AssertionError(f"the log holds a token: {part[:16]}")
 
     @classmethod
     def asked(cls, **question: Any) -> Any:
@@ -174,24 +156,6 @@ class EveryCallTest(unittest.TestCase):
                     if f"{file.package}.{service.name}" == name:
                         found.update({f"{name}/{method.name}": method for method in service.method})
         return found
-
-    def live(self) -> World:
-        secret, queue = f"secret-{new_id()}", f"q-{new_id()[:8]}"
-        owner = self.owner
-        create = ticket_pb2.CreateTicketRequest(ticket_name=secret, queue=queue)
-        owner.tickets.CreateTicket(create)
-        claim = owner.agents.ClaimJob(agent_pb2.ClaimJobRequest(
-            queues=[queue], worker=secret, lease_duration=seconds(600)))
-        lease = {"job_id": claim.job.job_id, "lease_token": claim.lease_token}
-        question = owner.agents.AskQuestion(agent_pb2.AskQuestionRequest(
-            key="k", content=secret, **lease)).question
-        owner.sessions.SendMessage(session_pb2.SendMessageRequest(
-            session_id=question.session_id, content=secret))
-        cancelled = owner.tickets.CreateTicket(create).ticket_id
-        owner.tickets.CancelTicket(ticket_pb2.CancelTicketRequest(ticket_id=cancelled))
-        owner.tickets.CreateTicket(create)  # waits to be claimed
-        return World(secret, queue, claim.ticket.ticket_id, cancelled, question.session_id,
-                     claim.job.job_id, claim.lease_token, question.question_id)
 
     def call(self, path: str, request: Any, metadata: Any) -> Outcome:
         """One call; of a stream its first message."""
@@ -274,7 +238,7 @@ class EveryCallTest(unittest.TestCase):
         self.assertEqual(set(self.methods), {f"agentdesk.v1.{name}" for name in CALLS})
 
     def test_every_wrong_token_is_refused_and_changes_nothing(self) -> None:
-        world = self.live()
+        world = live(self.owner)
         before = self.head()
         for name, row in CALLS.items():
             for case, metadata, code, reason in self.wrong_tokens(row.scope):
@@ -287,7 +251,7 @@ class EveryCallTest(unittest.TestCase):
         self.assertEqual(self.head(), before)
 
     def test_another_tenant_finds_nothing(self) -> None:
-        world = self.live()
+        world = live(self.owner)
         before = self.head()
         for name, row in CALLS.items():
             with self.subTest(call=name):
@@ -304,7 +268,7 @@ class EveryCallTest(unittest.TestCase):
         for name, row in CALLS.items():
             with self.subTest(call=name):
                 right = bearer(self.issuer.token("owner", scope=row.scope))
-                got = self.call(f"agentdesk.v1.{name}", row.request(self.live()), right)
+                got = self.call(f"agentdesk.v1.{name}", row.request(live(self.owner)), right)
                 self.assertEqual((got.code, got.reason), (OK, ""), got.said)
 
 

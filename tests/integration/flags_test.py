@@ -12,12 +12,15 @@ from agentdesk_test import BIN
 # A right value for each flag that --check_config must accept, and wrong ones with what is said.
 PROGRAMS = {
     "agentdesk-core": (
-        ["--listen=127.0.0.1:0", "--drain_timeout=5s", "--retain_events=1000"],
+        ["--listen=127.0.0.1:0", "--drain_timeout=5s", "--retain_events=1000",
+         "--max_open_questions_per_session=100"],
         [("--listen=nowhere", "listen"), ("--listen=0.0.0.0:50051", "listen"),
          ("--data_dir=", "data_dir"), ("--max_connections=0", "max_connections"),
          ("--drain_timeout=-1s", "drain_timeout"), ("--expiry_hold=2h", "expiry_hold"),
          ("--retain_events=-1", "retain_events"), ("--log_level=loud", "log_level"),
          ("--max_connections=many", "max_connections"),
+         ("--max_open_questions_per_session=0", "max_open_questions_per_session"),
+         ("--max_open_questions_per_session=101", "max_open_questions_per_session"),
          ("--admin_listen=0.0.0.0:50052", "admin_listen"), ("--admin_listen=1", "admin_listen"),
          ("--otlp_endpoint=https://c:4318/v1/traces", "otlp_endpoint")]),
     "agentdesk-gateway": (

@@ -1,5 +1,6 @@
 """Who is let in at the gateway, by which way in, and under whose name it goes on to the core."""
 
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -7,45 +8,67 @@ import tempfile
 import threading
 import time
 import unittest
+from collections.abc import Callable
 from typing import Any
 
 import http_client
-from agentdesk_test import BIN, Core, Gateway, System, http_status, wait_until
-from desk_client import agent_pb2, new_id, session_pb2, ticket_pb2
-from event_stream import EventStream, StreamRefused
-from tokens import AUDIENCE, PEOPLE, Issuer, auth_config, b64, make_key, two_issuers
+from agentdesk_test import BIN, Core, Gateway, System, wait_until
+from desk_client import DeskClient, event_pb2, session_pb2
+from event_stream import EventStream
+from guarded_desk import World, live
+from openapi import routes
+from tokens import (AUDIENCE, PEOPLE, SCOPES, As, Issuer, auth_config, b64, bearer, make_key,
+                    part_in, two_issuers)
 from ws_client import Browser, refused_status
 
 V1 = "agentdesk.v1"
 
-# Every route that says something of the desk, and what it needs.
+
+@dataclasses.dataclass
+class Row:
+    scopes: tuple[str, ...]  # each of them; none: any token does
+    body: Callable[[World], Any] = lambda world: None
+    stranger: int = 200  # what one of another tenant gets, where nothing of this world may show
+    theirs: Callable[[World], Any] | None = None  # what the stranger sends, where it differs
+
+
+def nothing(_world: World) -> dict[str, Any]:
+    return {}
+
+
+# Every documented route that is not open to everyone.
 ROUTES = {
-    ("POST", "/tickets/create"): "tickets:write",
-    ("GET", "/tickets"): "tickets:read",
-    ("GET", "/tickets/{id}"): "tickets:read",
-    ("POST", "/tickets/{id}/cancel"): "tickets:write",
-    ("POST", "/tickets/{id}/retry"): "tickets:write",
-    ("GET", "/jobs/job-{id}"): "tickets:read",
-    ("GET", "/sessions/{id}"): "sessions:read",
-    ("POST", "/sessions/{id}/responses"): "answers:write",
-    ("POST", "/sessions/{id}/messages"): "answers:write",
-    ("GET", "/events"): "events:read",
-    ("GET", "/questions"): "sessions:read",
-    ("GET", "/questions/{id}"): "sessions:read",
-    ("POST", "/webhook/notion"): "tickets:write",
+    ("POST", "/tickets/create"): Row(
+        ("tickets:write",), lambda w: {"ticket_name": "n"}, 409,
+        lambda w: {"ticket_name": "n", "ticket_id": w.ticket}),
+    ("GET", "/tickets"): Row(("tickets:read",)),
+    ("GET", "/tickets/{ticket_id}"): Row(("tickets:read",), stranger=404),
+    ("POST", "/tickets/{ticket_id}/cancel"): Row(("tickets:write",), nothing, 404),
+    ("POST", "/tickets/{ticket_id}/retry"): Row(("tickets:write",), nothing, 404),
+    ("GET", "/jobs/{job_id}"): Row(("tickets:read",), stranger=404),
+    ("GET", "/sessions/{session_id}"): Row(("sessions:read", "events:read"), stranger=404),
+    # Judged `unknown_session` where it is a stranger's.
+    ("POST", "/sessions/{session_id}/responses"): Row(
+        ("answers:write",), lambda w: {"response": "yes", "question_id": w.question}),
+    ("POST", "/sessions/{session_id}/messages"): Row(
+        ("answers:write",), lambda w: {"content": "c"}, 404),
+    ("GET", "/events"): Row(("events:read",)),
+    ("GET", "/questions"): Row(("sessions:read",)),
+    ("GET", "/questions/{question_id}"): Row(("sessions:read",), stranger=404),
+    # The page is known, so it is read as well.
+    ("POST", "/webhook/notion"): Row(
+        ("tickets:write", "tickets:read"), lambda w: {"page_id": w.ticket}, 404),
+    ("GET", "/login"): Row(()),
+    ("POST", "/login"): Row(()),
+    ("GET", "/metrics"): Row(()),
 }
-OPEN = ["/", "/health", "/livez", "/readyz"]
 
 
-def body_for(path: str) -> dict[str, str] | None:
-    """Enough for the gateway to ask the core."""
-    if path.endswith("create"):
-        return {"ticket_name": "n"}
-    if path.endswith("responses"):
-        return {"response": "yes", "question_id": new_id()}
-    if path.endswith("messages"):
-        return {"content": "c"}
-    return {"page_id": new_id()} if path.endswith("notion") else {}
+def path_for(path: str, world: World) -> str:
+    """A good one, which would do something or show something."""
+    ticket = world.cancelled if path.endswith("retry") else world.ticket
+    return path.format(ticket_id=ticket, job_id=world.job, session_id=world.session,
+                       question_id=world.question)
 
 
 class GatewayAuthenticationTest(unittest.TestCase):
@@ -65,6 +88,9 @@ class GatewayAuthenticationTest(unittest.TestCase):
         cls.system = System([f"--auth_config={cls.config}", "--log_level=debug"], cls.flags())
         cls.addClassCleanup(cls.system.close)
         cls.address = cls.system.gateway.address
+        cls.desk = DeskClient(cls.system.core.address)
+        cls.addClassCleanup(cls.desk.close)
+        cls.owner = As(cls.desk, bearer(cls.token("owner")))
 
     @classmethod
     def flags(cls) -> list[str]:
@@ -85,13 +111,28 @@ class GatewayAuthenticationTest(unittest.TestCase):
         self.shown.append(made.stdout.strip())
         return made.stdout.strip()
 
-    def http(self, method: str, path: str, token: str | None, **headers: str) -> http_client.Answer:
+    def http(self, method: str, path: str, token: str | None, body: Any = None,
+             **headers: str | list[str]) -> http_client.Answer:
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        body = body_for(path) if method == "POST" else None
-        return http_client.call(self.address, method, path.replace("{id}", new_id()), body, **headers)
+        if path == "/tickets/create" and body is None:
+            body = {"ticket_name": "n"}
+        return http_client.call(self.address, method, path, body, **headers)
 
-    def browser(self, *protocols: str, headers: dict[str, str] | None = None,
+    def use(self, method: str, path: str, world: World, body: Any, token: str) -> tuple[int, str]:
+        """The status, and all that came; of a stream how it begins."""
+        if path == "/events":
+            stream = EventStream(self.address, "snapshot=1", Authorization=f"Bearer {token}").follow()
+            stream.wait_for(lambda message: message.get("more") is False, "whole snapshot")
+            stream.close()
+            return 200, str(stream.events)
+        answer = self.http(method, path_for(path, world), token, body)
+        return answer.status, answer.text
+
+    def head(self) -> int:
+        return self.owner.events.GetDesk(event_pb2.GetDeskRequest()).head_sequence
+
+    def browser(self, *protocols: str, headers: dict[str, str | list[str]] | None = None,
                 **more: Any) -> Browser:
         browser = Browser(self.address, protocol=list(protocols) or None, headers=headers, **more)
         self.addCleanup(browser.close)
@@ -114,38 +155,84 @@ class GatewayAuthenticationTest(unittest.TestCase):
         }
         self.shown.extend(invalid.values())
         return {"expired": (self.token(exp=now - 1), "token_expired", 4401),
+                "not yet valid": (self.token(nbf=now + 3000), "token_not_yet_valid", 4401),
                 **{name: (token, "token_invalid", 4501) for name, token in invalid.items()}}
 
-    def test_every_route_wants_a_token_that_is_right(self) -> None:
-        cases = {"no token": (None, "token_missing", 4401), **self.bad_tokens()}
-        for method, path in ROUTES:
-            for name, (token, reason, _) in cases.items():
-                ways = [{}] if token is None else [{"Authorization": f"Bearer {token}"},
-                                                   {"Cookie": f"agentdesk_token={token}",
-                                                    "Origin": f"http://{self.address}"}]
-                for headers in ways:
-                    with self.subTest(call=f"{method} {path}", case=name, way=[*headers][:1]):
-                        answer = self.http(method, path, None, **headers)
-                        self.assertEqual((answer.status, answer.error["code"]), (401, reason))
-                        self.assertIn("Bearer", answer.headers["www-authenticate"])
-                        self.assertEqual("error=" in answer.headers["www-authenticate"],
-                                         token is not None)
-        for path in OPEN:
-            self.assertEqual(http_status(self.address, path), 200, path)
+    def test_every_documented_route_is_open_or_in_the_table(self) -> None:
+        documented = routes()
+        self.assertEqual({route for route, is_open in documented.items() if not is_open}, set(ROUTES))
+        for (method, path), is_open in documented.items():
+            if is_open:
+                self.assertEqual(self.http(method, path, None).status, 200, f"{method} {path}")
 
-    def test_every_route_wants_its_scope(self) -> None:
-        for (method, path), scope in ROUTES.items():
+    def wrong_ways(self) -> list[tuple[str, dict[str, str | list[str]], str]]:
+        """By name: what is shown, and what it is refused as."""
+        own, good = f"http://{self.address}", [self.token("owner"), self.token("owner")]
+        wrong: list[tuple[str, dict[str, str | list[str]], str]] = [("no token", {}, "token_missing")]
+        shown = [*((name, [token], reason) for name, (token, reason, _) in self.bad_tokens().items()),
+                 ("two tokens", good, "token_invalid")]
+        for name, tokens, reason in shown:
+            header = {"Authorization": [f"Bearer {token}" for token in tokens]}
+            wrong.append((f"{name}, in the header", header, reason))
+            cookies = "; ".join(f"agentdesk_token={token}" for token in tokens)
+            wrong.append((f"{name}, as cookie", {"Cookie": cookies, "Origin": own}, reason))
+            # The first way in counts, whatever follows.
+            wrong.append((f"{name}, before a good cookie",
+                          {**header, "Cookie": f"agentdesk_token={good[0]}", "Origin": own}, reason))
+        return wrong
+
+    def test_every_route_wants_a_token_that_is_right(self) -> None:
+        world = live(self.owner)
+        before = self.head()
+        for (method, path), row in ROUTES.items():
+            for name, headers, reason in self.wrong_ways():
+                with self.subTest(call=f"{method} {path}", case=name):
+                    answer = self.http(method, path_for(path, world), None, row.body(world), **headers)
+                    self.assertEqual((answer.status, answer.error["code"]), (401, reason))
+                    self.assertIn("Bearer", answer.headers["www-authenticate"])
+                    self.assertEqual("error=" in answer.headers["www-authenticate"],
+                                     reason != "token_missing")
+                    self.assertNotIn(world.secret, answer.text)
+        self.assertEqual(self.head(), before, "none of it did anything")
+
+    def test_every_route_wants_each_of_its_scopes(self) -> None:
+        world = live(self.owner)
+        before = self.head()
+        for (method, path), row in ROUTES.items():
+            for scope in row.scopes:
+                with self.subTest(call=f"{method} {path}", scope=scope):
+                    others = [other for other in SCOPES if other != scope]
+                    token = self.token("owner", scope=" ".join([*others, f"x{scope}", f"{scope}s"]))
+                    missing = self.http(method, path_for(path, world), token, row.body(world))
+                    self.assertEqual((missing.status, missing.error["code"]), (403, "missing_scope"))
+                    self.assertIn(scope, missing.error["message"])
+                    self.assertIn("insufficient_scope", missing.headers["www-authenticate"])
+                    self.assertNotIn(world.secret, missing.text)
+        self.assertEqual(self.head(), before, "none of it did anything")
+
+    def test_the_right_token_does_it(self) -> None:
+        for (method, path), row in ROUTES.items():
             with self.subTest(call=f"{method} {path}"):
-                missing = self.http(method, path, self.token(scope=f"admin x{scope} {scope}s"))
-                self.assertEqual((missing.status, missing.error["code"]), (403, "missing_scope"))
-                self.assertIn(scope, missing.error["message"])
-                self.assertIn("insufficient_scope", missing.headers["www-authenticate"])
-                if path == "/events":
-                    stream = EventStream(self.address, Authorization=f"Bearer {self.token()}")
-                    stream.close()
-                    continue
-                right = self.http(method, path, self.token(scope=scope))
-                self.assertNotIn(right.status, (401, 403, 500, 503), right.text)
+                world = live(self.owner)
+                token = self.token("owner", scope=" ".join(row.scopes))
+                status, text = self.use(method, path, world, row.body(world), token)
+                self.assertEqual(status, 200, text)
+
+    def test_another_tenant_finds_nothing(self) -> None:
+        world = live(self.owner)
+        before = self.head()
+        for (method, path), row in ROUTES.items():
+            with self.subTest(call=f"{method} {path}"):
+                stranger = self.token("owner", tenant="zenith", scope=" ".join(row.scopes))
+                status, text = self.use(method, path, world, (row.theirs or row.body)(world), stranger)
+                self.assertEqual(status, row.stranger, text)
+                self.assertNotIn(world.secret, text)
+                if status >= 400:
+                    self.assertEqual(json.loads(text)["error"]["code"],
+                                     {404: "not_found", 409: "already_exists"}[status])
+                elif path.endswith("/responses"):
+                    self.assertEqual(json.loads(text)["status"], "unknown_session")
+        self.assertEqual(self.head(), before, "none of it did anything")
 
     def test_a_token_in_the_url_is_not_looked_at(self) -> None:
         for name in ("token", "access_token", "agentdesk_token"):
@@ -156,8 +243,8 @@ class GatewayAuthenticationTest(unittest.TestCase):
             self.assertEqual(waiting.wait_closed(), 4401)
 
     def test_a_socket_wants_a_token_that_is_right(self) -> None:
-        cases = {**self.bad_tokens(),
-                 "missing scope": (self.token(scope="tickets:read"), "", 4503)}
+        without = " ".join(scope for scope in SCOPES if scope != "events:read")
+        cases = {**self.bad_tokens(), "missing scope": (self.token(scope=without), "", 4503)}
         own = f"http://{self.address}"
         for name, (token, _, code) in cases.items():
             for full in (True, False):
@@ -175,6 +262,17 @@ class GatewayAuthenticationTest(unittest.TestCase):
                         self.assertEqual(socket.wait_closed(), code, socket.close_reason)
                         self.assertNotIn(token, socket.close_reason)
                         self.assertEqual(socket.texts, [])
+
+    def test_two_tokens_in_one_way_are_none_for_a_socket(self) -> None:
+        first, second = self.token(), self.token()
+        sockets = [
+            self.browser(V1, headers={"Authorization": [f"Bearer {first}", f"Bearer {second}"]}),
+            self.browser(V1, f"agentdesk.bearer.{first}", f"agentdesk.bearer.{second}"),
+            self.browser(V1, origin=f"http://{self.address}", headers={
+                "Cookie": f"agentdesk_token={first}; agentdesk_token={second}"})]
+        for socket in sockets:
+            self.assertEqual(socket.wait_closed(), 4501, socket.close_reason)
+            self.assertEqual(socket.texts, [])
 
     def test_each_way_in_lets_in(self) -> None:
         for token, user in ((self.token("alice"), "alice"), (self.people_token(), "people:bob")):
@@ -210,6 +308,66 @@ class GatewayAuthenticationTest(unittest.TestCase):
         self.assertEqual((ticket["created_by"]["id"], ticket["created_by"]["via"]),
                          ("yves", "websocket"))
 
+    def answers(self) -> dict[str, tuple[str, Callable[[World, dict[str, Any]], Any]]]:
+        """Every way to answer, by the subject that answers: where it shows, and how it is done there.
+
+        Each also claims to be mallory in every way that there is to say so.
+        """
+        mallory = b64(json.dumps({"sub": "mallory", "scopes": list(SCOPES)}))
+
+        def headers(subject: str) -> dict[str, str]:
+            return {"Authorization": f"Bearer {self.token(subject)}", "Agentdesk-Actor": "mallory",
+                    "Agentdesk-User": mallory, "X-User": "mallory"}
+
+        def socket(subject: str, *protocols: str) -> Callable[[World, dict[str, Any]], Any]:
+            def answer(world: World, response: dict[str, Any]) -> Any:
+                browser = self.browser(*protocols, headers=headers(subject))
+                return browser.ask({"type": "user_response", "session_id": world.session, **response})
+            return answer
+
+        def http(world: World, response: dict[str, Any]) -> Any:
+            path = path_for("/sessions/{session_id}/responses", world)
+            return self.http("POST", f"{path}?user=mallory", None, response, **headers("by-http")).json
+
+        def grpc(world: World, response: dict[str, Any]) -> Any:
+            who = As(self.desk, bearer(self.token("by-grpc")) + [("agentdesk-actor", "mallory")])
+            judged = who.sessions.SubmitResponse(session_pb2.SubmitResponseRequest(
+                session_id=world.session, question_id=response["question_id"],
+                response=response["response"]))
+            received = judged.outcome == session_pb2.RESPONSE_OUTCOME_RECEIVED
+            return {"status": "received" if received else judged.outcome}
+        return {"by-socket": ("websocket", socket("by-socket", V1)),
+                "by-plain-socket": ("websocket", socket("by-plain-socket")),
+                "by-http": ("http", http), "by-grpc": ("grpc", grpc)}
+
+    def test_each_answer_is_recorded_under_who_was_proved(self) -> None:
+        follower = self.browser(V1, query="live=1", headers={
+            "Authorization": f"Bearer {self.token('eve')}"})
+        follower.wait_type("subscribed")
+        for subject, (via, answer) in self.answers().items():
+            with self.subTest(subject=subject):
+                world = live(self.owner)
+                given = answer(world, {"question_id": world.question, "response": "yes",
+                                       "answered_by": "mallory", "user": "mallory", "from": "mallory",
+                                       "actor": {"id": "mallory", "via": "grpc"}})
+                self.assertEqual(given["status"], "received", given)
+                question = self.owner.sessions.GetQuestion(session_pb2.GetQuestionRequest(
+                    question_id=world.question)).question
+                self.assertEqual((question.answered_by.id, question.answered_by.via), (subject, via))
+                event = self.owner.events.ListEvents(event_pb2.ListEventsRequest(
+                    filter=event_pb2.EventFilter(
+                        session_ids=[world.session],
+                        types=[event_pb2.EVENT_TYPE_QUESTION_ANSWERED]))).events[0]
+                self.assertEqual((event.actor.id, event.actor.via), (subject, via))
+                # And so is everyone told who follows, asks, or comes too late.
+                told = follower.wait_type("question_answered", question_id=world.question)
+                shown = self.http("GET", path_for("/questions/{question_id}", world), self.token("eve"))
+                self.assertEqual((told["answered_by"], shown.json["answered_by"]), (subject, subject))
+                late = self.http("POST", path_for("/sessions/{session_id}/responses", world),
+                                 self.token("eve"), {"question_id": world.question, "response": "no"})
+                self.assertEqual((late.json["status"], late.json["answered_by"]),
+                                 ("already_answered", subject))
+
     def test_a_request_id_is_its_users_own(self) -> None:
         def create(user: str) -> str:
             return http_client.call(self.address, "POST", "/tickets/create",
@@ -220,18 +378,39 @@ class GatewayAuthenticationTest(unittest.TestCase):
         self.assertNotEqual(create("bob"), first)
 
     def test_a_command_without_its_scope_is_forbidden_and_the_socket_stays(self) -> None:
-        token = self.token(scope="events:read")
-        socket = self.browser(V1, headers={"Authorization": f"Bearer {token}"})
-        plain = self.browser(headers={"Authorization": f"Bearer {token}"})
-        socket.wait_type("hello")
-        response = {"type": "user_response", "session_id": new_id(), "response": "yes"}
-        for who in (socket, plain):
-            self.assertEqual(who.ask(response)["status"], "forbidden")
-        self.assertEqual(socket.ask({"type": "send_message", "session_id": new_id(),
-                                     "content": "c"})["status"], "forbidden")
-        refused = socket.ask({"type": "create_ticket", "ticket_name": "n"})
-        self.assertEqual((refused["type"], refused["code"]), ("error", "missing_scope"))
-        self.assertTrue(socket.is_open and plain.is_open)
+        world = live(self.owner)
+        response = {"type": "user_response", "session_id": world.session, "response": "yes",
+                    "question_id": world.question}
+        commands = {
+            "answers:write": [response, {"type": "send_message", "session_id": world.session,
+                                         "content": "c"}],
+            "tickets:write": [{"type": "create_ticket", "ticket_name": "n"},
+                              {"type": "cancel_ticket", "ticket_id": world.ticket},
+                              {"type": "retry_ticket", "ticket_id": world.cancelled}],
+        }
+        before = self.head()
+        for scope, needing in commands.items():
+            others = self.token("owner", scope=" ".join(other for other in SCOPES if other != scope))
+            socket = self.browser(V1, headers={"Authorization": f"Bearer {others}"})
+            socket.wait_type("hello")
+            for command in needing:
+                with self.subTest(command=command["type"]):
+                    refused = socket.ask(command)
+                    self.assertEqual((refused["type"], refused.get("status", refused.get("code"))),
+                                     ("ack", "forbidden") if scope == "answers:write" else
+                                     ("error", "missing_scope"))
+                    self.assertIn(scope, refused["message"])
+            self.assertTrue(socket.is_open)
+        plain = self.browser(headers={
+            "Authorization": f"Bearer {self.token('owner', scope='events:read')}"})
+        self.assertEqual(plain.ask(response)["status"], "forbidden")
+        self.assertTrue(plain.is_open)
+        self.assertEqual(self.head(), before, "none of it did anything")
+        # The same commands with their scopes are good ones.
+        both = self.token("owner", scope=f"events:read {' '.join(commands)}")
+        socket = self.browser(V1, headers={"Authorization": f"Bearer {both}"})
+        for command in commands["answers:write"] + commands["tickets:write"]:
+            self.assertEqual(socket.ask(command)["type"], "ack", command)
 
     def test_sign_in_and_out(self) -> None:
         token, own = self.token("dora"), f"http://{self.address}"
@@ -269,6 +448,7 @@ class GatewayAuthenticationTest(unittest.TestCase):
 
     def test_a_page_elsewhere_cannot_use_the_cookie(self) -> None:
         """Cross-site WebSocket hijacking and request forgery."""
+        world = live(self.owner)
         cookie = {"Cookie": f"agentdesk_token={self.token()}"}
         port = self.address.rsplit(":", 1)[1]
         # The last two are let in where there is no cookie: they are other sites all the same.
@@ -279,7 +459,7 @@ class GatewayAuthenticationTest(unittest.TestCase):
                     self.assertEqual(refused_status(self.address, origin=origin, protocol=protocol,
                                                     headers=cookie), 403)
                 for method, path in ROUTES:
-                    answer = self.http(method, path, None, Origin=origin, **cookie)
+                    answer = self.http(method, path_for(path, world), None, Origin=origin, **cookie)
                     self.assertEqual((answer.status, answer.error["code"]),
                                      (403, "forbidden_origin"), f"{method} {path}")
         # What is no browser has no use for a cookie, and a browser says where it is.
@@ -375,10 +555,8 @@ class GatewayAuthenticationTest(unittest.TestCase):
             raise AssertionError("nothing was looked at")
         if any(len(program.log) == program.log.maxlen for program in cls.system.programs):
             raise AssertionError("what a log began with is gone")
-        for token in cls.shown:
-            for part in token.split("."):
-                if len(part) > 8 and part in logs:
-                    raise AssertionError(f"a log holds a token: {part[:16]}…")
+        if part := part_in(logs, cls.shown):
+            raise AssertionError(f"a log holds a token: {part[:16]}…")
 
 
 if __name__ == "__main__":

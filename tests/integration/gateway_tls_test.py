@@ -11,11 +11,13 @@ import time
 import unittest
 from typing import Any
 
+import grpc
 import http_client
 import oracle
 from agentdesk_test import BIN, PATIENCE, Gateway, Program, System, address_of, wait_until
-from certificates import HERE, Authority, Pair, handshake, shown_serial
+from certificates import HERE, Authority, Pair, credentials, handshake, shown_serial
 from desk_client import DeskClient, agent_pb2, event_pb2
+from fault_proxy import FaultProxy
 from tokens import AUDIENCE, ISSUER, Issuer, auth_config
 from ws_client import BareSocket, Browser, FullBrowser, refused_status
 
@@ -36,7 +38,7 @@ class TlsGateway(unittest.TestCase):
         cls.system = System(cls.core_flags(), gateway=False)
         cls.addClassCleanup(cls.system.close)
         cls.core = cls.system.core
-        cls.gateway = Gateway(cls.core.address, f"--tls_cert={cls.server.cert}",
+        cls.gateway = Gateway(cls.way_to_core(), f"--tls_cert={cls.server.cert}",
                               f"--tls_key={cls.server.key}", *cls.gateway_flags(), tls=cls.tls)
         cls.system.add(cls.gateway).start()
         cls.address = cls.gateway.address
@@ -48,6 +50,11 @@ class TlsGateway(unittest.TestCase):
     @classmethod
     def gateway_flags(cls) -> list[str]:
         return []
+
+    @classmethod
+    def way_to_core(cls) -> str:
+        """The address by which the gateway reaches it."""
+        return cls.core.address
 
     def http(self, method: str, path: str, body: Any = None, **headers: str) -> http_client.Answer:
         return http_client.call(self.address, method, path, body, tls=self.tls, **headers)
@@ -297,7 +304,7 @@ class ServedTest(TlsGateway):
         self.assertEqual(self.browser().ask_text({"type": "ping"}), '{"type":"pong"}')
 
 
-class WholeWayTest(TlsGateway):
+class WholeWay(TlsGateway):
     """Users over TLS to the gateway, and the gateway by its certificate to the core."""
 
     @classmethod
@@ -310,15 +317,19 @@ class WholeWayTest(TlsGateway):
             gateways=["gateway-1"],
             certificates=[{"name": "DNS:gateway.desk.example", "subject": "gateway-1",
                            "scopes": ["events:read"]}])
+        cls.clients = cls.folder / "clients.pem"
+        cls.clients.write_bytes(cls.authority.file.read_bytes())
         return [f"--auth_config={cls.auth}", f"--tls_cert={cls.server.cert}",
-                f"--tls_key={cls.server.key}", f"--tls_client_ca={cls.authority.file}"]
+                f"--tls_key={cls.server.key}", f"--tls_client_ca={cls.clients}"]
 
     @classmethod
     def gateway_flags(cls) -> list[str]:
-        own = cls.authority.issue("gateway", "DNS:gateway.desk.example")
+        cls.own = cls.authority.issue("gateway", "DNS:gateway.desk.example")
         return [f"--auth_config={cls.auth}", f"--core_ca={cls.authority.file}",
-                f"--core_cert={own.cert}", f"--core_key={own.key}"]
+                f"--core_cert={cls.own.cert}", f"--core_key={cls.own.key}"]
 
+
+class WholeWayTest(WholeWay):
     def test_from_a_browser_to_the_log_and_back(self) -> None:
         token = self.issuer.token("alice")
         headers = {"Authorization": f"Bearer {token}"}
@@ -348,6 +359,63 @@ class WholeWayTest(TlsGateway):
         for foreign in ("https://evil.example", f"https://evil.example:{address_of(self.address)[1]}"):
             self.assertEqual(refused_status(self.address, headers={"Cookie": cookie},
                                             origin=foreign, tls=self.tls), 403)
+
+
+class RotationTest(WholeWay):
+    """What the gateway shows the core, and what the core believes, are replaced while both run."""
+
+    @classmethod
+    def way_to_core(cls) -> str:
+        cls.proxy = FaultProxy(cls.core.address)
+        cls.addClassCleanup(cls.proxy.close)
+        return cls.proxy.address
+
+    def is_let_in(self, own: Pair) -> bool:
+        """Whether the core takes a new connection of whoever has this certificate."""
+        desk = DeskClient(self.core.address, credentials(self.authority, own))
+        try:
+            desk.events.GetDesk(event_pb2.GetDeskRequest(), timeout=20)
+        except grpc.RpcError as error:
+            self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE, error)
+            return False
+        finally:
+            desk.close()
+        return True
+
+    def believe(self, *authorities: Authority) -> None:
+        bundle = self.folder / "bundle.pem"
+        bundle.write_bytes(b"".join(authority.file.read_bytes() for authority in authorities))
+        Pair.replace(self.clients, bundle)
+
+    def test_another_authority_takes_over_without_a_restart(self) -> None:
+        headers = {"Authorization": f"Bearer {self.issuer.token('alice')}"}
+
+        def create() -> http_client.Answer:
+            return self.http("POST", "/tickets/create", {"ticket_name": "Rotated"}, **headers)
+        browser = self.full("live=1", headers=headers)
+        browser.wait_type("subscribed")
+        name = "DNS:gateway.desk.example"
+        old, other = self.authority.issue("old-gateway", name), Authority(self.folder, "next")
+        fresh = other.issue("next-gateway", name)
+        self.assertEqual((self.is_let_in(old), self.is_let_in(fresh)), (True, False))
+
+        self.believe(self.authority, other)
+        wait_until(lambda: self.is_let_in(fresh), "a core that believes the next authority")
+        self.assertTrue(self.is_let_in(old))
+        self.own.replace_by(fresh)
+        self.believe(other)
+        wait_until(lambda: not self.is_let_in(old), "a core that no longer believes the first")
+        self.assertTrue(self.is_let_in(fresh))
+        # The gateway's connection is as old as the first certificate, which held when it began.
+        made = create()
+        self.assertEqual(made.status, 200, made.text)
+        browser.wait_type("ticket_created", ticket_id=made.json["ticket_id"])
+
+        self.proxy.reset()
+        # Only with the next certificate can it have come back.
+        made = wait_until(lambda: (answer := create()).status == 200 and answer,
+                          "a gateway that shows its new certificate")
+        browser.wait_type("ticket_created", ticket_id=made.json["ticket_id"])
 
 
 class FlagsTest(unittest.TestCase):

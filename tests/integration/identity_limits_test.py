@@ -10,7 +10,8 @@ import grpc
 import http_client
 import websockets
 from agentdesk_test import System, wait_until
-from desk_client import DeskClient, Refusal, event_pb2, refusal_of, ticket_pb2
+from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, refusal_of, session_pb2,
+                         ticket_pb2)
 from metrics_text import MetricsPage
 from tokens import As, Issuer, auth_config, bearer, make_key, two_issuers
 from ws_client import Browser
@@ -33,7 +34,8 @@ class IdentityLimitsTest(unittest.TestCase):
         own_token.write_text(cls.issuer.token("gateway-1"))
         cls.system = System(
             [f"--auth_config={config}", "--max_calls_per_second_per_identity=10",
-             "--max_streams_per_identity=2", "--max_open_tickets_per_tenant=3"],
+             "--max_streams_per_identity=2", "--max_open_tickets_per_tenant=3",
+             "--max_open_questions_per_session=2"],
             [f"--auth_config={config}", f"--core_token_file={own_token}",
              "--max_messages_per_second_per_user=5"])
         cls.addClassCleanup(cls.system.close)
@@ -136,6 +138,22 @@ class IdentityLimitsTest(unittest.TestCase):
                          (429, "too_many_open_tickets", "30"))
         acme.tickets.CancelTicket(ticket_pb2.CancelTicketRequest(ticket_id=tickets[0]))
         acme.tickets.CreateTicket(CREATE)
+
+    def test_open_questions(self) -> None:
+        worker = self.who("worker", tenant="asks")
+        worker.tickets.CreateTicket(CREATE)
+        claim = worker.agents.ClaimJob(agent_pb2.ClaimJobRequest(queues=["default"], worker="w"))
+
+        def asks(key: str) -> agent_pb2.AskQuestionRequest:
+            return agent_pb2.AskQuestionRequest(job_id=claim.job.job_id, key=key, content="May I?",
+                                                lease_token=claim.lease_token)
+        first, _ = (worker.agents.AskQuestion(asks(key)).question for key in ("first", "second"))
+        refusal = self.refused(worker.agents.AskQuestion, asks("third"))
+        self.assertEqual(refusal.reason, "too_many_open_questions")
+        self.assertIn("a session may have 2", refusal.text)
+        worker.sessions.SubmitResponse(session_pb2.SubmitResponseRequest(
+            session_id=first.session_id, question_id=first.question_id, response="yes"))
+        worker.agents.AskQuestion(asks("third"))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import time
 import unittest
 
 from agentdesk_test import ROOT, DeskTestCase, Program, wait_until
-from desk_client import new_id, session_pb2, ticket_pb2
+from desk_client import event_pb2, new_id, session_pb2, ticket_pb2
 from ws_client import Browser
 
 AGENT = f"exec /usr/bin/python3 -B '{ROOT}/tests/support/scripted_agent.py'"
@@ -198,6 +198,22 @@ class WorkerTest(DeskTestCase):
         job = self.wait_status(created.job_id, Status.JOB_STATUS_COMPLETED)
         self.assertEqual(job.summary, "survived")
         wait_until(lambda: "no JSON at all" in worker.tail(200), "the line in the log")
+        self.end(worker)
+
+    def test_an_agent_that_asks_too_much_is_told_at_once(self) -> None:
+        """It alone can make room: a line that was kept for a repeat would hold up its withdrawal."""
+        created, queue = self.create("asks_too_much")
+        worker = self.worker(queue)
+
+        def asked_instead() -> session_pb2.Question | None:
+            questions = (event.agent_question.question for event in self.desk.log(
+                ticket_ids=[created.ticket_id], types=[event_pb2.EVENT_TYPE_AGENT_QUESTION]))
+            return next((question for question in questions if question.key == "again"), None)
+        self.answer(wait_until(asked_instead, "the question that the agent asks instead"), "yes")
+        job = self.wait_status(created.job_id, Status.JOB_STATUS_COMPLETED)
+        self.assertEqual(job.summary, "yes")
+        self.assertEqual(json.loads(job.result_json),
+                         {"code": "too_many_open_questions", "key": "q100"})
         self.end(worker)
 
     def test_an_agent_that_dies_has_failed_with_what_it_said_last(self) -> None:

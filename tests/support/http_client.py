@@ -26,13 +26,22 @@ class Answer:
         return self.json["error"]
 
 
+def lines_of(headers: dict[str, str | list[str]]) -> list[tuple[str, str]]:
+    """One line for each value of a header."""
+    return [(name, value) for name, values in headers.items()
+            for value in ([values] if isinstance(values, str) else values)]
+
+
 def call(address: str, method: str, path: str, body: Any = None, timeout: float = 60,
-         tls: ssl.SSLContext | None = None, **headers: str) -> Answer:
+         tls: ssl.SSLContext | None = None, **headers: str | list[str]) -> Answer:
     """Underscores in the names of headers stand for dashes; an object as body is sent as JSON."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named = http.client.HTTPMessage()
+    for name, value in lines_of(headers):
+        named[name.replace("_", "-")] = value
     if isinstance(body, (dict, list)):
         body = json.dumps(body).encode()
-        named.setdefault("Content-Type", "application/json")
+        if "Content-Type" not in named:
+            named["Content-Type"] = "application/json"
     connection = (http.client.HTTPConnection(*address_of(address), timeout=timeout) if tls is None
                   else http.client.HTTPSConnection(*address_of(address), timeout=timeout,
                                                    context=tls))

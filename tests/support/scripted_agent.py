@@ -77,6 +77,17 @@ def writes_garbage(_start: dict) -> None:
     send(type="complete", summary="survived", result={"code": refused["code"]})
 
 
+def asks_too_much(_start: dict) -> None:
+    for number in range(101):
+        send(type="question", key=f"q{number}", content="May I?")
+    refused = receive("error")
+    send(type="withdraw", key="q0")
+    receive("withdrawn")
+    send(type="question", key="again", content="May I now?")
+    answer = receive("answer")
+    send(type="complete", summary=answer["response"], result={"code": refused["code"], "key": refused["key"]})
+
+
 def dies_once(start: dict) -> None:
     if start["attempt"] == 1:
         print("the disk is full", file=sys.stderr)

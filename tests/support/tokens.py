@@ -10,6 +10,7 @@ import pathlib
 import secrets
 import subprocess
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from agentdesk_test import BIN
@@ -81,6 +82,12 @@ def two_issuers(people: pathlib.Path) -> list[dict[str, Any]]:
 
 def bearer(token: str) -> Metadata:
     return [("authorization", f"Bearer {token}")]
+
+
+def part_in(text: str, tokens: Iterable[str]) -> str:
+    """The first part of any of these tokens that a text holds; empty: none."""
+    return next((part for token in tokens for part in token.split(".")
+                 if len(part) > 8 and part in text), "")
 
 
 class As:

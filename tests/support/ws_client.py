@@ -15,6 +15,7 @@ from typing import Any
 
 import websockets
 from agentdesk_test import PATIENCE, address_of
+from http_client import lines_of
 from websockets.legacy.client import connect as ws_connect
 
 
@@ -44,24 +45,26 @@ class Browser:
 
     def __init__(self, gateway: str, path: str = "/ws", protocol: str | list[str] | None = None,
                  origin: str | None = None, query: str = "",
-                 headers: dict[str, str] | None = None,
-                 tls: ssl.SSLContext | None = None) -> None:
+                 headers: dict[str, str | list[str]] | None = None,
+                 tls: ssl.SSLContext | None = None, source: str = "") -> None:
+        """`source`: the address of this machine that the connection comes from."""
         self.texts: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
         self._connection: Any = None
         self._tls = tls
+        self._source = (source, 0) if source else None
         target = f"{'wss' if tls else 'ws'}://{gateway}{path}" + (f"?{query}" if query else "")
         offered = [protocol] if isinstance(protocol, str) else protocol or []
         subprotocols = [websockets.Subprotocol(name) for name in offered] or None
-        sent = {**(headers or {}), **({"Origin": origin} if origin else {})}
+        sent = lines_of({**(headers or {}), **({"Origin": origin} if origin else {})})
         the_loop().do(self._open(target, subprotocols, sent))
 
     async def _open(self, target: str, subprotocols: Any, headers: Any) -> None:
         self._connection = await ws_connect(
             target, subprotocols=subprotocols, extra_headers=headers, compression=None,
             ping_interval=None, max_size=None, max_queue=None, open_timeout=PATIENCE,
-            close_timeout=5, ssl=self._tls)
+            close_timeout=5, ssl=self._tls, local_addr=self._source)
         asyncio.ensure_future(self._read())
 
     async def _read(self) -> None:

@@ -21,8 +21,10 @@ bool IsTransient(const absl::Status& status) {
     case absl::StatusCode::kUnauthenticated:
       return true;
     case absl::StatusCode::kResourceExhausted:
-      // Without a time to come back a limit of the desk was met, such as too many open questions.
-      return DetailOf(status).retry_after.has_value();
+      // Who has too many questions open must be told: only the agent can withdraw one, and while it
+      // waits for the answer to this one it does not.
+      return DetailOf(status).retry_after.has_value() &&
+             DetailOf(status).reason != "too_many_open_questions";
     default:
       return false;
   }

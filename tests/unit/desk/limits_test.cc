@@ -130,6 +130,38 @@ TEST_F(LimitsTest, ATenantHasSoManyOpenTicketsAndOneThatEndsFreesItsPlace) {
   EXPECT_TRUE(absl::IsResourceExhausted(Call<v1::CreateTicketResponse>(request).status()));
 }
 
+TEST_F(LimitsTest, ASessionHasSoManyOpenQuestionsAndOneThatIsAnsweredFreesItsPlace) {
+  options_.max_open_questions = 2;
+  Restart();
+  Create("Asks");
+  const absl::StatusOr<v1::ClaimJobResponse> claim = Claim();
+  ASSERT_TRUE(claim.ok() && claim->has_job());
+  const v1::Question first = AskQuestion(*claim, "first");
+  AskQuestion(*claim, "second");
+  v1::AskQuestionRequest third;
+  third.set_job_id(claim->job().job_id());
+  third.set_lease_token(claim->lease_token());
+  third.set_key("third");
+  third.set_content("May I?");
+  const absl::Status refused = Call<v1::AskQuestionResponse>(third).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_EQ(DetailOf(refused).reason, "too_many_open_questions");
+  EXPECT_TRUE(DetailOf(refused).retry_after.has_value());
+  AskQuestion(*claim, "first");  // the same question takes no place
+
+  // Fewer than are open already: those stay, and one is asked again only when there is room.
+  options_.max_open_questions = 1;
+  Restart();
+  EXPECT_EQ(Answer(first, "yes").outcome(), v1::RESPONSE_OUTCOME_RECEIVED);
+  EXPECT_TRUE(absl::IsResourceExhausted(Call<v1::AskQuestionResponse>(third).status()));
+  v1::WithdrawQuestionRequest withdraw;
+  withdraw.set_job_id(claim->job().job_id());
+  withdraw.set_lease_token(claim->lease_token());
+  withdraw.set_key("second");
+  ASSERT_TRUE(Call<v1::WithdrawQuestionResponse>(withdraw).ok());
+  EXPECT_TRUE(Call<v1::AskQuestionResponse>(third).ok());
+}
+
 TEST_F(LimitsTest, OfManyThatCreateAtOnceExactlySoManyGetThrough) {
   options_.max_open_tickets = 100;
   Restart();

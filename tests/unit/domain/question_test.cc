@@ -414,8 +414,10 @@ TEST_F(AskQuestionTest, NamesWhoMayAnswerOnlyUnderAuthentication) {
 
 TEST_F(AskQuestionTest, HasAHundredOpenQuestionsAtMost) {
   for (int i = 0; i < kMaxOpenQuestions; ++i) desk_.AskKey(absl::StrCat("k", i));
-  EXPECT_THAT(Ask("content: 'c'"), IsRefused("too_many_open_questions", "100 questions are open"));
-  EXPECT_THAT(Ask("content: 'c'"), HasCode(absl::StatusCode::kResourceExhausted));
+  const absl::Status refused = Ask("content: 'c'").status();
+  EXPECT_THAT(refused, IsRefused("too_many_open_questions", "a session may have 100"));
+  EXPECT_THAT(refused, HasCode(absl::StatusCode::kResourceExhausted));
+  EXPECT_EQ(DetailOf(refused).retry_after, absl::Seconds(30));
   EXPECT_THAT(Ask("key: 'k7' content: 'What about k7?'"), IsOk());
   ASSERT_THAT(desk_.Withdraw(Parse<v1::WithdrawQuestionRequest>("key: 'k7'")), IsOk());
   EXPECT_THAT(Ask("content: 'c'"), IsOk());

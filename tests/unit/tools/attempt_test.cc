@@ -551,8 +551,12 @@ TEST(LeaseStatusTest, WhatTheCoreSays) {
   EXPECT_TRUE(IsTransient(WithDetail(
       absl::ResourceExhaustedError(""),
       {.reason = "overloaded", .field = "", .retry_after = absl::Seconds(1), .metadata = {}})));
-  EXPECT_FALSE(IsTransient(ErrorWithReason(absl::StatusCode::kResourceExhausted,
-                                           "too_many_open_questions", "100 are open")));
+  EXPECT_FALSE(IsTransient(
+      WithDetail(absl::ResourceExhaustedError("100 are open"), {.reason = "too_many_open_questions",
+                                                                .field = "",
+                                                                .retry_after = absl::Seconds(30),
+                                                                .metadata = {}})));
+  EXPECT_FALSE(IsTransient(absl::ResourceExhaustedError("")));
   EXPECT_FALSE(IsTransient(absl::InvalidArgumentError("")));
 }
 
