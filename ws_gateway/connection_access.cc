@@ -123,7 +123,8 @@ bool Connection::PassesRate(size_t bytes, const Echo& echo) {
     bytes_.Spend(static_cast<double>(bytes));
     return true;
   }
-  if (refusals_.Wait(now) > absl::ZeroDuration()) {
+  // Who has not proved who they are gets nothing, a warning neither.
+  if (!served_ || refusals_.Wait(now) > absl::ZeroDuration()) {
     ++refused.floods;
     Leave(kCloseTooMany, RetryIn("too many messages", kFloodFor));
   } else {

@@ -244,6 +244,30 @@ TEST_F(GatewayAuthenticationTest, AUserHasSoManyConnections) {
   }
 }
 
+TEST_F(GatewayAuthenticationTest, WhoFloodsBeforeProvingAnythingGoesWithoutAWord) {
+  LoadLimits limits({.messages_per_second = 1}, clock_);
+  hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, limits,
+                               connection_metrics_, &authenticator_);
+  Begin();
+  for (Browser* browser : {&Plain(), &Full()}) {
+    for (int i = 0; i < 4; ++i) browser->handler->OnControl();
+    EXPECT_EQ(browser->socket->close_code(), 0);
+    browser->handler->OnControl();
+    EXPECT_EQ(browser->socket->close_code(), 4429);
+    EXPECT_EQ(browser->socket->close_reason(), "too many messages, retry in 5 s");
+    EXPECT_THAT(browser->Heard(), IsEmpty());
+  }
+  for (Browser* browser : {&Plain(), &Full()}) {
+    for (int i = 0; i < 4; ++i) browser->handler->OnControl();
+    browser->Say(AuthMessage(Token()));
+    EXPECT_EQ(browser->socket->close_code(), 4429);
+    EXPECT_THAT(browser->Heard(), IsEmpty());
+  }
+  EXPECT_EQ(limits.refused().floods, 4);
+  EXPECT_EQ(limits.refused().messages, 0);
+  for (const std::unique_ptr<Browser>& browser : browsers_) Close(*browser);
+}
+
 TEST_F(GatewayAuthenticationTest, WithoutAuthenticationThereIsNoSuchMessage) {
   hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, limits_,
                                connection_metrics_);
