@@ -49,8 +49,8 @@ ABSL_FLAG(int32_t, max_connections, 20000, "browsers and HTTP connections at a t
 ABSL_FLAG(int32_t, max_connections_per_user, 100,
           "sockets and streams of one user at a time, where authentication is on; 0: any number");
 ABSL_FLAG(int32_t, max_connections_per_address, 0,
-          "sockets and streams from one address at a time; 0: any number, as behind a proxy, where "
-          "everybody has the proxy's");
+          "connections of any kind from one address at a time, also those that say nothing; 0: any "
+          "number, as behind a proxy, where everybody has the proxy's");
 ABSL_FLAG(int32_t, max_handshakes_per_second, 2000,
           "new sockets a second, in all; after a pause four times as many at once; 0: any number");
 ABSL_FLAG(int32_t, max_messages_per_second, 500,

@@ -38,10 +38,15 @@ HttpResponse ErrorResponse(int status, absl::string_view code, absl::string_view
   return response;
 }
 
-HttpResponse OverloadResponse() {
+HttpResponse NoRoomResponse(Refusal why) {
+  const bool of_address = why == Refusal::kConnectionsOfAddress;
   HttpResponse response =
-      ErrorResponse(503, "too_many_connections", "the server has too many connections");
-  response.headers.emplace_back("Retry-After", absl::StrCat(kRetryAfterSeconds));
+      of_address
+          ? ErrorResponse(429, "too_many_connections",
+                          "there are too many connections of this address")
+          : ErrorResponse(503, "too_many_connections", "the server has too many connections");
+  response.headers.emplace_back(
+      "Retry-After", absl::StrCat(of_address ? kAddressRetryAfterSeconds : kRetryAfterSeconds));
   return response;
 }
 

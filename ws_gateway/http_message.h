@@ -16,12 +16,14 @@ namespace agentdesk::gateway {
 using BeastRequest = boost::beast::http::request<boost::beast::http::string_body>;
 using BeastResponse = boost::beast::http::response<boost::beast::http::string_body>;
 
-// When a client that was refused for load should come back.
+// When a client that was refused for load should come back, and one whose address has too many.
 inline constexpr int kRetryAfterSeconds = 5;
+inline constexpr int kAddressRetryAfterSeconds = 30;
 
 // `code` and `message` must need no escaping in JSON.
 HttpResponse ErrorResponse(int status, absl::string_view code, absl::string_view message);
-HttpResponse OverloadResponse();
+// To one for whom there is no room; `why` is kConnections or kConnectionsOfAddress.
+HttpResponse NoRoomResponse(Refusal why);
 // The bytes of a response after which the connection is closed.
 std::string Serialize(const HttpResponse& response);
 // The head alone, of a response that is streamed until the connection closes.

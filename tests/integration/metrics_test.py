@@ -206,10 +206,12 @@ class MetricsTest(DeskTestCase):
         tight = Gateway(self.core.address, "--max_connections_per_address=1")
         self.addCleanup(tight.kill)
         tight.start()
-        first = Browser(tight.address)
+        crowded = {"source": "127.0.0.7"}
+        first = Browser(tight.address, **crowded)
         self.addCleanup(first.close)
         self.moves("gateway", "agentdesk_limit_refusals_total",
-                   lambda: Browser(tight.address).wait_closed(), MetricsPage(lambda: tight.address),
+                   lambda: Browser(tight.address, **crowded).wait_closed(),
+                   MetricsPage(lambda: tight.address),
                    by=1, limit="connections_per_address")
 
     def test_7_upstream(self) -> None:

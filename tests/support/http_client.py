@@ -27,15 +27,17 @@ class Answer:
 
 
 def call(address: str, method: str, path: str, body: Any = None, timeout: float = 60,
-         tls: ssl.SSLContext | None = None, **headers: str) -> Answer:
-    """Underscores in the names of headers stand for dashes; an object as body is sent as JSON."""
+         tls: ssl.SSLContext | None = None, source: str = "", **headers: str) -> Answer:
+    """Underscores in the names of headers stand for dashes; an object as body is sent as JSON.
+
+    `source`: the address that the call comes from."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     if isinstance(body, (dict, list)):
         body = json.dumps(body).encode()
         named.setdefault("Content-Type", "application/json")
-    connection = (http.client.HTTPConnection(*address_of(address), timeout=timeout) if tls is None
-                  else http.client.HTTPSConnection(*address_of(address), timeout=timeout,
-                                                   context=tls))
+    options: dict[str, Any] = {"timeout": timeout, "source_address": (source, 0) if source else None}
+    connection = (http.client.HTTPConnection(*address_of(address), **options) if tls is None
+                  else http.client.HTTPSConnection(*address_of(address), context=tls, **options))
     try:
         connection.request(method, path, body, named)
         response = connection.getresponse()

@@ -45,12 +45,13 @@ class Browser:
     def __init__(self, gateway: str, path: str = "/ws", protocol: str | list[str] | None = None,
                  origin: str | None = None, query: str = "",
                  headers: dict[str, str] | None = None,
-                 tls: ssl.SSLContext | None = None) -> None:
+                 tls: ssl.SSLContext | None = None, source: str = "") -> None:
         self.texts: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
         self._connection: Any = None
         self._tls = tls
+        self._from = {"local_addr": (source, 0)} if source else {}
         target = f"{'wss' if tls else 'ws'}://{gateway}{path}" + (f"?{query}" if query else "")
         offered = [protocol] if isinstance(protocol, str) else protocol or []
         subprotocols = [websockets.Subprotocol(name) for name in offered] or None
@@ -61,7 +62,7 @@ class Browser:
         self._connection = await ws_connect(
             target, subprotocols=subprotocols, extra_headers=headers, compression=None,
             ping_interval=None, max_size=None, max_queue=None, open_timeout=PATIENCE,
-            close_timeout=5, ssl=self._tls)
+            close_timeout=5, ssl=self._tls, **self._from)
         asyncio.ensure_future(self._read())
 
     async def _read(self) -> None:

@@ -234,11 +234,17 @@ TEST_F(GatewayAuthenticationTest, AUserHasSoManyConnections) {
   EXPECT_EQ(Shown(Protocol::kPlain, Token("bob")).socket->close_code(), 0);
   first.Say(AuthMessage(Token("alice")));  // a fresh token takes no place of its own
   EXPECT_EQ(first.socket->close_code(), 0);
-  EXPECT_FALSE(limits.HasRoom("alice", ""));
+  const Identity alice = User("alice");
+  EXPECT_FALSE(limits.HasRoom(alice));
+  // Whoever has the same name in another tenant is somebody else.
+  EXPECT_TRUE(limits.HasRoom(User("alice", "zenith")));
+  EXPECT_EQ(Shown(Protocol::kPlain, Token("alice", absl::Minutes(1), "events:read", "zenith"))
+                .socket->close_code(),
+            0);
   Close(first);
-  EXPECT_TRUE(limits.HasRoom("alice", ""));
+  EXPECT_TRUE(limits.HasRoom(alice));
   EXPECT_EQ(Shown(Protocol::kPlain, Token("alice")).socket->close_code(), 0);
-  EXPECT_EQ(limits.refused().users, 1);
+  EXPECT_EQ(limits.refused().user_connections, 1);
   for (const std::unique_ptr<Browser>& browser : browsers_) {
     if (browser->handler != nullptr) Close(*browser);
   }
