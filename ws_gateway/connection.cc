@@ -96,6 +96,7 @@ void Connection::SendHello() {
                          .user = caller_.actor,
                          .user_until = caller_.user_until,
                          .heartbeat = kHeartbeat,
+                         .body_bytes = host_.limits().options().http_body_bytes,
                          .time = host_.Now()}));
 }
 

@@ -117,6 +117,12 @@ HttpRequest PlainRequest(BeastRequest& message, absl::string_view remote_address
   return request;
 }
 
+HttpResponse TooSlowResponse(const TransportOptions& options) {
+  const std::string allowed = absl::FormatDuration(absl::FromChrono(options.request_timeout));
+  return ErrorResponse(408, "request_timeout",
+                       absl::StrCat("a request may take ", allowed, " to arrive"));
+}
+
 std::optional<HttpResponse> ReadFault(boost::system::error_code error,
                                       const TransportOptions& options) {
   static const auto& kHttpErrors = http::make_error_code(http::error::end_of_stream).category();

@@ -34,6 +34,8 @@ BeastResponse ToBeast(HttpResponse response, unsigned version, bool is_head,
 
 // Takes the body out of `message`.
 HttpRequest PlainRequest(BeastRequest& message, absl::string_view remote_address);
+// To a request that takes longer than TransportOptions::request_timeout to arrive.
+HttpResponse TooSlowResponse(const TransportOptions& options);
 // What to say to a request that could not be read; nothing where the client is just gone.
 std::optional<HttpResponse> ReadFault(boost::system::error_code error,
                                       const TransportOptions& options);

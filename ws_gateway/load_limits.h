@@ -27,9 +27,10 @@ struct LoadLimitOptions {
   int64_t user_messages_per_second = 0;
   int64_t user_bytes_per_second = 0;
   int64_t connections_per_user = 0;
-  int64_t connections_per_address = 0;  // see AddressLimit
-  int64_t handshakes_per_second = 0;    // of WebSockets, in all
-  int64_t outbox_bytes = 0;             // that wait to be written, in all; see OutboxMemory
+  int64_t connections_per_address = 0;    // see AddressLimit
+  int64_t handshakes_per_second = 0;      // of WebSockets, in all
+  int64_t outbox_bytes = 0;               // that wait to be written, in all; see OutboxMemory
+  int64_t http_body_bytes = 1024 * 1024;  // for clients to know; see TransportOptions. Never 0
 };
 
 // The reason of a close with 4429 or 1013, from which clients read when to come back.

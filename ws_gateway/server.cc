@@ -119,6 +119,9 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
   const auto threads = static_cast<size_t>(config.threads);
   options.transport.tls = tls->get();
   options.transport.max_connections = std::max<size_t>(1, config.max_connections / threads);
+  options.transport.request_timeout = absl::ToChronoMilliseconds(config.http_request_timeout);
+  options.transport.max_header_bytes = config.max_http_header_bytes;
+  options.transport.max_body_bytes = static_cast<size_t>(config.limits.http_body_bytes);
   std::unique_ptr<AddressLimit> addresses;
   if (const int64_t most = config.limits.connections_per_address; most > 0) {
     addresses = std::make_unique<AddressLimit>(static_cast<size_t>(most));

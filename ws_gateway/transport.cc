@@ -288,8 +288,7 @@ class HttpConnection final : public TcpConnection {
   void Sweep(Clock::time_point now) override {
     if (!overdue(now)) return;
     if (phase_ == Phase::kReading) {
-      stream_.SendAndForget(
-          Serialize(ErrorResponse(408, "request_timeout", "the request took too long to arrive")));
+      stream_.SendAndForget(Serialize(TooSlowResponse(server_.options)));
       server_.handler.OnRefused(Refusal::kRequestTime);
       Leave();
     } else if (phase_ == Phase::kIdle || phase_ == Phase::kTlsHandshake) {

@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 import socket
 import tempfile
+import time
 import unittest
 
 import http_client
@@ -63,6 +64,27 @@ class LoadLimitsTest(DeskTestCase):
         self.assertRegex(answer, rb"(?s)HTTP/1.1 429 .*Retry-After: 30\r\n.*too_many_connections")
         neighbour = self.browser(address, source="127.0.0.8")
         self.assertEqual(neighbour.ask_text({"type": "ping"}), '{"type":"pong"}')
+
+    def test_a_request_has_so_much_time_and_so_many_bytes(self) -> None:
+        address = self.start("--http_request_timeout=1s", "--max_http_header_bytes=5000",
+                             "--max_http_body_bytes=2000")
+        for body, status in ((b"x" * 2000, 400), (b"x" * 2001, 413)):
+            answer = http_client.call(address, "POST", "/tickets/create", body,
+                                      Content_Type="application/json")
+            self.assertEqual(answer.status, status)
+        self.assertIn("2000 bytes", answer.error["message"])
+        for size, status in ((4000, 200), (6000, 431)):
+            answer = http_client.call(address, "GET", "/tickets", X="x" * size)
+            self.assertEqual(answer.status, status)
+        self.assertIn("5000 bytes", answer.error["message"])
+        hello = self.browser(address, protocol="agentdesk.v1").wait_type("hello")
+        self.assertEqual(hello["limits"]["body_bytes"], 2000, "what is promised is kept")
+        slow = socket.create_connection(address_of(address), PATIENCE)
+        self.addCleanup(slow.close)
+        began = time.monotonic()
+        slow.sendall(b"GET / HTTP/1.1\r\n")
+        self.assertRegex(slow.recv(4096), rb"(?s)HTTP/1.1 408 .*a request may take 1s to arrive")
+        self.assertGreater(time.monotonic() - began, 0.9)
 
     def test_a_flood_of_messages_ends_with_4429_and_disturbs_nobody(self) -> None:
         address = self.start("--max_messages_per_second=5")

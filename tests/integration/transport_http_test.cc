@@ -231,7 +231,9 @@ TEST(TransportHttpTest, SlowRequestsAreCutOff) {
     client.Send(start);
     // One more byte now and then does not help.
     while (!client.WaitForInput(milliseconds(20))) client.Send("a");
-    EXPECT_EQ(client.ReadResponse().status, 408);
+    const ReceivedResponse response = client.ReadResponse();
+    EXPECT_EQ(response.status, 408);
+    EXPECT_TRUE(absl::StrContains(response.body, "a request may take 150ms to arrive"));
     client.ReadToEnd();
   }
   server.Run([&](Transport&) {
