@@ -86,6 +86,14 @@ class LoadLimitsTest(DeskTestCase):
         self.assertRegex(slow.recv(4096), rb"(?s)HTTP/1.1 408 .*a request may take 1s to arrive")
         self.assertGreater(time.monotonic() - began, 0.9)
 
+    def test_a_socket_has_so_many_bytes_a_second(self) -> None:
+        browser = self.browser(self.start("--max_message_bytes_per_second=1000"))
+        self.assertEqual(browser.ask({"type": "ping", "x": "x" * 20_000}), {"type": "pong"})
+        refused = browser.ask({"type": "ping"})
+        self.assertEqual((refused["code"], refused["message"]),
+                         ("rate_limited", "too many messages"))
+        self.assertGreater(refused["retry_after_ms"], 10_000, "16 s for what was too much")
+
     def test_a_flood_of_messages_ends_with_4429_and_disturbs_nobody(self) -> None:
         address = self.start("--max_messages_per_second=5")
         quiet, flood = self.browser(address), self.browser(address, protocol="agentdesk.v1")
@@ -179,6 +187,18 @@ class UserLimitsTest(unittest.TestCase):
                 return self.browser(address).wait_type("hello") is not None
             return False
         wait_until(is_let_in, "a place that was given back")
+
+    def test_a_user_has_so_many_bytes_a_second_on_all_sockets(self) -> None:
+        address = self.start("--max_message_bytes_per_second_per_user=1000")
+        one, two = self.browser(address), self.browser(address)
+        self.assertEqual(one.ask({"type": "ping", "x": "x" * 20_000}), {"type": "pong"})
+        refused = two.ask({"type": "ping"})
+        self.assertEqual((refused["code"], refused["message"]),
+                         ("rate_limited", "too many messages of this user"))
+        self.assertGreater(refused["retry_after_ms"], 10_000, "16 s for what was too much")
+        for subject, tenant in (("bob", "acme"), ("alice", "zenith")):
+            self.assertEqual(self.browser(address, subject, tenant).ask({"type": "ping"}),
+                             {"type": "pong"})
 
 
 if __name__ == "__main__":
