@@ -49,8 +49,14 @@ ABSL_FLAG(int32_t, max_connections, 20000, "browsers and HTTP connections at a t
 ABSL_FLAG(int32_t, max_connections_per_user, 100,
           "sockets and streams of one user at a time, where authentication is on; 0: any number");
 ABSL_FLAG(int32_t, max_connections_per_address, 0,
-          "sockets and streams from one address at a time; 0: any number, as behind a proxy, where "
-          "everybody has the proxy's");
+          "connections of any kind from one address at a time, also those that say nothing; 0: any "
+          "number, as behind a proxy, where everybody has the proxy's");
+ABSL_FLAG(absl::Duration, http_request_timeout, absl::Seconds(10),
+          "how long an HTTP request may take from its first byte to its last, 1s to 10m");
+ABSL_FLAG(int32_t, max_http_header_bytes, 16384,
+          "bytes of an HTTP request before its body, 4096 to 65536");
+ABSL_FLAG(int32_t, max_http_body_bytes, 1048576,
+          "bytes of an HTTP request's body, 1024 to 1048576");
 ABSL_FLAG(int32_t, max_handshakes_per_second, 2000,
           "new sockets a second, in all; after a pause four times as many at once; 0: any number");
 ABSL_FLAG(int32_t, max_messages_per_second, 500,
@@ -86,6 +92,11 @@ namespace {
 constexpr int kMaxThreads = 64;
 constexpr size_t kMinSecretBytes = 16;
 constexpr size_t kMaxSecretBytes = 4096;
+// An ordinary request with a token; each connection may hold so much.
+constexpr int kMinHeaderBytes = 4096;
+constexpr int kMaxHeaderBytes = 65536;
+constexpr int kMinBodyBytes = 1024;
+constexpr int kMaxBodyBytes = 1048576;  // what the protocol promises at most
 
 int DefaultThreads() {
   return std::clamp(static_cast<int>(std::thread::hardware_concurrency()) / 2, 1, 4);
@@ -159,6 +170,27 @@ absl::Status ReadLimits(LoadLimitOptions& limits) {
   return absl::OkStatus();
 }
 
+absl::Status ReadRequestLimits(Config& config) {
+  config.http_request_timeout = absl::GetFlag(FLAGS_http_request_timeout);
+  if (config.http_request_timeout < absl::Seconds(1) ||
+      config.http_request_timeout > absl::Minutes(10)) {
+    return Wrong("http_request_timeout", "must be 1s to 10m");
+  }
+  const int32_t header = absl::GetFlag(FLAGS_max_http_header_bytes);
+  if (header < kMinHeaderBytes || header > kMaxHeaderBytes) {
+    return Wrong("max_http_header_bytes",
+                 absl::StrCat("must be ", kMinHeaderBytes, " to ", kMaxHeaderBytes));
+  }
+  config.max_http_header_bytes = static_cast<size_t>(header);
+  const int32_t body = absl::GetFlag(FLAGS_max_http_body_bytes);
+  if (body < kMinBodyBytes || body > kMaxBodyBytes) {
+    return Wrong("max_http_body_bytes",
+                 absl::StrCat("must be ", kMinBodyBytes, " to ", kMaxBodyBytes));
+  }
+  config.limits.http_body_bytes = body;
+  return absl::OkStatus();
+}
+
 absl::Status ReadNotionSecret(Config& config) {
   config.notion_max_age = absl::GetFlag(FLAGS_notion_max_age);
   if (config.notion_max_age <= absl::ZeroDuration()) {
@@ -222,6 +254,7 @@ absl::StatusOr<Config> ReadConfig() {
   if (absl::GetFlag(FLAGS_max_connections) < 1) return Wrong("max_connections", "must be positive");
   config.max_connections = static_cast<size_t>(absl::GetFlag(FLAGS_max_connections));
   if (absl::Status status = ReadLimits(config.limits); !status.ok()) return status;
+  if (absl::Status status = ReadRequestLimits(config); !status.ok()) return status;
   if (absl::Status status = ReadNotionSecret(config); !status.ok()) return status;
   config.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
   if (config.drain_timeout < absl::ZeroDuration() || config.drain_timeout > absl::Hours(1)) {

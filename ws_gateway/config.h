@@ -29,6 +29,8 @@ struct Config {
   OriginList origins;
   WebFiles web;
   size_t max_connections = 0;  // in all
+  absl::Duration http_request_timeout;
+  size_t max_http_header_bytes = 0;
   LoadLimitOptions limits;
   std::string notion_secret;  // empty: signatures are not looked at
   absl::Duration notion_max_age;

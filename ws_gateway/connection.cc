@@ -62,7 +62,9 @@ void Connection::OnOpen(Socket& socket) {
         "retry: ", absl::ToInt64Milliseconds(kRetryAfter) + static_cast<int64_t>(spread), "\n\n")));
   }
   if (host_.draining()) return Leave(kCloseRestart, kRestarts);
-  if (!FindPlace()) return;
+  if (options_.busy_for > absl::ZeroDuration()) {
+    return Leave(kCloseBusy, RetryIn("too many handshakes", options_.busy_for));
+  }
   host_.Add(*this);
   cursor_.Open(socket, host_.recent().head());
   next_beat_ = host_.Monotonic() + kHeartbeat - absl::Seconds(1);
@@ -101,6 +103,7 @@ void Connection::SendHello() {
                          .user = caller_.actor,
                          .user_until = caller_.user_until,
                          .heartbeat = kHeartbeat,
+                         .body_bytes = host_.limits().options().http_body_bytes,
                          .time = host_.Now()}));
 }
 

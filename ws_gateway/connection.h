@@ -68,8 +68,7 @@ struct ConnectionOptions {
   // Who it is, where authentication is on and the request already told; an error closes the
   // connection as soon as it is open.
   absl::StatusOr<std::optional<Identity>> user = std::optional<Identity>();
-  std::string remote_address = {};
-  // There is no room for one more: it is closed as soon as it is open.
+  // There were too many handshakes: it is closed as soon as it is open.
   absl::Duration busy_for = absl::ZeroDuration();
   // What the URL says about where to begin; an error is told after the hello. A stream can say it
   // nowhere else.
@@ -144,8 +143,6 @@ class Connection final : public SocketHandler {
   void SendError(const absl::Status& status, const Echo& echo);
   void SendHello();
 
-  // False: there is no room, and it closes.
-  bool FindPlace();
   // Serves at once where nobody has to say who they are, or this one has; else waits for a token.
   void BeginService();
   static uint16_t CloseCodeFor(const absl::Status& status);
@@ -195,8 +192,7 @@ class Connection final : public SocketHandler {
   std::optional<Identity> user_;  // where authentication is on, once it is known
   bool served_ = false;           // gets events and answers
   absl::Duration served_until_ = absl::InfiniteDuration();  // or the end of waiting for a token
-  std::optional<LoadLimits::Place> address_place_;
-  std::optional<LoadLimits::Place> user_place_;
+  std::optional<LoadLimits::Place> place_;                  // with `user_`
   TokenBucket messages_;
   TokenBucket bytes_;
   TokenBucket refusals_{kMaxRefusals / TokenBucket::kBurstSeconds};

@@ -38,19 +38,6 @@ uint16_t Connection::CloseCodeFor(const absl::Status& status) {
   return DetailOf(status).reason == kTokenInvalid ? kCloseTokenInvalid : kCloseTokenEnded;
 }
 
-bool Connection::FindPlace() {
-  if (options_.busy_for > absl::ZeroDuration()) {
-    Leave(kCloseBusy, RetryIn("too many handshakes", options_.busy_for));
-    return false;
-  }
-  address_place_ = host_.limits().EnterAddress(options_.remote_address);
-  if (!address_place_.has_value()) {
-    Leave(kCloseTooMany, RetryIn("too many connections of this address", kFullFor));
-    return false;
-  }
-  return true;
-}
-
 void Connection::BeginService() {
   if (host_.authenticator() == nullptr) {
     served_ = true;
@@ -78,8 +65,8 @@ bool Connection::Admit(absl::StatusOr<Identity> user) {
     return false;
   }
   const bool first = !user_.has_value();
-  if (first) user_place_ = host_.limits().EnterUser(user->subject);
-  if (!user_place_.has_value()) {
+  if (first) place_ = host_.limits().Enter(*user);
+  if (!place_.has_value()) {
     Leave(kCloseTooMany, RetryIn("too many connections of this user", kFullFor));
     return false;
   }
@@ -114,16 +101,17 @@ bool Connection::PassesRate(size_t bytes, const Echo& echo) {
   LoadLimits::Refused& refused = host_.limits().refused();
   std::atomic<int64_t>* count = &refused.messages;
   absl::Duration wait = std::max(messages_.Wait(now), bytes_.Wait(now));
-  if (wait == absl::ZeroDuration() && user_.has_value()) {
+  if (wait == absl::ZeroDuration() && place_.has_value()) {
     count = &refused.user_messages;
-    wait = host_.limits().TakeMessage(user_->subject, bytes);
+    wait = host_.limits().TakeMessage(*place_, bytes);
   }
   if (wait == absl::ZeroDuration()) {
     messages_.Spend(1);
     bytes_.Spend(static_cast<double>(bytes));
     return true;
   }
-  if (refusals_.Wait(now) > absl::ZeroDuration()) {
+  // Who has not proved who they are gets nothing, a warning neither.
+  if (!served_ || refusals_.Wait(now) > absl::ZeroDuration()) {
     ++refused.floods;
     Leave(kCloseTooMany, RetryIn("too many messages", kFloodFor));
   } else {
@@ -139,6 +127,7 @@ bool Connection::PassesRate(size_t bytes, const Echo& echo) {
 
 bool Connection::TakeCommandSlot(const Echo& echo) {
   if (commands_ >= kMaxCommands) {
+    ++host_.limits().refused().commands;
     SendError(RateLimited("too many commands wait for their answer", absl::Seconds(1)), echo);
     return false;
   }

@@ -21,18 +21,20 @@ void TcpConnection::SetQueued(size_t bytes) {
   queued_ = bytes;
 }
 
-bool TcpConnection::Admit() {
-  if (!admitted_ && set_->admitted_ < set_->max_admitted_) {
-    admitted_ = true;
-    ++set_->admitted_;
-  }
-  return admitted_;
+std::optional<Refusal> TcpConnection::Admit() {
+  if (admitted_) return std::nullopt;
+  if (!place_.Admit()) return Refusal::kConnectionsOfAddress;
+  if (set_->admitted_ >= set_->max_admitted_) return Refusal::kConnections;
+  admitted_ = true;
+  ++set_->admitted_;
+  return std::nullopt;
 }
 
 void TcpConnection::PassTo(std::shared_ptr<TcpConnection> successor) {
   successor->set_ = std::exchange(set_, nullptr);
   successor->slot_ = slot_;
   successor->admitted_ = admitted_;
+  successor->place_ = std::move(place_);
   ConnectionSet& set = *successor->set_;
   set.connections_[slot_] = std::move(successor);
 }
@@ -85,8 +87,9 @@ ConnectionSet::~ConnectionSet() {
   }
 }
 
-void ConnectionSet::Add(std::shared_ptr<TcpConnection> connection) {
+void ConnectionSet::Add(std::shared_ptr<TcpConnection> connection, AddressLimit::Place place) {
   connection->set_ = this;
+  connection->place_ = std::move(place);
   connection->slot_ = connections_.size();
   connections_.push_back(std::move(connection));
   ArmSweep();
@@ -99,6 +102,8 @@ void ConnectionSet::RemoveIdle() {
 void ConnectionSet::Remove(TcpConnection& connection) {
   if (connection.admitted_) --admitted_;
   queued_ -= connection.queued_;
+  // An operation that was cancelled may keep the connection itself for a moment.
+  connection.place_ = {};
   const size_t slot = connection.slot_;
   std::swap(connections_[slot], connections_.back());
   connections_[slot]->slot_ = slot;

@@ -5,9 +5,12 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "ws_gateway/address_limit.h"
 #include "ws_gateway/maybe_tls_stream.h"
+#include "ws_gateway/transport.h"
 
 namespace agentdesk::gateway {
 
@@ -46,8 +49,9 @@ class TcpConnection : public std::enable_shared_from_this<TcpConnection> {
 
   // So much waits to be written here now.
   void SetQueued(size_t bytes);
-  // Counts this connection against the set's limit; false: there are too many. Once is enough.
-  bool Admit();
+  // Counts this connection against the limits of its address and of the set; which of them has no
+  // room, if any. Once is enough.
+  std::optional<Refusal> Admit();
   // Gives `successor` this connection's place, once its stream has been moved there.
   void PassTo(std::shared_ptr<TcpConnection> successor);
 
@@ -68,6 +72,7 @@ class TcpConnection : public std::enable_shared_from_this<TcpConnection> {
   ConnectionSet* set_ = nullptr;
   size_t slot_ = 0;
   bool admitted_ = false;
+  AddressLimit::Place place_;
   size_t queued_ = 0;
   Clock::time_point deadline_ = kNever;
 };
@@ -82,7 +87,8 @@ class ConnectionSet {
   // Drops every connection.
   ~ConnectionSet();
 
-  void Add(std::shared_ptr<TcpConnection> connection);
+  // `place`: the connection's, until it leaves.
+  void Add(std::shared_ptr<TcpConnection> connection, AddressLimit::Place place);
   void RemoveIdle();
   size_t size() const { return connections_.size(); }
   // What waits to be written to all of them.

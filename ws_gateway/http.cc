@@ -74,7 +74,7 @@ void AddPageHeaders(HttpResponse& response) {
 }
 
 absl::Status TooManyConnections() {
-  return WithDetail(absl::ResourceExhaustedError("too many connections of this user or address"),
+  return WithDetail(absl::ResourceExhaustedError("too many connections of this user"),
                     {.reason = "too_many_connections",
                      .field = {},
                      .retry_after = absl::Seconds(30),
@@ -389,9 +389,10 @@ void Http::StreamEvents(const ExchangePtr& exchange) {
   if (exchange->user.has_value()) {
     const absl::Status status = CheckMayFollow(*exchange->user);
     if (!status.ok()) return exchange->Fail(status);
-  }
-  if (!hub_.limits().HasRoom(exchange->caller.actor, exchange->request.remote_address)) {
-    return exchange->Fail(TooManyConnections());
+    if (!hub_.limits().HasRoom(*exchange->user)) {
+      ++hub_.limits().refused().user_connections;
+      return exchange->Fail(TooManyConnections());
+    }
   }
   HttpResponse response;
   response.content_type = "text/event-stream";
@@ -401,7 +402,6 @@ void Http::StreamEvents(const ExchangePtr& exchange) {
   response.stream = hub_.MakeConnection({.protocol = Protocol::kStream,
                                          .caller = exchange->caller,
                                          .user = exchange->user,
-                                         .remote_address = exchange->request.remote_address,
                                          .subscribe = *std::move(subscribe)});
   exchange->Send(std::move(response));
 }

@@ -38,10 +38,15 @@ HttpResponse ErrorResponse(int status, absl::string_view code, absl::string_view
   return response;
 }
 
-HttpResponse OverloadResponse() {
+HttpResponse NoRoomResponse(Refusal why) {
+  const bool of_address = why == Refusal::kConnectionsOfAddress;
   HttpResponse response =
-      ErrorResponse(503, "too_many_connections", "the server has too many connections");
-  response.headers.emplace_back("Retry-After", absl::StrCat(kRetryAfterSeconds));
+      of_address
+          ? ErrorResponse(429, "too_many_connections",
+                          "there are too many connections of this address")
+          : ErrorResponse(503, "too_many_connections", "the server has too many connections");
+  response.headers.emplace_back(
+      "Retry-After", absl::StrCat(of_address ? kAddressRetryAfterSeconds : kRetryAfterSeconds));
   return response;
 }
 
@@ -110,6 +115,12 @@ HttpRequest PlainRequest(BeastRequest& message, absl::string_view remote_address
   }
   request.body = std::move(message.body());
   return request;
+}
+
+HttpResponse TooSlowResponse(const TransportOptions& options) {
+  const std::string allowed = absl::FormatDuration(absl::FromChrono(options.request_timeout));
+  return ErrorResponse(408, "request_timeout",
+                       absl::StrCat("a request may take ", allowed, " to arrive"));
 }
 
 std::optional<HttpResponse> ReadFault(boost::system::error_code error,

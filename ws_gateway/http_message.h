@@ -16,12 +16,14 @@ namespace agentdesk::gateway {
 using BeastRequest = boost::beast::http::request<boost::beast::http::string_body>;
 using BeastResponse = boost::beast::http::response<boost::beast::http::string_body>;
 
-// When a client that was refused for load should come back.
+// When a client that was refused for load should come back, and one whose address has too many.
 inline constexpr int kRetryAfterSeconds = 5;
+inline constexpr int kAddressRetryAfterSeconds = 30;
 
 // `code` and `message` must need no escaping in JSON.
 HttpResponse ErrorResponse(int status, absl::string_view code, absl::string_view message);
-HttpResponse OverloadResponse();
+// To one for whom there is no room; `why` is kConnections or kConnectionsOfAddress.
+HttpResponse NoRoomResponse(Refusal why);
 // The bytes of a response after which the connection is closed.
 std::string Serialize(const HttpResponse& response);
 // The head alone, of a response that is streamed until the connection closes.
@@ -32,6 +34,8 @@ BeastResponse ToBeast(HttpResponse response, unsigned version, bool is_head,
 
 // Takes the body out of `message`.
 HttpRequest PlainRequest(BeastRequest& message, absl::string_view remote_address);
+// To a request that takes longer than TransportOptions::request_timeout to arrive.
+HttpResponse TooSlowResponse(const TransportOptions& options);
 // What to say to a request that could not be read; nothing where the client is just gone.
 std::optional<HttpResponse> ReadFault(boost::system::error_code error,
                                       const TransportOptions& options);

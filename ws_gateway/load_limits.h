@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core_service/base/clock.h"
+#include "core_service/base/identity.h"
 #include "core_service/base/mutex.h"
 #include "core_service/base/token_bucket.h"
 
@@ -26,9 +27,10 @@ struct LoadLimitOptions {
   int64_t user_messages_per_second = 0;
   int64_t user_bytes_per_second = 0;
   int64_t connections_per_user = 0;
-  int64_t connections_per_address = 0;
-  int64_t handshakes_per_second = 0;  // of WebSockets, in all
-  int64_t outbox_bytes = 0;           // that wait to be written, in all; see OutboxMemory
+  int64_t connections_per_address = 0;    // see AddressLimit
+  int64_t handshakes_per_second = 0;      // of WebSockets, in all
+  int64_t outbox_bytes = 0;               // that wait to be written, in all; see OutboxMemory
+  int64_t http_body_bytes = 1024 * 1024;  // for clients to know; see TransportOptions. Never 0
 };
 
 // The reason of a close with 4429 or 1013, from which clients read when to come back.
@@ -43,7 +45,7 @@ class LoadLimits {
         clock_(clock),
         handshakes_(static_cast<double>(options.handshakes_per_second)) {}
 
-  // A connection's place among those of its user or address, given back by its end.
+  // A connection's place among those of its user, given back by its end.
   class Place {
    public:
     Place(LoadLimits& limits, std::string key) : limits_(&limits), key_(std::move(key)) {}
@@ -59,18 +61,19 @@ class LoadLimits {
     }
 
    private:
+    friend class LoadLimits;
+
     LoadLimits* limits_;
     std::string key_;
   };
 
   const LoadLimitOptions& options() const { return options_; }
-  // Nothing: there is no room.
-  std::optional<Place> EnterUser(const std::string& user) ABSL_LOCKS_EXCLUDED(mutex_);
-  // How long to wait before a user who has a place sends one more message; zero: it is let in.
-  absl::Duration TakeMessage(const std::string& user, size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
-  std::optional<Place> EnterAddress(const std::string& address) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Whether there is room for one more now.
-  bool HasRoom(const std::string& user, const std::string& address) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A user is a subject in its tenant. Nothing: there is no room.
+  std::optional<Place> Enter(const Identity& user) ABSL_LOCKS_EXCLUDED(mutex_);
+  // How long to wait before the user who has this place sends one more message; zero: it is let in.
+  absl::Duration TakeMessage(const Place& place, size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether there is room for one more connection of the user now.
+  bool HasRoom(const Identity& user) ABSL_LOCKS_EXCLUDED(mutex_);
   // How long to wait before one more handshake; zero: it is let in.
   absl::Duration TakeHandshake() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -78,17 +81,21 @@ class LoadLimits {
   struct Refused {
     std::atomic<int64_t> messages{0};  // `rate_limited`
     std::atomic<int64_t> user_messages{0};
-    std::atomic<int64_t> floods{0};  // closed, since it went on
-    std::atomic<int64_t> users{0};
-    std::atomic<int64_t> addresses{0};
+    std::atomic<int64_t> floods{0};       // closed, since it went on or nothing may be said yet
+    std::atomic<int64_t> commands{0};     // of a socket, too many of them under way
+    std::atomic<int64_t> connections{0};  // in all
+    std::atomic<int64_t> user_connections{0};
+    std::atomic<int64_t> address_connections{0};
     std::atomic<int64_t> handshakes{0};
+    std::atomic<int64_t> request_times{0};  // HTTP, here and below
+    std::atomic<int64_t> request_sizes{0};
     std::atomic<int64_t> outboxes{0};  // the largest, as all together held too much
   };
   Refused& refused() { return refused_; }
 
  private:
-  // What the places with one key have taken. One without places is kept until its buckets are full
-  // again, since who comes back must not find them so.
+  // What one user has taken. One without places is kept until its buckets are full again, since who
+  // comes back must not find them so.
   struct Use {
     int64_t places = 0;
     TokenBucket messages;
@@ -102,17 +109,15 @@ class LoadLimits {
   // Until there are so many, none that is kept without places is looked for.
   static constexpr size_t kFewUses = 1024;
 
-  std::optional<Place> Enter(std::string key, int64_t limit, const Use& fresh,
-                             std::atomic<int64_t>& refused) ABSL_LOCKS_EXCLUDED(mutex_);
   void Leave(const std::string& key) ABSL_LOCKS_EXCLUDED(mutex_);
-  bool IsFull(const std::string& key, int64_t limit) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsFull(const std::string& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const LoadLimitOptions options_;
   Clock& clock_;
   Refused refused_;
 
   Mutex mutex_;
-  absl::flat_hash_map<std::string, Use> uses_ ABSL_GUARDED_BY(mutex_);  // by key
+  absl::flat_hash_map<std::string, Use> users_ ABSL_GUARDED_BY(mutex_);  // by key
   size_t forget_at_ ABSL_GUARDED_BY(mutex_) = kFewUses;
   TokenBucket handshakes_ ABSL_GUARDED_BY(mutex_);
 };

@@ -16,6 +16,7 @@
 #include "core_service/base/sd_notify.h"
 #include "core_service/base/span_exporter.h"
 #include "core_service/base/uuid.h"
+#include "ws_gateway/address_limit.h"
 #include "ws_gateway/core_commands.h"
 #include "ws_gateway/core_link.h"
 #include "ws_gateway/gateway_state.h"
@@ -54,11 +55,15 @@ absl::StatusOr<std::string> Listen(const Config& config, const ShardOptions& opt
 void CountRefusals(LoadLimits& limits, Metrics& metrics) {
   LoadLimits::Refused& refused = limits.refused();
   const std::pair<const char*, const std::atomic<int64_t>*> counts[] = {
-      {"connections_per_user", &refused.users},
-      {"connections_per_address", &refused.addresses},
+      {"connections", &refused.connections},
+      {"connections_per_user", &refused.user_connections},
+      {"connections_per_address", &refused.address_connections},
       {"handshakes", &refused.handshakes},
+      {"request_time", &refused.request_times},
+      {"request_size", &refused.request_sizes},
       {"messages", &refused.messages},
       {"messages_per_user", &refused.user_messages},
+      {"commands", &refused.commands},
       {"outbox_bytes", &refused.outboxes},
       {"flood", &refused.floods}};
   for (const auto& [limit, count] : counts) {
@@ -114,6 +119,14 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
   const auto threads = static_cast<size_t>(config.threads);
   options.transport.tls = tls->get();
   options.transport.max_connections = std::max<size_t>(1, config.max_connections / threads);
+  options.transport.request_timeout = absl::ToChronoMilliseconds(config.http_request_timeout);
+  options.transport.max_header_bytes = config.max_http_header_bytes;
+  options.transport.max_body_bytes = static_cast<size_t>(config.limits.http_body_bytes);
+  std::unique_ptr<AddressLimit> addresses;
+  if (const int64_t most = config.limits.connections_per_address; most > 0) {
+    addresses = std::make_unique<AddressLimit>(static_cast<size_t>(most));
+  }
+  options.transport.addresses = addresses.get();
   LoadLimits limits(config.limits, Clock::Real());
   CountRefusals(limits, metrics);
   const NotionRules notion{config.notion_secret, config.notion_max_age};

@@ -1,5 +1,6 @@
 #include "ws_gateway/server_message.h"
 
+#include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
 #include "core_service/base/timestamp.h"
 #include "ws_gateway/json_writer.h"
@@ -9,11 +10,12 @@ namespace agentdesk::gateway {
 namespace {
 
 // What a client may rely on, so that it can check before it sends.
+// Without `body_bytes`, which the configuration says.
 constexpr absl::string_view kLimits =
-    R"({"ticket_name_characters":500,"content_bytes":32768,"response_bytes":16384,)"
+    R"("ticket_name_characters":500,"content_bytes":32768,"response_bytes":16384,)"
     R"("summary_bytes":4096,"json_bytes":32768,"choices":20,"choice_characters":500,)"
     R"("question_bytes":65536,"labels":20,"event_bytes":131072,"message_bytes":262144,)"
-    R"("body_bytes":1048576,"open_questions":100})";
+    R"("open_questions":100)";
 
 constexpr absl::string_view kNoSuchSession = "the desk knows no such session";
 
@@ -170,7 +172,8 @@ std::string HelloMessage(const Hello& hello) {
   if (hello.user_until != absl::InfiniteFuture()) {
     WriteTime("token_expires_at", ToProto(hello.user_until), json);
   }
-  json.Number("heartbeat_ms", absl::ToInt64Milliseconds(hello.heartbeat)).Raw("limits", kLimits);
+  json.Number("heartbeat_ms", absl::ToInt64Milliseconds(hello.heartbeat))
+      .Raw("limits", absl::StrCat("{", kLimits, ",\"body_bytes\":", hello.body_bytes, "}"));
   WriteTime("time", ToProto(hello.time), json);
   json.EndObject();
   return text;

@@ -53,6 +53,7 @@ struct Hello {
   std::string user;
   absl::Time user_until = absl::InfiniteFuture();  // when a fresh token must have come
   absl::Duration heartbeat;
+  int64_t body_bytes = 0;  // of an HTTP request, at most
   absl::Time time;
 };
 // A fresh token was accepted.

@@ -158,7 +158,6 @@ UpgradeDecision Shard::OnUpgrade(const HttpRequest& request) {
     return decision;
   }
   ConnectionOptions options;
-  options.remote_address = request.remote_address;
   options.busy_for = limits_.TakeHandshake();
   const bool busy = options.busy_for > absl::ZeroDuration();
   const Credential credential = FindCredential(request);
@@ -185,6 +184,24 @@ UpgradeDecision Shard::OnUpgrade(const HttpRequest& request) {
                     .address = request.remote_address};
   decision.handler = hub_->MakeConnection(std::move(options));
   return decision;
+}
+
+void Shard::OnRefused(Refusal why) {
+  LoadLimits::Refused& refused = limits_.refused();
+  switch (why) {
+    case Refusal::kConnections:
+      ++refused.connections;
+      break;
+    case Refusal::kConnectionsOfAddress:
+      ++refused.address_connections;
+      break;
+    case Refusal::kRequestTime:
+      ++refused.request_times;
+      break;
+    case Refusal::kRequestSize:
+      ++refused.request_sizes;
+      break;
+  }
 }
 
 std::string Shard::ChooseSubprotocol(const HttpRequest& request) {

@@ -82,6 +82,7 @@ class Shard final : private TransportHandler {
   void OnRequest(HttpRequest request, Responder respond) override;
   UpgradeDecision OnUpgrade(const HttpRequest& request) override;
   std::string ChooseSubprotocol(const HttpRequest& request) override;
+  void OnRefused(Refusal why) override;
   void PublishWaiting();
   void StartTicks();
   void OnTick();

@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ws_gateway/acceptor.h"
+#include "ws_gateway/address_limit.h"
 #include "ws_gateway/connection_set.h"
 #include "ws_gateway/http_message.h"
 #include "ws_gateway/maybe_tls_stream.h"
@@ -36,6 +37,7 @@ constexpr uint16_t kNoCode = 1005;
 constexpr uint16_t kNotUtf8 = 1007;
 constexpr uint16_t kTooLarge = 1009;
 constexpr uint16_t kTryAgainLater = 1013;
+constexpr uint16_t kTooMany = 4429;
 
 // The first byte of a close frame.
 constexpr char kCloseFrame = static_cast<char>(0x80 | static_cast<int>(Opcode::kClose));
@@ -110,10 +112,11 @@ void beast_close_socket(OutboxStream& stream) { stream.peer().Close(); }
 
 class WebSocketConnection final : public OutboxConnection {
  public:
-  // Without a handler it is closed with 1013 as soon as it is open.
+  // Without a handler it is closed as soon as it is open, since there is no room: see `refusal`.
   WebSocketConnection(const TransportOptions& options, MaybeTlsStream peer, std::string early_input,
-                      std::unique_ptr<SocketHandler> handler)
+                      std::unique_ptr<SocketHandler> handler, std::optional<Refusal> refusal)
       : OutboxConnection(options, std::move(handler)),
+        refusal_(refusal),
         ws_(std::move(peer), std::move(early_input), *this) {}
 
   void Start(const BeastRequest& request, absl::string_view subprotocol) {
@@ -186,7 +189,12 @@ class WebSocketConnection final : public OutboxConnection {
     phase_ = Phase::kOpen;
     ExpectNothing();
     ping_due_ = Clock::now() + options_.ping_interval;
-    if (handler_ == nullptr) {
+    if (refusal_ == Refusal::kConnectionsOfAddress) {
+      Close(kTooMany,
+            absl::StrCat("too many connections of this address, retry in ",
+                         kAddressRetryAfterSeconds, " s"),
+            false);
+    } else if (refusal_.has_value()) {
       Close(kTryAgainLater,
             absl::StrCat("too many connections, retry in ", kRetryAfterSeconds, " s"), false);
     } else {
@@ -246,6 +254,7 @@ class WebSocketConnection final : public OutboxConnection {
     return kProtocolError;
   }
 
+  const std::optional<Refusal> refusal_;
   websocket::stream<OutboxStream, false> ws_;
   beast::flat_buffer input_;
   Clock::time_point ping_due_ = kNever;
@@ -279,8 +288,8 @@ class HttpConnection final : public TcpConnection {
   void Sweep(Clock::time_point now) override {
     if (!overdue(now)) return;
     if (phase_ == Phase::kReading) {
-      stream_.SendAndForget(
-          Serialize(ErrorResponse(408, "request_timeout", "the request took too long to arrive")));
+      stream_.SendAndForget(Serialize(TooSlowResponse(server_.options)));
+      server_.handler.OnRefused(Refusal::kRequestTime);
       Leave();
     } else if (phase_ == Phase::kIdle || phase_ == Phase::kTlsHandshake) {
       Leave();
@@ -367,6 +376,9 @@ class HttpConnection final : public TcpConnection {
   }
 
   void OnReadError(ErrorCode error) {
+    if (error == http::error::body_limit || error == http::error::header_limit) {
+      server_.handler.OnRefused(Refusal::kRequestSize);
+    }
     if (std::optional<HttpResponse> response = ReadFault(error, server_.options)) {
       Write(*std::move(response), false);
     } else {
@@ -385,27 +397,32 @@ class HttpConnection final : public TcpConnection {
     if (std::optional<HttpResponse> fault = RequestFault(message, chunked)) {
       return Write(*std::move(fault), false);
     }
-    const bool admitted = Admit();
-    if (AsksForWebSocket(message)) return Upgrade(message, admitted);
-    if (!admitted) return Write(OverloadResponse(), false);
+    const std::optional<Refusal> refusal = Admit();
+    if (AsksForWebSocket(message)) return Upgrade(message, refusal);
+    if (refusal.has_value()) {
+      server_.handler.OnRefused(*refusal);
+      return Write(NoRoomResponse(*refusal), false);
+    }
     phase_ = Phase::kAnswering;
     server_.handler.OnRequest(PlainRequest(message, remote_address_),
                               PendingResponse(weak_from_this()));
   }
 
-  void Upgrade(BeastRequest& message, bool admitted) {
+  void Upgrade(BeastRequest& message, std::optional<Refusal> refusal) {
     if (std::optional<HttpResponse> fault = HandshakeFault(message)) {
       return Write(std::move(*fault), keep_alive_);
     }
     const HttpRequest request = PlainRequest(message, remote_address_);
     UpgradeDecision decision;
-    if (admitted) {
+    if (refusal.has_value()) {
+      server_.handler.OnRefused(*refusal);
+    } else {
       decision = server_.handler.OnUpgrade(request);
       if (decision.handler == nullptr) return Write(std::move(decision.refusal), keep_alive_);
     }
     auto upgraded = std::make_shared<WebSocketConnection>(server_.options, std::move(stream_),
                                                           beast::buffers_to_string(input_.cdata()),
-                                                          std::move(decision.handler));
+                                                          std::move(decision.handler), refusal);
     PassTo(upgraded);
     upgraded->Start(message, server_.handler.ChooseSubprotocol(request));
   }
@@ -488,12 +505,18 @@ std::chrono::milliseconds SweepInterval(const TransportOptions& options) {
   return std::clamp(shortest / 8, milliseconds(5), milliseconds(500));
 }
 
+// Before TLS there is nothing that could be said.
+std::string RefusalAtAccept(const TransportOptions& options, Refusal why) {
+  return options.tls == nullptr ? Serialize(NoRoomResponse(why)) : std::string();
+}
+
 class BeastTransport final : public Transport {
  public:
   BeastTransport(net::io_context& io, TransportOptions options, TransportHandler& handler)
       : server_{std::move(options), handler},
         connections_(io, SweepInterval(server_.options), server_.options.max_connections),
-        refusal_(server_.options.tls == nullptr ? Serialize(OverloadResponse()) : ""),
+        refusal_(RefusalAtAccept(server_.options, Refusal::kConnections)),
+        address_refusal_(RefusalAtAccept(server_.options, Refusal::kConnectionsOfAddress)),
         acceptor_(io, refusal_, [this](TcpSocket socket, std::string remote_address) {
           OnConnection(std::move(socket), std::move(remote_address));
         }) {}
@@ -511,11 +534,15 @@ class BeastTransport final : public Transport {
 
  private:
   void OnConnection(TcpSocket socket, std::string remote_address) {
-    // Beyond the limit some more are let in, to be refused in words.
     const size_t limit = server_.options.max_connections;
-    if (connections_.size() >= limit + std::max<size_t>(16, limit / 8)) {
-      MaybeTlsStream(std::move(socket)).SendAndForget(refusal_);
-      return;
+    if (connections_.size() >= limit + RoomForRefusals(limit)) {
+      return Refuse(std::move(socket), Refusal::kConnections);
+    }
+    AddressLimit::Place place;
+    if (AddressLimit* const addresses = server_.options.addresses; addresses != nullptr) {
+      std::optional<AddressLimit::Place> found = addresses->Enter(remote_address);
+      if (!found.has_value()) return Refuse(std::move(socket), Refusal::kConnectionsOfAddress);
+      place = *std::move(found);
     }
     ErrorCode ignored;
     socket.set_option(net::ip::tcp::no_delay(true), ignored);
@@ -523,14 +550,21 @@ class BeastTransport final : public Transport {
                       ignored);
     const auto connection =
         std::make_shared<HttpConnection>(server_, std::move(socket), std::move(remote_address));
-    connections_.Add(connection);
+    connections_.Add(connection, std::move(place));
     connection->Start();
+  }
+
+  // One that there is no room for, not even to hear what it wants.
+  void Refuse(TcpSocket socket, Refusal why) {
+    MaybeTlsStream(std::move(socket))
+        .SendAndForget(why == Refusal::kConnections ? refusal_ : address_refusal_);
+    server_.handler.OnRefused(why);
   }
 
   Server server_;
   ConnectionSet connections_;
-  // For those whom there is no room for. Before TLS there is nothing that could be said.
   const std::string refusal_;
+  const std::string address_refusal_;
   Acceptor acceptor_;
 };
 

@@ -21,6 +21,8 @@ class io_context;
 
 namespace agentdesk::gateway {
 
+class AddressLimit;
+
 // HTTP and WebSocket (RFC 9110, RFC 9112, RFC 6455) on one port, over TLS or not, for one thread.
 // Everything of Boost.Beast is behind this header, in one .cc: each unit that instantiates its
 // WebSocket operations costs half a minute of compiling.
@@ -111,6 +113,15 @@ struct UpgradeDecision {
   HttpResponse refusal;
 };
 
+// Which limit of the transport's own somebody has passed, who was told so as far as there was a
+// way.
+enum class Refusal : uint8_t {
+  kConnections,           // in all
+  kConnectionsOfAddress,  // see AddressLimit
+  kRequestTime,           // an HTTP request came too slowly
+  kRequestSize,           // or its head or body was too large
+};
+
 // What the transport asks of the program. Must outlive the transport.
 class TransportHandler {
  public:
@@ -122,6 +133,8 @@ class TransportHandler {
   // where the socket is accepted only to be closed, as a browser that offers subprotocols takes no
   // socket without one, and would not see the code.
   virtual std::string ChooseSubprotocol(const HttpRequest& /*request*/) { return {}; }
+  // Somebody was refused of whom nothing else is told here.
+  virtual void OnRefused(Refusal /*why*/) {}
 };
 
 struct TransportOptions {
@@ -144,6 +157,9 @@ struct TransportOptions {
   int send_buffer_bytes = 128 * 1024;              // SO_SNDBUF: makes a slow reader visible early
   size_t max_connections = 20000;  // sockets in all; past it a WebSocket is accepted and closed
                                    // with 1013, an HTTP request answered with 503
+  // Past it a WebSocket is accepted and closed with 4429, an HTTP request answered with 429. Null:
+  // an address may have any number. Outlives all
+  AddressLimit* addresses = nullptr;
   std::string server_name = "agentdesk";  // the Server header
 };
 

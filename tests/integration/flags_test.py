@@ -29,7 +29,17 @@ PROGRAMS = {
          ("--threads=65", "threads"), ("--allowed_origins=desk.example", "allowed_origins"),
          ("--web_root=/no/such/folder", "web_root"), ("--max_connections=0", "max_connections"),
          ("--drain_timeout=-1s", "drain_timeout"), ("--log_level=loud", "log_level"),
-         ("--threads=many", "threads"),
+         ("--threads=many", "threads"), ("--http_request_timeout=999ms", "http_request_timeout"),
+         ("--http_request_timeout=11m", "http_request_timeout"),
+         ("--max_http_header_bytes=4095", "max_http_header_bytes"),
+         ("--max_http_header_bytes=65537", "max_http_header_bytes"),
+         ("--max_http_body_bytes=1023", "max_http_body_bytes"),
+         ("--max_http_body_bytes=1048577", "max_http_body_bytes"),
+         *((f"--{limit}=-1", limit) for limit in (
+             "max_connections_per_user", "max_connections_per_address", "max_handshakes_per_second",
+             "max_messages_per_second", "max_message_bytes_per_second",
+             "max_messages_per_second_per_user", "max_message_bytes_per_second_per_user",
+             "max_outbox_bytes")),
          ("--otlp_endpoint=https://c:4318/v1/traces", "otlp_endpoint")]),
     "agentdesk-worker": (
         ["--agent=true", "--queue=a,b", "--concurrency=3", "--lease=10s"],

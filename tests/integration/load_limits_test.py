@@ -1,13 +1,18 @@
 """What one client may use of the gateway: it is told when it is too much, and nobody else feels it."""
 
 import contextlib
+import pathlib
+import socket
+import tempfile
+import time
 import unittest
 
 import http_client
 import websockets
-from agentdesk_test import DeskTestCase, Gateway, wait_until
+from agentdesk_test import PATIENCE, DeskTestCase, Gateway, System, address_of, wait_until
 from event_stream import EventStream, StreamRefused
 from metrics_text import MetricsPage
+from tokens import Issuer, authentication
 from ws_client import BareSocket, Browser
 
 
@@ -27,30 +32,67 @@ class LoadLimitsTest(DeskTestCase):
 
     def test_an_address_has_so_many_connections(self) -> None:
         address = self.start("--max_connections_per_address=2")
-        first = self.browser(address)
-        stream = EventStream(address)
+        here, elsewhere = {"source": "127.0.0.7"}, {"source": "127.0.0.8"}
+        first = self.browser(address, **here)
+        stream = EventStream(address, **here)
         self.addCleanup(stream.close)
         self.assertEqual(first.ask_text({"type": "ping"}), '{"type":"pong"}')
-        too_many = self.browser(address, protocol="agentdesk.v1")
+        too_many = self.browser(address, protocol="agentdesk.v1", **here)
         self.assertEqual(too_many.wait_closed(), 4429)
-        self.assertIn("retry in 30 s", too_many.close_reason)
+        self.assertEqual(too_many.close_reason,
+                         "too many connections of this address, retry in 30 s")
         with self.assertRaises(StreamRefused) as refused:
-            EventStream(address)
+            EventStream(address, **here)
         self.assertEqual(refused.exception.status, 429)
         self.assertIn("too_many_connections", refused.exception.body)
-        self.assertEqual(http_client.call(address, "GET", "/tickets").status, 200)
+        answer = http_client.call(address, "GET", "/tickets", **here)
+        self.assertEqual((answer.status, answer.error["code"], answer.headers["retry-after"]),
+                         (429, "too_many_connections", "30"))
+        self.assertEqual(http_client.call(address, "GET", "/tickets", **elsewhere).status, 200)
         first.close()
+        wait_until(lambda: http_client.call(address, "GET", "/tickets", **here).status == 200,
+                   "a place that was given back")
 
-        def is_let_in() -> bool:
-            browser = Browser(address)
-            try:
-                browser.send({"type": "ping"})
-                return browser.wait_for(lambda texts: texts, "pong") is not None
-            except AssertionError:
-                return False
-            finally:
-                browser.close()
-        wait_until(is_let_in, "a place that was given back")
+    def test_an_address_that_says_nothing_keeps_nobody_out(self) -> None:
+        address = self.start("--max_connections_per_address=2", "--max_connections=40", "--threads=1")
+        silent = []
+        for _ in range(40):
+            silent.append(socket.create_connection(address_of(address), PATIENCE,
+                                                   source_address=("127.0.0.7", 0)))
+            self.addCleanup(silent[-1].close)
+        answer = silent[-1].recv(4096)
+        self.assertRegex(answer, rb"(?s)HTTP/1.1 429 .*Retry-After: 30\r\n.*too_many_connections")
+        neighbour = self.browser(address, source="127.0.0.8")
+        self.assertEqual(neighbour.ask_text({"type": "ping"}), '{"type":"pong"}')
+
+    def test_a_request_has_so_much_time_and_so_many_bytes(self) -> None:
+        address = self.start("--http_request_timeout=1s", "--max_http_header_bytes=5000",
+                             "--max_http_body_bytes=2000")
+        for body, status in ((b"x" * 2000, 400), (b"x" * 2001, 413)):
+            answer = http_client.call(address, "POST", "/tickets/create", body,
+                                      Content_Type="application/json")
+            self.assertEqual(answer.status, status)
+        self.assertIn("2000 bytes", answer.error["message"])
+        for size, status in ((4000, 200), (6000, 431)):
+            answer = http_client.call(address, "GET", "/tickets", X="x" * size)
+            self.assertEqual(answer.status, status)
+        self.assertIn("5000 bytes", answer.error["message"])
+        hello = self.browser(address, protocol="agentdesk.v1").wait_type("hello")
+        self.assertEqual(hello["limits"]["body_bytes"], 2000, "what is promised is kept")
+        slow = socket.create_connection(address_of(address), PATIENCE)
+        self.addCleanup(slow.close)
+        began = time.monotonic()
+        slow.sendall(b"GET / HTTP/1.1\r\n")
+        self.assertRegex(slow.recv(4096), rb"(?s)HTTP/1.1 408 .*a request may take 1s to arrive")
+        self.assertGreater(time.monotonic() - began, 0.9)
+
+    def test_a_socket_has_so_many_bytes_a_second(self) -> None:
+        browser = self.browser(self.start("--max_message_bytes_per_second=1000"))
+        self.assertEqual(browser.ask({"type": "ping", "x": "x" * 20_000}), {"type": "pong"})
+        refused = browser.ask({"type": "ping"})
+        self.assertEqual((refused["code"], refused["message"]),
+                         ("rate_limited", "too many messages"))
+        self.assertGreater(refused["retry_after_ms"], 10_000, "16 s for what was too much")
 
     def test_a_flood_of_messages_ends_with_4429_and_disturbs_nobody(self) -> None:
         address = self.start("--max_messages_per_second=5")
@@ -96,6 +138,67 @@ class LoadLimitsTest(DeskTestCase):
             codes.append(0 if browser.texts else browser.wait_closed())
         self.assertEqual(codes[:4], [0] * 4)
         self.assertIn(1013, codes)
+
+
+class UserLimitsTest(unittest.TestCase):
+    """What a user may have on all of their sockets: a subject in its tenant."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        scratch = tempfile.TemporaryDirectory(prefix="agentdesk-users-")
+        cls.addClassCleanup(scratch.cleanup)
+        cls.issuer = Issuer()
+        core_flags, cls.flags = authentication(pathlib.Path(scratch.name), cls.issuer)
+        cls.system = System(core_flags, gateway=False)
+        cls.addClassCleanup(cls.system.close)
+
+    def start(self, *flags: str) -> str:
+        gateway = Gateway(self.system.core.address, *self.flags, *flags)
+        self.system.add(gateway).start()
+        self.addCleanup(gateway.stop)
+        return gateway.address
+
+    def browser(self, address: str, subject: str = "alice", tenant: str | None = "acme") -> Browser:
+        token = self.issuer.token(subject, tenant=tenant)
+        browser = Browser(address, protocol=["agentdesk.v1", f"agentdesk.bearer.{token}"])
+        self.addCleanup(browser.close)
+        return browser
+
+    def test_a_user_has_so_many_connections(self) -> None:
+        address = self.start("--max_connections_per_user=1")
+        first = self.browser(address)
+        first.wait_type("hello")
+        second = self.browser(address)
+        self.assertEqual(second.wait_closed(), 4429)
+        self.assertEqual(second.close_reason, "too many connections of this user, retry in 30 s")
+        bearer = {"Authorization": f"Bearer {self.issuer.token('alice', tenant='acme')}"}
+        with self.assertRaises(StreamRefused) as refused:
+            EventStream(address, **bearer)
+        self.assertEqual(refused.exception.status, 429)
+        self.assertIn("too many connections of this user", refused.exception.body)
+        self.assertEqual(http_client.call(address, "GET", "/tickets", **bearer).status, 200,
+                         "calls are the core's to limit")
+        for subject, tenant in (("bob", "acme"), ("alice", "zenith"), ("alice", None)):
+            self.browser(address, subject, tenant).wait_type("hello")
+        first.close()
+
+        def is_let_in() -> bool:
+            with contextlib.suppress(AssertionError):  # it was closed before its hello
+                return self.browser(address).wait_type("hello") is not None
+            return False
+        wait_until(is_let_in, "a place that was given back")
+
+    def test_a_user_has_so_many_bytes_a_second_on_all_sockets(self) -> None:
+        address = self.start("--max_message_bytes_per_second_per_user=1000")
+        one, two = self.browser(address), self.browser(address)
+        self.assertEqual(one.ask({"type": "ping", "x": "x" * 20_000}), {"type": "pong"})
+        refused = two.ask({"type": "ping"})
+        self.assertEqual((refused["code"], refused["message"]),
+                         ("rate_limited", "too many messages of this user"))
+        self.assertGreater(refused["retry_after_ms"], 10_000, "16 s for what was too much")
+        for subject, tenant in (("bob", "acme"), ("alice", "zenith")):
+            self.assertEqual(self.browser(address, subject, tenant).ask({"type": "ping"}),
+                             {"type": "pong"})
 
 
 if __name__ == "__main__":

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pathlib
+import signal
 import socket
+import struct
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -13,16 +18,20 @@ from typing import Any
 
 import grpc
 import http_client
-from agentdesk_test import (ROOT, Core, DeskTestCase, Gateway, address_of, wait_until)
+import websockets
+from agentdesk_test import (PATIENCE, ROOT, Core, DeskTestCase, Gateway, System, address_of,
+                            wait_until)
 from collector import Collector
 from desk_client import (DeskClient, agent_pb2, event_pb2, new_id, seconds, ticket_pb2)
-from metrics_text import MetricsPage, documented
+from metrics_text import MetricsPage, documented, documented_labels
+from tokens import Issuer, authentication
 from ws_client import BareSocket, Browser, FullBrowser
 
 PROMTOOL = ROOT / "build/tools/promtool"
 RETAINED = 300
 # What the process has whatever happens; tried by its value.
 CONSTANT = {"process_max_fds", "process_start_time_seconds", "agentdesk_build_info"}
+LIMIT_REFUSALS = "agentdesk_limit_refusals_total"  # moved by LimitRefusalsTest, under each label
 
 
 class MetricsTest(DeskTestCase):
@@ -157,7 +166,8 @@ class MetricsTest(DeskTestCase):
             client.wait_connected()
             return client
         client = self.moves("core", "agentdesk_grpc_connections_accepted_total", connect, by=1)
-        self.moves("core", "process_open_fds", connect)
+        # Several, since those of the page before may be closing meanwhile.
+        self.moves("core", "process_open_fds", lambda: [connect() for _ in range(5)])
 
         def subscribe() -> None:
             call = client.events.Subscribe(event_pb2.SubscribeRequest(live=True))
@@ -201,16 +211,6 @@ class MetricsTest(DeskTestCase):
         lease = self.desk.start()
         self.moves("gateway", "agentdesk_ws_outbox_bytes", lambda: self.burst(lease, 4))
         self.gateway_page.wait(lambda now: now >= 1, "agentdesk_ws_closes_total", code="4430")
-
-    def test_6_limits(self) -> None:
-        tight = Gateway(self.core.address, "--max_connections_per_address=1")
-        self.addCleanup(tight.kill)
-        tight.start()
-        first = Browser(tight.address)
-        self.addCleanup(first.close)
-        self.moves("gateway", "agentdesk_limit_refusals_total",
-                   lambda: Browser(tight.address).wait_closed(), MetricsPage(lambda: tight.address),
-                   by=1, limit="connections_per_address")
 
     def test_7_upstream(self) -> None:
         self.moves("gateway", "agentdesk_upstream_sequence", self.desk.create, by=1)
@@ -282,10 +282,154 @@ class MetricsTest(DeskTestCase):
             first_cause = {"agentdesk_upstream_gaps_total", "agentdesk_refused_calls_total"}
             self.assertEqual({**{name: told[name] for name in first_cause & told.keys()}, **found},
                              told)
-            self.assertEqual(set(told) - CONSTANT, self.moved[process])
+            self.assertEqual(set(told) - CONSTANT - {LIMIT_REFUSALS}, self.moved[process])
             checked = subprocess.run([str(PROMTOOL), "check", "metrics"], input=page.text(),
                                      text=True, capture_output=True, timeout=60)
             self.assertEqual((checked.returncode, checked.stdout, checked.stderr), (0, "", ""))
+
+
+class LimitRefusalsTest(DeskTestCase):
+    """Each limit of the gateway counts whom it refuses under its own label, and under no other."""
+
+    with_gateway = False
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        scratch = tempfile.TemporaryDirectory(prefix="agentdesk-limits-")
+        cls.addClassCleanup(scratch.cleanup)
+        cls.issuer = Issuer()
+        core_flags, cls.gateway_authentication = authentication(pathlib.Path(scratch.name),
+                                                                cls.issuer)
+        cls.knows_users = System(core_flags, gateway=False)
+        cls.addClassCleanup(cls.knows_users.close)
+
+    def browser(self, **more: Any) -> Browser:
+        browser = Browser(self.address, **more)
+        self.addCleanup(browser.close)
+        return browser
+
+    def alice(self) -> Browser:
+        return self.browser(protocol=["agentdesk.v1", f"agentdesk.bearer.{self.issuer.token()}"])
+
+    def get(self, path: str = "/livez", **more: Any) -> int:
+        return http_client.call(self.address, "GET", path, **more).status
+
+    def too_many_connections(self) -> None:
+        held = []
+        while self.get() != 503:
+            held.append(self.browser())
+        for browser in held:
+            browser.close()
+        wait_until(lambda: self.get() == 200, "a place that was given back")
+
+    def too_many_of_a_user(self) -> None:
+        self.alice().wait_type("hello")
+        self.assertEqual(self.alice().wait_closed(), 4429)
+        self.assertEqual(self.get("/events", Authorization=f"Bearer {self.issuer.token()}"), 429)
+
+    def too_many_of_an_address(self) -> None:
+        crowded = {"source": "127.0.0.7"}
+        for _ in range(2):
+            self.browser(**crowded).ask({"type": "ping"})
+        self.assertEqual(self.browser(**crowded).wait_closed(), 4429)
+        self.assertEqual(self.get(**crowded), 429)
+
+    def too_many_handshakes(self) -> None:
+        codes = []
+        while 1013 not in codes:
+            browser = self.browser()
+            with contextlib.suppress(websockets.ConnectionClosed):
+                browser.send({"type": "ping"})
+            browser.wait_for(lambda texts: texts or not browser.is_open, "pong or close")
+            codes.append(0 if browser.texts else browser.wait_closed())
+
+    def too_slow_a_request(self) -> None:
+        slow = socket.create_connection(address_of(self.address), PATIENCE)
+        self.addCleanup(slow.close)
+        slow.sendall(b"GET / HTTP/1.1\r\n")
+        self.assertIn(b"408", slow.recv(4096))
+
+    def too_large_a_request(self) -> None:
+        self.assertEqual(self.get(X="x" * 5000), 431)
+        answer = http_client.call(self.address, "POST", "/tickets/create", b"x" * 5000)
+        self.assertEqual(answer.status, 413)
+
+    def too_many_messages(self, browser: Browser | None = None) -> None:
+        browser = browser or self.browser()
+        while browser.ask({"type": "ping"})["type"] == "pong":
+            pass
+
+    def too_many_commands(self) -> None:
+        browser = self.browser(protocol="agentdesk.v1")
+        browser.wait_type("hello")
+        self.core.signal(signal.SIGSTOP)
+        try:
+            for _ in range(65):
+                browser.send({"type": "create_ticket", "ticket_name": "One of many"})
+            browser.wait_type("error", code="rate_limited")
+        finally:
+            self.core.signal(signal.SIGCONT)
+
+    def too_much_for_those_who_do_not_read(self) -> None:
+        for _ in range(4):
+            stuck = BareSocket(self.address, receive_buffer=4096)
+            self.addCleanup(stuck.close)
+        lease = self.desk.start()
+
+        def one_goes() -> bool:
+            self.desk.say(lease, "x" * 30000)
+            return self.page.value(LIMIT_REFUSALS, limit="outbox_bytes") >= 1
+        wait_until(one_goes, "a reader that is closed for the sake of memory")
+
+    def flood_without_a_token(self) -> None:
+        socket_of_nobody = BareSocket(self.address)
+        self.addCleanup(socket_of_nobody.close)
+        for _ in range(5):
+            socket_of_nobody.send_frame(0x0A, b"")  # pongs, which nothing answers
+        opcode, payload = socket_of_nobody.read_frame()
+        self.assertEqual((opcode, payload),
+                         (8, struct.pack("!H", 4429) + b"too many messages, retry in 5 s"))
+
+    def test_each_under_its_own_label(self) -> None:
+        messages = self.too_many_messages
+        rows: dict[str, tuple[list[str], bool, Callable[[], Any]]] = {
+            "connections": (["--max_connections=4"], False, self.too_many_connections),
+            "connections_per_user": (["--max_connections_per_user=1"], True,
+                                     self.too_many_of_a_user),
+            "connections_per_address": (["--max_connections_per_address=2"], False,
+                                        self.too_many_of_an_address),
+            "handshakes": (["--max_handshakes_per_second=1"], False, self.too_many_handshakes),
+            "request_time": (["--http_request_timeout=1s"], False, self.too_slow_a_request),
+            "request_size": (["--max_http_header_bytes=4096", "--max_http_body_bytes=4096"], False,
+                             self.too_large_a_request),
+            "messages": (["--max_messages_per_second=5"], False, messages),
+            "messages_per_user": (["--max_messages_per_second_per_user=5"], True,
+                                  lambda: messages(self.alice())),
+            "commands": ([], False, self.too_many_commands),
+            "outbox_bytes": (["--max_outbox_bytes=400000"], False,
+                             self.too_much_for_those_who_do_not_read),
+            "flood": (["--max_messages_per_second=1"], True, self.flood_without_a_token),
+        }
+        self.assertEqual(documented_labels(LIMIT_REFUSALS), set(rows), "docs/OPERATIONS.md names them")
+        for label, (flags, users, cause) in rows.items():
+            with self.subTest(limit=label):
+                desk = self.knows_users.core if users else self.core
+                gateway = Gateway(desk.address, "--threads=1", *flags,
+                                  *(self.gateway_authentication if users else []))
+                self.system.add(gateway).start()
+                self.address = gateway.address
+                token = {"Authorization": f"Bearer {self.issuer.token()}"} if users else {}
+                # From an address of its own, so that it takes nobody's place.
+                self.page = MetricsPage(lambda address=gateway.address: address, source="127.0.0.9",
+                                        **token)
+                self.assertEqual(set(self.page.by_label(LIMIT_REFUSALS, "limit")), set(rows))
+                cause()
+                refused = self.page.by_label(LIMIT_REFUSALS, "limit")
+                self.assertEqual({limit for limit, count in refused.items() if count > 0}, {label},
+                                 refused)
+                self.doCleanups()
+                gateway.stop()
 
 
 class HalfOpenTest(DeskTestCase):

@@ -22,6 +22,7 @@ namespace {
 
 using gateway::HttpRequest;
 using gateway::HttpResponse;
+using gateway::Refusal;
 using gateway::Responder;
 using gateway::Transport;
 using std::chrono::milliseconds;
@@ -144,8 +145,10 @@ TEST(TransportHttpTest, FaultsAreRefusedInWordsAndEndTheConnection) {
   options.max_body_bytes = 1000;
   options.max_header_bytes = 4096;
   TransportServer server(options);
+  size_t too_large = 0;
   for (const auto& [name, request, status] : cases) {
     SCOPED_TRACE(name);
+    if (status == 413 || status == 431) ++too_large;
     RawClient client(server.port());
     client.Send(request);
     const ReceivedResponse response = client.ReadResponse();
@@ -155,6 +158,9 @@ TEST(TransportHttpTest, FaultsAreRefusedInWordsAndEndTheConnection) {
     EXPECT_TRUE(absl::StartsWith(response.body, R"({"error":{"code":")")) << response.body;
     EXPECT_EQ(client.ReadToEnd(), Ending::kClosed);
   }
+  server.Run([&](Transport&) {
+    EXPECT_EQ(server.refused(), std::vector<Refusal>(too_large, Refusal::kRequestSize));
+  });
 }
 
 TEST(TransportHttpTest, BodyIsAskedForWhereTheClientWaits) {
@@ -225,9 +231,14 @@ TEST(TransportHttpTest, SlowRequestsAreCutOff) {
     client.Send(start);
     // One more byte now and then does not help.
     while (!client.WaitForInput(milliseconds(20))) client.Send("a");
-    EXPECT_EQ(client.ReadResponse().status, 408);
+    const ReceivedResponse response = client.ReadResponse();
+    EXPECT_EQ(response.status, 408);
+    EXPECT_TRUE(absl::StrContains(response.body, "a request may take 150ms to arrive"));
     client.ReadToEnd();
   }
+  server.Run([&](Transport&) {
+    EXPECT_EQ(server.refused(), std::vector<Refusal>(3, Refusal::kRequestTime));
+  });
   EXPECT_TRUE(server.WaitUntil([](Transport& t) { return t.connections() == 0; }));
 }
 

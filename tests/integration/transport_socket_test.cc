@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/transport_server.h"
+#include "ws_gateway/address_limit.h"
 
 namespace agentdesk::testing {
 namespace {
@@ -350,7 +351,13 @@ TEST(TransportSocketTest, SurplusConnectionsAreToldSo) {
   std::vector<std::unique_ptr<RawClient>> crowd;
   for (int i = 0; i < 40; ++i) crowd.push_back(std::make_unique<RawClient>(server.port()));
   EXPECT_EQ(crowd.back()->ReadResponse().status, 503);
-  server.Run([](Transport& transport) { EXPECT_LE(transport.connections(), 18u); });
+  server.Run([&](Transport& transport) {
+    EXPECT_LE(transport.connections(), 18u);
+    EXPECT_GE(server.refused().size(), 24u) << "the two above, and of the crowd all but 18";
+    for (const gateway::Refusal why : server.refused()) {
+      EXPECT_EQ(why, gateway::Refusal::kConnections);
+    }
+  });
   crowd.clear();
 
   first.SendFrame(kCloseFrame, ClosePayload(1000));
@@ -361,6 +368,86 @@ TEST(TransportSocketTest, SurplusConnectionsAreToldSo) {
   ASSERT_TRUE(third.Handshake());
   third.SendFrame(kTextFrame, "hello");
   EXPECT_EQ(third.ReadFrame()->payload, "hello");
+}
+
+constexpr char kGet[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+constexpr char kCrowded[] = "127.0.0.7";
+
+int StatusFor(TransportServer& server, const std::string& from) {
+  RawClient client(server.port(), 0, from);
+  client.Send(kGet);
+  return client.ReadResponse().status;
+}
+
+TEST(TransportSocketTest, AnAddressHasSoManyConnectionsOfAnyKind) {
+  gateway::AddressLimit addresses(2);
+  gateway::TransportOptions options = QuickOptions();
+  options.addresses = &addresses;
+  // As the shards of a gateway do, two share the limit.
+  TransportServer server(options);
+  TransportServer other(options);
+  RawClient socket(server.port(), 0, kCrowded);
+  ASSERT_TRUE(socket.Handshake());
+  auto kept_alive = std::make_unique<RawClient>(other.port(), 0, kCrowded);
+  kept_alive->Send(kGet);
+  ASSERT_EQ(kept_alive->ReadResponse().status, 200);
+
+  RawClient request(server.port(), 0, kCrowded);
+  request.Send(kGet);
+  const ReceivedResponse response = request.ReadResponse();
+  EXPECT_EQ(response.status, 429);
+  EXPECT_EQ(response.Header("Retry-After"), "30");
+  EXPECT_EQ(response.body, R"({"error":{"code":"too_many_connections",)"
+                           R"("message":"there are too many connections of this address"}})");
+  EXPECT_EQ(request.ReadToEnd(), Ending::kClosed);
+  RawClient surplus(other.port(), 0, kCrowded);
+  ASSERT_TRUE(surplus.Handshake("Sec-WebSocket-Protocol: agentdesk.v1\r\n"));
+  const auto close = surplus.ReadFrame();
+  ASSERT_TRUE(close);
+  EXPECT_EQ(close->close_code(), 4429);
+  EXPECT_EQ(close->close_reason(), "too many connections of this address, retry in 30 s");
+  EXPECT_EQ(StatusFor(server, "127.0.0.8"), 200);
+  // Those that are in stay in.
+  kept_alive->Send(kGet);
+  EXPECT_EQ(kept_alive->ReadResponse().status, 200);
+  socket.SendFrame(kTextFrame, "hello");
+  EXPECT_EQ(socket.ReadFrame()->payload, "hello");
+  for (TransportServer* each : {&server, &other}) {
+    each->Run([&](Transport&) {
+      EXPECT_EQ(each->refused(), std::vector{gateway::Refusal::kConnectionsOfAddress});
+    });
+  }
+
+  kept_alive = nullptr;
+  surplus.Abort();
+  EXPECT_TRUE(other.WaitUntil([](Transport& t) { return t.connections() == 0; }));
+  EXPECT_EQ(StatusFor(server, kCrowded), 200) << "a place that was given back";
+}
+
+TEST(TransportSocketTest, AnAddressThatSaysNothingKeepsNobodyOut) {
+  gateway::AddressLimit addresses(2);
+  gateway::TransportOptions options = QuickOptions();
+  options.addresses = &addresses;
+  options.max_connections = 30;
+  TransportServer server(options);
+  std::vector<std::unique_ptr<RawClient>> silent;
+  for (int i = 0; i < 60; ++i) {
+    silent.push_back(std::make_unique<RawClient>(server.port(), 0, kCrowded));
+  }
+  const ReceivedResponse refusal = silent.back()->ReadResponse();
+  EXPECT_EQ(refusal.status, 429) << "without having asked for anything";
+  EXPECT_EQ(refusal.Header("Retry-After"), "30");
+  server.Run([&](Transport& transport) {
+    EXPECT_EQ(transport.connections(), 18u);
+    EXPECT_EQ(server.refused(), std::vector(42, gateway::Refusal::kConnectionsOfAddress));
+  });
+  EXPECT_EQ(StatusFor(server, "127.0.0.8"), 200);
+  // Nor do they use up what their own address may have.
+  silent.front()->Send(kGet);
+  EXPECT_EQ(silent.front()->ReadResponse().status, 200);
+  silent.clear();
+  EXPECT_TRUE(server.WaitUntil([](Transport& t) { return t.connections() == 0; }));
+  EXPECT_EQ(StatusFor(server, kCrowded), 200);
 }
 
 TEST(TransportSocketTest, DestructionClosesEverySocketOnce) {

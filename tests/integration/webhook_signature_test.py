@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 import http_client
-from agentdesk_test import BIN, System
+from agentdesk_test import BIN, Gateway, System
 from desk_client import new_id
 from tokens import AUDIENCE, ISSUER, Issuer, auth_config
 
@@ -86,6 +86,19 @@ class WebhookSignatureTest(unittest.TestCase):
             self.assertEqual(answer.status, status, answer.text)
             if status == 403:
                 self.assertEqual(answer.error["code"], "signature_stale")
+
+    def test_how_old_is_for_a_flag_to_say(self) -> None:
+        gateway = Gateway(self.system.core.address, *self.system.gateway.flags[2:],
+                          "--notion_max_age=1h")
+        self.system.add(gateway).start()
+        now = datetime.datetime.now(datetime.timezone.utc)
+        for minutes, status in ((-61, 403), (-59, 200), (59, 200), (61, 403)):
+            time = (now + datetime.timedelta(minutes=minutes)).isoformat()
+            body = json.dumps({"page_id": new_id(), "timestamp": time}).encode()
+            answer = http_client.call(gateway.address, "POST", "/webhook/notion", body,
+                                      Content_Type="application/json",
+                                      X_Notion_Signature=signature(body))
+            self.assertEqual(answer.status, status, answer.text)
 
     def test_a_secret_that_is_none_is_refused_at_the_start(self) -> None:
         (self.folder / "short").write_bytes(b"short")

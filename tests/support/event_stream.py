@@ -24,7 +24,7 @@ class EventStream:
     """One connection. Keeps (id, data) of each event as it came, and the last id, as a browser does."""
 
     def __init__(self, gateway: str, query: str = "", last_event_id: str = "",
-                 receive_buffer: int | None = None, **headers: str) -> None:
+                 receive_buffer: int | None = None, source: str = "", **headers: str) -> None:
         self.events: list[tuple[str, str]] = []
         self.last_event_id = last_event_id
         self.retry_ms = 0
@@ -34,6 +34,8 @@ class EventStream:
         self.socket = socket.socket()
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.settimeout(PATIENCE)
         try:
             self.head = self._open(gateway, query, headers)

@@ -33,8 +33,11 @@ def lines_of(headers: dict[str, str | list[str]]) -> list[tuple[str, str]]:
 
 
 def call(address: str, method: str, path: str, body: Any = None, timeout: float = 60,
-         tls: ssl.SSLContext | None = None, **headers: str | list[str]) -> Answer:
-    """Underscores in the names of headers stand for dashes; an object as body is sent as JSON."""
+         tls: ssl.SSLContext | None = None, source: str = "",
+         **headers: str | list[str]) -> Answer:
+    """Underscores in the names of headers stand for dashes; an object as body is sent as JSON.
+
+    `source`: the address of this machine that the call comes from."""
     named = http.client.HTTPMessage()
     for name, value in lines_of(headers):
         named[name.replace("_", "-")] = value
@@ -42,9 +45,9 @@ def call(address: str, method: str, path: str, body: Any = None, timeout: float 
         body = json.dumps(body).encode()
         if "Content-Type" not in named:
             named["Content-Type"] = "application/json"
-    connection = (http.client.HTTPConnection(*address_of(address), timeout=timeout) if tls is None
-                  else http.client.HTTPSConnection(*address_of(address), timeout=timeout,
-                                                   context=tls))
+    options: dict[str, Any] = {"timeout": timeout, "source_address": (source, 0) if source else None}
+    connection = (http.client.HTTPConnection(*address_of(address), **options) if tls is None
+                  else http.client.HTTPSConnection(*address_of(address), context=tls, **options))
     try:
         connection.request(method, path, body, named)
         response = connection.getresponse()

@@ -20,11 +20,12 @@ ROW = re.compile(r"^\| `([a-z_]+)` \| (counter|gauge|histogram) \| (.*?) \|", re
 class MetricsPage:
     """The page of one process, read anew for each question."""
 
-    def __init__(self, address: Callable[[], str]) -> None:
+    def __init__(self, address: Callable[[], str], **headers: str) -> None:
         self._address = address  # asked each time: a process that was restarted may have another
+        self._headers = headers
 
     def text(self) -> str:
-        answer = http_client.call(self._address(), "GET", "/metrics")
+        answer = http_client.call(self._address(), "GET", "/metrics", **self._headers)
         assert answer.status == 200, answer.text
         assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
         return answer.text
@@ -45,6 +46,12 @@ class MetricsPage:
                 total += float(sample[3])
         return total
 
+    def by_label(self, name: str, label: str) -> dict[str, float]:
+        """The values of one metric by those of its label."""
+        samples = [sample for line in self.text().splitlines()
+                   if (sample := SAMPLE.match(line)) is not None and sample[1] == name]
+        return {dict(LABEL.findall(sample[2]))[label]: float(sample[3]) for sample in samples}
+
     def wait(self, test: Callable[[float], bool], name: str, **labels: str) -> float:
         """Waits until the value passes the test; returns it."""
         last: list[Any] = [None]
@@ -57,6 +64,14 @@ class MetricsPage:
         except AssertionError as problem:
             raise AssertionError(f"{problem}; it is {last[0]}") from None
         return last[0]
+
+
+def documented_labels(name: str) -> set[str]:
+    """The values of its label that docs/OPERATIONS.md lists in the row of a metric."""
+    text = pathlib.Path(ROOT / "docs/OPERATIONS.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| `{name}` \| \w+ \| `\w+` \| (.*) \|$", text, re.M)
+    assert row is not None, name
+    return set(re.findall(r"`(\w+)`", row[1]))
 
 
 def documented(heading: str) -> dict[str, str]:

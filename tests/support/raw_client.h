@@ -53,8 +53,8 @@ std::string ClosePayload(int code, absl::string_view reason = "");
 class RawClient {
  public:
   // Connects to 127.0.0.1. `receive_buffer_bytes` (0: the system's) makes a slow reader of one that
-  // does not read.
-  explicit RawClient(uint16_t port, int receive_buffer_bytes = 0);
+  // does not read. `from`: the client's own address, as 127.0.0.7 (empty: the system chooses).
+  explicit RawClient(uint16_t port, int receive_buffer_bytes = 0, const std::string& from = "");
   RawClient(const RawClient&) = delete;
   RawClient& operator=(const RawClient&) = delete;
   ~RawClient();

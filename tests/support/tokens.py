@@ -72,6 +72,17 @@ def auth_config(folder: pathlib.Path, issuers: list[dict[str, Any]], gateways: l
     return path
 
 
+def authentication(folder: pathlib.Path, issuer: Issuer) -> tuple[list[str], list[str]]:
+    """The flags of a core and of a gateway that believe this issuer, and nobody else."""
+    (folder / "keys.json").write_text(issuer.key_set())
+    (folder / "gateway.token").write_text(issuer.token("gateway"))
+    config = auth_config(folder, [{"issuer": issuer.name, "audiences": [AUDIENCE],
+                                   "algorithms": ["HS256"], "keys_file": "keys.json"}],
+                         gateways=["gateway"])
+    return [f"--auth_config={config}"], [f"--auth_config={config}",
+                                         f"--core_token_file={folder}/gateway.token"]
+
+
 def two_issuers(people: pathlib.Path) -> list[dict[str, Any]]:
     """One that shares a secret with us, in keys.json, and one whose people have the public key `people`."""
     return [{"issuer": ISSUER, "audiences": [AUDIENCE], "algorithms": ["HS256"],

@@ -49,6 +49,8 @@ class TransportServer : public gateway::TransportHandler {
   std::optional<int> WaitForClosed();
   size_t closed_count();
   int drained() const { return drained_; }  // only on the transport's thread
+  // Who was refused, in order; only on the transport's thread.
+  const std::vector<gateway::Refusal>& refused() const { return refused_; }
   // Stops the thread and destroys the transport now.
   void Shutdown();
 
@@ -56,6 +58,7 @@ class TransportServer : public gateway::TransportHandler {
   gateway::UpgradeDecision OnUpgrade(const gateway::HttpRequest& request) override;
   // The first that is offered.
   std::string ChooseSubprotocol(const gateway::HttpRequest& request) override;
+  void OnRefused(gateway::Refusal why) override { refused_.push_back(why); }
 
  private:
   class Session;
@@ -68,6 +71,7 @@ class TransportServer : public gateway::TransportHandler {
   uint16_t port_ = 0;
   std::vector<gateway::Socket*> sockets_;
   int drained_ = 0;
+  std::vector<gateway::Refusal> refused_;
   Mutex mutex_;
   Condition closed_changed_;
   std::vector<int> closed_ ABSL_GUARDED_BY(mutex_);

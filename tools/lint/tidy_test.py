@@ -48,8 +48,9 @@ GATEWAY_ROOMS = {
 }
 # Files of the gateway that are not named after their room.
 GATEWAY_FILES = {
-    "acceptor": "transport", "connection_set": "transport", "http_message": "transport",
-    "maybe_tls_stream": "transport", "outbox": "transport", "outbox_connection": "transport",
+    "acceptor": "transport", "address_limit": "transport", "connection_set": "transport",
+    "http_message": "transport", "maybe_tls_stream": "transport", "outbox": "transport",
+    "outbox_connection": "transport",
     "stream_connection": "transport", "tcp": "transport", "tls_acceptor": "transport",
     "tls_session": "transport",
     "recent_events": "event_json",

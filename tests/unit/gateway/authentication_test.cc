@@ -234,14 +234,44 @@ TEST_F(GatewayAuthenticationTest, AUserHasSoManyConnections) {
   EXPECT_EQ(Shown(Protocol::kPlain, Token("bob")).socket->close_code(), 0);
   first.Say(AuthMessage(Token("alice")));  // a fresh token takes no place of its own
   EXPECT_EQ(first.socket->close_code(), 0);
-  EXPECT_FALSE(limits.HasRoom("alice", ""));
+  const Identity alice = User("alice");
+  EXPECT_FALSE(limits.HasRoom(alice));
+  // Whoever has the same name in another tenant is somebody else.
+  EXPECT_TRUE(limits.HasRoom(User("alice", "zenith")));
+  EXPECT_EQ(Shown(Protocol::kPlain, Token("alice", absl::Minutes(1), "events:read", "zenith"))
+                .socket->close_code(),
+            0);
   Close(first);
-  EXPECT_TRUE(limits.HasRoom("alice", ""));
+  EXPECT_TRUE(limits.HasRoom(alice));
   EXPECT_EQ(Shown(Protocol::kPlain, Token("alice")).socket->close_code(), 0);
-  EXPECT_EQ(limits.refused().users, 1);
+  EXPECT_EQ(limits.refused().user_connections, 1);
   for (const std::unique_ptr<Browser>& browser : browsers_) {
     if (browser->handler != nullptr) Close(*browser);
   }
+}
+
+TEST_F(GatewayAuthenticationTest, WhoFloodsBeforeProvingAnythingGoesWithoutAWord) {
+  LoadLimits limits({.messages_per_second = 1}, clock_);
+  hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, limits,
+                               connection_metrics_, &authenticator_);
+  Begin();
+  for (Browser* browser : {&Plain(), &Full()}) {
+    for (int i = 0; i < 4; ++i) browser->handler->OnControl();
+    EXPECT_EQ(browser->socket->close_code(), 0);
+    browser->handler->OnControl();
+    EXPECT_EQ(browser->socket->close_code(), 4429);
+    EXPECT_EQ(browser->socket->close_reason(), "too many messages, retry in 5 s");
+    EXPECT_THAT(browser->Heard(), IsEmpty());
+  }
+  for (Browser* browser : {&Plain(), &Full()}) {
+    for (int i = 0; i < 4; ++i) browser->handler->OnControl();
+    browser->Say(AuthMessage(Token()));
+    EXPECT_EQ(browser->socket->close_code(), 4429);
+    EXPECT_THAT(browser->Heard(), IsEmpty());
+  }
+  EXPECT_EQ(limits.refused().floods, 4);
+  EXPECT_EQ(limits.refused().messages, 0);
+  for (const std::unique_ptr<Browser>& browser : browsers_) Close(*browser);
 }
 
 TEST_F(GatewayAuthenticationTest, WithoutAuthenticationThereIsNoSuchMessage) {

@@ -255,6 +255,7 @@ TEST_F(ConnectionTest, OnlySoManyCommandsAtATime) {
   ASSERT_THAT(heard, SizeIs(6));
   EXPECT_THAT(heard[0],
               AllOf(HasSubstr(R"("code":"rate_limited")"), HasSubstr(R"("retry_after_ms":1000)")));
+  EXPECT_EQ(limits_.refused().commands, 6);
 }
 
 TEST_F(ConnectionTest, AReplyForAClientThatIsGoneGoesNowhere) {

@@ -89,6 +89,13 @@ std::unique_ptr<Feed> FakeCommands::Follow(const Caller& caller, const Subscribe
   return std::make_unique<FakeFeed>(end);
 }
 
+Identity User(absl::string_view subject, absl::string_view tenant) {
+  Identity user;
+  user.subject = std::string(subject);
+  user.tenant = std::string(tenant);
+  return user;
+}
+
 v1::Event TicketCreated(int64_t sequence, absl::string_view name) {
   v1::Event event = Event(sequence, kSession);
   event.mutable_ticket_created()->mutable_ticket()->set_ticket_name(std::string(name));

@@ -11,6 +11,7 @@
 
 #include "absl/strings/string_view.h"
 #include "agentdesk/v1/event.pb.h"
+#include "core_service/base/identity.h"
 #include "core_service/base/uuid.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_clock.h"
@@ -105,6 +106,9 @@ class FakeCommands final : public Commands {
   };
   std::vector<std::shared_ptr<FeedEnd>> feeds;
 };
+
+// Somebody who has proved who they are.
+Identity User(absl::string_view subject, absl::string_view tenant = "");
 
 // Events that are easy to tell apart.
 v1::Event TicketCreated(int64_t sequence, absl::string_view name);

@@ -53,12 +53,6 @@ TEST(TokenBucketTest, NoLimitIsNone) {
 
 class LoadLimitsTest : public GatewayTest {
  protected:
-  Browser& From(const std::string& address) {
-    ConnectionOptions options;
-    options.caller = {.actor = "guest-0001", .via = "websocket", .traceparent = ""};
-    options.remote_address = address;
-    return Connect(std::move(options));
-  }
   void Limit(const LoadLimitOptions& options) {
     limited_.emplace(options, clock_);
     hub_ = std::make_unique<Hub>(commands_, clock_, IdSource::Real(), recent_, *limited_,
@@ -72,21 +66,6 @@ class LoadLimitsTest : public GatewayTest {
 
   std::optional<LoadLimits> limited_;
 };
-
-TEST_F(LoadLimitsTest, AnAddressHasSoManyConnections) {
-  Limit({.connections_per_address = 2});
-  Browser& first = From("192.0.2.1");
-  From("192.0.2.1");
-  Browser& third = From("192.0.2.1");
-  EXPECT_EQ(third.socket->close_code(), 4429);
-  EXPECT_EQ(third.socket->close_reason(), "too many connections of this address, retry in 30 s");
-  EXPECT_EQ(From("192.0.2.2").socket->close_code(), 0);
-  Close(third);
-  EXPECT_EQ(From("192.0.2.1").socket->close_code(), 4429);
-  Close(first);
-  EXPECT_EQ(From("192.0.2.1").socket->close_code(), 0);
-  EXPECT_EQ(limited_->refused().addresses, 2);
-}
 
 TEST_F(LoadLimitsTest, TooManyMessagesAreRefusedAndThenTheConnectionIs) {
   Limit({.messages_per_second = 10});
@@ -155,20 +134,26 @@ TEST_F(LoadLimitsTest, AndSoAreTooManyBytes) {
 
 TEST_F(LoadLimitsTest, AUserHasSoManyMessagesOnAllSocketsAndNoMoreAfterComingBack) {
   Limit({.user_messages_per_second = 10, .user_bytes_per_second = 1000});
-  std::optional<LoadLimits::Place> first = limited_->EnterUser("alice");
-  std::optional<LoadLimits::Place> second = limited_->EnterUser("alice");
-  std::optional<LoadLimits::Place> other = limited_->EnterUser("bob");
-  for (int i = 0; i < 40; ++i) EXPECT_EQ(limited_->TakeMessage("alice", 1), absl::ZeroDuration());
-  EXPECT_EQ(limited_->TakeMessage("alice", 1), absl::Milliseconds(100));
-  EXPECT_EQ(limited_->TakeMessage("bob", 5000), absl::ZeroDuration());
-  EXPECT_EQ(limited_->TakeMessage("bob", 1), absl::Milliseconds(1001)) << "for their bytes";
+  const Identity alice = User("alice", "acme");
+  std::optional<LoadLimits::Place> first = limited_->Enter(alice);
+  std::optional<LoadLimits::Place> second = limited_->Enter(alice);
+  std::optional<LoadLimits::Place> bob = limited_->Enter(User("bob", "acme"));
+  std::optional<LoadLimits::Place> other = limited_->Enter(User("alice", "zenith"));
+  for (int i = 0; i < 40; ++i) {
+    EXPECT_EQ(limited_->TakeMessage(i % 2 == 0 ? *first : *second, 1), absl::ZeroDuration());
+  }
+  EXPECT_EQ(limited_->TakeMessage(*first, 1), absl::Milliseconds(100));
+  EXPECT_EQ(limited_->TakeMessage(*second, 1), absl::Milliseconds(100));
+  EXPECT_EQ(limited_->TakeMessage(*other, 1), absl::ZeroDuration()) << "somebody of another tenant";
+  EXPECT_EQ(limited_->TakeMessage(*bob, 5000), absl::ZeroDuration());
+  EXPECT_EQ(limited_->TakeMessage(*bob, 1), absl::Milliseconds(1001)) << "for their bytes";
   first.reset();
   second.reset();
-  first = limited_->EnterUser("alice");
-  EXPECT_EQ(limited_->TakeMessage("alice", 1), absl::Milliseconds(100));
+  first = limited_->Enter(alice);
+  EXPECT_EQ(limited_->TakeMessage(*first, 1), absl::Milliseconds(100));
   clock_.Advance(absl::Seconds(1));
-  for (int i = 0; i < 10; ++i) EXPECT_EQ(limited_->TakeMessage("alice", 1), absl::ZeroDuration());
-  EXPECT_GT(limited_->TakeMessage("alice", 1), absl::ZeroDuration());
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(limited_->TakeMessage(*first, 1), absl::ZeroDuration());
+  EXPECT_GT(limited_->TakeMessage(*first, 1), absl::ZeroDuration());
 }
 
 TEST(OutboxMemoryTest, TheShardWithTheLargestOutboxClosesItAndOnlyOnceAllHaveTold) {
