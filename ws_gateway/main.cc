@@ -33,7 +33,7 @@ int Main(int argc, char** argv) {
     status = absl::InvalidArgumentError(absl::StrCat("what is `", rest[0], "`?"));
   }
   if (!status.ok()) {
-    LogError("cannot start", {{"status", status}});
+    std::fprintf(stderr, "agentdesk-gateway: %s\n", std::string(status.message()).c_str());
     return 1;
   }
   if (config->check_only) {
