@@ -57,7 +57,7 @@ ROUTES = {
     ("GET", "/questions/{question_id}"): Row(("sessions:read",), stranger=404),
     # The page is known, so it is read as well.
     ("POST", "/webhook/notion"): Row(
-        ("tickets:write", "tickets:read"), lambda w: {"page_id": w.ticket}, 404),
+        ("tickets:write", "tickets:read"), lambda w: {"page_id": w.ticket}, 409),
     ("GET", "/login"): Row(()),
     ("POST", "/login"): Row(()),
     ("GET", "/metrics"): Row(()),

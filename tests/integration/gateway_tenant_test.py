@@ -302,7 +302,7 @@ class GatewayTenantTest(GatewayTenants):
                 self.assertNotIn("ticket", taken.json)
                 self.assertNotIn("ticket", {*taken.error} - {"code", "message", "field"})
                 page = self.http(tenant, "POST", "/webhook/notion", {"page_id": world.ticket})
-                self.assertEqual(page.status, 404, page.text)
+                self.assertEqual((page.status, page.error["code"]), (409, "already_exists"))
                 for answer in (taken, page):
                     self.assert_nothing_of_others(tenant, answer.text, asked_for=world.ticket)
 
