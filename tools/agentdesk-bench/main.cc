@@ -38,7 +38,7 @@ ABSL_FLAG(int64_t, events, 1'000'000, "stored events that `stream` replays");
 ABSL_FLAG(int64_t, log_events, 10'000'000, "events of the long log of `growth`");
 ABSL_FLAG(int, storm_clients, 8000, "browsers that drop and come back in `reconnect`");
 ABSL_FLAG(int, missed_events, 1000, "events that each of them has missed");
-ABSL_FLAG(int, storm_rate, 10, "tickets a second during `reconnect`");
+ABSL_FLAG(int, storm_rate, 2, "tickets a second during `reconnect`");
 ABSL_FLAG(double, soak_seconds, 3600, "how long `soak` takes");
 ABSL_FLAG(int, half_open, 5000, "handshakes that `abuse` begins and does not end");
 

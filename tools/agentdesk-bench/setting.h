@@ -25,7 +25,7 @@ struct Options {
   int64_t log_events = 10'000'000;  // of the grown log
   int storm_clients = 8000;         // that drop and come back
   int missed_events = 1000;         // by each of them
-  int storm_rate = 10;              // tickets a second meanwhile
+  int storm_rate = 2;               // tickets a second meanwhile
   double soak_seconds = 3600;
   int half_open = 5000;  // handshakes that somebody begins and does not end
 };
