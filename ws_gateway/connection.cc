@@ -194,10 +194,10 @@ void Connection::Handle(v1::SubmitResponseRequest request, const Echo& echo) {
     response->request.set_request_id(host_.NewUuid().ToString());
     response->retry_until = host_.Monotonic() + kRetryFor;
   }
-  Submit(std::move(response));
+  Submit(response);
 }
 
-void Connection::Submit(ResponsePtr response) {
+void Connection::Submit(const ResponsePtr& response) {
   const v1::SubmitResponseRequest request = response->request;
   Ask(request, [this, response](absl::StatusOr<v1::SubmitResponseResponse> outcome) {
     OnJudged(response, std::move(outcome));
@@ -325,7 +325,7 @@ bool Connection::Tick() {
       [now](const ResponsePtr& response) { return response->next_try > now; });
   std::move(first_due, retries_.end(), std::back_inserter(due));
   retries_.erase(first_due, retries_.end());
-  for (ResponsePtr& response : due) Submit(std::move(response));
+  for (const ResponsePtr& response : due) Submit(response);
   return held_until_.has_value() || !retries_.empty();
 }
 

@@ -148,7 +148,7 @@ class Connection final : public SocketHandler {
   static uint16_t CloseCodeFor(const absl::Status& status);
   // Serves this user from now on, or closes; false then.
   bool Admit(absl::StatusOr<Identity> user);
-  void Handle(Auth message, const Echo& echo);
+  void Handle(const Auth& message, const Echo& echo);
   // False: too many messages come, and this one is refused.
   bool PassesRate(size_t bytes, const Echo& echo);
   bool TakeCommandSlot(const Echo& echo);
@@ -167,7 +167,7 @@ class Connection final : public SocketHandler {
   template <typename Request>
   void AskForTicket(Request request, const Echo& echo);
   void AnswerTicketError(const absl::Status& status, absl::string_view ticket_id, const Echo& echo);
-  void Submit(ResponsePtr response);
+  void Submit(const ResponsePtr& response);
   void OnJudged(ResponsePtr response, absl::StatusOr<v1::SubmitResponseResponse> outcome);
   void RetryOrGiveUp(ResponsePtr response);
   void GiveUp(const Response& response);

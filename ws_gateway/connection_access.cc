@@ -83,7 +83,7 @@ bool Connection::Admit(absl::StatusOr<Identity> user) {
   return true;
 }
 
-void Connection::Handle(Auth message, const Echo& echo) {
+void Connection::Handle(const Auth& message, const Echo& echo) {
   const Authenticator* const authenticator = host_.authenticator();
   if (authenticator == nullptr) {
     return SendText(ErrorMessage(UnknownType(), echo, options_.protocol));

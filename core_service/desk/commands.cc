@@ -483,7 +483,7 @@ class ClaimCommand final : public Command {
            std::find(queues_.begin(), queues_.end(), queue) != queues_.end();
   }
   void GiveUp() override { result_ = v1::ClaimJobResponse(); }
-  void Refuse(absl::Status status) override { result_ = std::move(status); }
+  void Refuse(const absl::Status& status) override { result_ = status; }
 
  private:
   // The lease that an earlier claim under this request id got, while it is live.

@@ -43,7 +43,7 @@ class Command {
     return false;
   }
   virtual void GiveUp() {}
-  virtual void Refuse(absl::Status /*status*/) {}
+  virtual void Refuse(const absl::Status& /*status*/) {}
 };
 
 // The one writer. A thread takes all commands that wait, up to a batch, lets each decide on the

@@ -160,7 +160,7 @@ absl::Status Turn::Remember(const store::RequestRecord& request) {
 }
 
 absl::StatusOr<int> Turn::Forget(absl::Time before, int limit) {
-  const absl::StatusOr<int> forgotten = transaction_.ForgetRequests(before, limit);
+  absl::StatusOr<int> forgotten = transaction_.ForgetRequests(before, limit);
   if (!forgotten.ok()) return Spoil(forgotten.status());
   if (*forgotten >= limit) changed_ = true;
   return forgotten;

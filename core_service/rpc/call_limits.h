@@ -45,7 +45,7 @@ class CallLimits {
 
    private:
     CallLimits* limits_;
-    const std::string identity_;
+    std::string identity_;
   };
 
   // ResourceExhausted, with the time to wait: too many calls came (`rate_limited`).
