@@ -5,13 +5,6 @@
 #include "absl/strings/str_cat.h"
 
 namespace agentdesk::gateway {
-namespace {
-
-// Subjects of two tenants may have one name. No name holds the character between.
-std::string KeyOf(const Identity& user) { return absl::StrCat(user.tenant, "\x1f", user.subject); }
-
-}  // namespace
-
 std::string RetryIn(absl::string_view what, absl::Duration wait) {
   return absl::StrCat(what, ", retry in ", absl::ToInt64Seconds(absl::Ceil(wait, absl::Seconds(1))),
                       " s");
@@ -25,11 +18,11 @@ bool LoadLimits::IsFull(const std::string& key) const {
 
 bool LoadLimits::HasRoom(const Identity& user) {
   MutexLock lock(mutex_);
-  return !IsFull(KeyOf(user));
+  return !IsFull(IdentityKey(user));
 }
 
 std::optional<LoadLimits::Place> LoadLimits::Enter(const Identity& user) {
-  std::string key = KeyOf(user);
+  std::string key = IdentityKey(user);
   const Use fresh{.places = 0,
                   .messages = TokenBucket(static_cast<double>(options_.user_messages_per_second)),
                   .bytes = TokenBucket(static_cast<double>(options_.user_bytes_per_second))};

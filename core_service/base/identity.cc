@@ -23,6 +23,12 @@ constexpr double kMaxMillis = 253402300799999;  // the end of the year 9999
 
 }  // namespace
 
+std::string IdentityKey(const Identity& identity) {
+  // No name holds the character between.
+  return identity.tenant.empty() ? identity.subject
+                                 : absl::StrCat(identity.tenant, "\x1f", identity.subject);
+}
+
 absl::Status CheckIdentityName(absl::string_view field, absl::string_view name) {
   int characters = 0;
   for (absl::string_view rest = name; !rest.empty(); ++characters) {

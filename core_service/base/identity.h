@@ -22,6 +22,9 @@ struct Identity {
   absl::Time expires_at = absl::InfiniteFuture();  // from then on it proves nothing
 };
 
+// One text for each subject in each tenant; two tenants may have subjects of one name.
+std::string IdentityKey(const Identity& identity);
+
 // InvalidArgument that names `field`, unless `name` may stand for somebody in events and logs: 1 to
 // 200 characters, none of them a control character.
 absl::Status CheckIdentityName(absl::string_view field, absl::string_view name);

@@ -180,11 +180,8 @@ absl::StatusOr<desk::Caller> Access::Admit(const Metadata& metadata,
   if (!caller.ok()) return caller;
   caller->authenticated = true;
   caller->actor.set_id(identity->subject);
-  // A request id of one tenant must not bring back what was done in another. No name holds the
-  // character between.
-  caller->identity = identity->tenant.empty()
-                         ? identity->subject
-                         : absl::StrCat(identity->tenant, "\x1f", identity->subject);
+  // A request id of one tenant must not bring back what was done in another.
+  caller->identity = IdentityKey(*identity);
   caller->tenant = std::move(identity->tenant);
   caller->all_tenants = all_tenants;
   caller->groups = std::move(identity->groups);

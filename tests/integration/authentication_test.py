@@ -18,6 +18,7 @@ from agentdesk_test import BIN, Program, System, wait_until
 from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, new_id, refusal_of, session_pb2,
                          ticket_pb2)
 from agentdesk.v1 import admin_pb2
+from guarded_desk import IssuedCase
 from tokens import (AUDIENCE, PEOPLE, SCOPES, As, Issuer, Metadata, auth_config, b64, bearer,
                     make_key, part_in, two_issuers)
 
@@ -28,15 +29,10 @@ def all_calls() -> list[Any]:
             for method in service.methods]
 
 
-class AuthenticationTest(unittest.TestCase):
+class AuthenticationTest(IssuedCase):
     @classmethod
     def setUpClass(cls) -> None:
-        scratch = tempfile.TemporaryDirectory(prefix="agentdesk-auth-")
-        cls.addClassCleanup(scratch.cleanup)
-        cls.folder = pathlib.Path(scratch.name)
-        cls.issuer = Issuer()
-        cls.keys = cls.folder / "keys.json"
-        cls.keys.write_text(cls.issuer.key_set())
+        super().setUpClass()
         cls.signing, cls.public = make_key(cls.folder, "ES256")
         cls.config = auth_config(
             cls.folder, two_issuers(cls.public), gateways=["gateway-1"], clock_skew_s=0)

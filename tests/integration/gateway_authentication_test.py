@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import pathlib
 import subprocess
-import tempfile
 import threading
 import time
 import unittest
@@ -15,7 +13,7 @@ import http_client
 from agentdesk_test import BIN, Core, Gateway, System, wait_until
 from desk_client import DeskClient, event_pb2, session_pb2
 from event_stream import EventStream
-from guarded_desk import World, live
+from guarded_desk import IssuedCase, World, live
 from openapi import routes
 from tokens import (AUDIENCE, PEOPLE, SCOPES, As, Issuer, auth_config, b64, bearer, make_key,
                     part_in, two_issuers)
@@ -71,14 +69,10 @@ def path_for(path: str, world: World) -> str:
                        question_id=world.question)
 
 
-class GatewayAuthenticationTest(unittest.TestCase):
+class GatewayAuthenticationTest(IssuedCase):
     @classmethod
     def setUpClass(cls) -> None:
-        scratch = tempfile.TemporaryDirectory(prefix="agentdesk-gateway-auth-")
-        cls.addClassCleanup(scratch.cleanup)
-        cls.folder = pathlib.Path(scratch.name)
-        cls.issuer = Issuer()
-        (cls.folder / "keys.json").write_text(cls.issuer.key_set())
+        super().setUpClass()
         cls.signing, cls.public = make_key(cls.folder, "ES256")
         cls.config = auth_config(
             cls.folder, two_issuers(cls.public), gateways=["gateway-1"], clock_skew_s=0)

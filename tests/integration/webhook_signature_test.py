@@ -4,15 +4,14 @@ import datetime
 import hashlib
 import hmac
 import json
-import pathlib
 import subprocess
-import tempfile
 import unittest
 
 import http_client
 from agentdesk_test import BIN, Gateway, System
 from desk_client import new_id
-from tokens import AUDIENCE, ISSUER, Issuer, auth_config
+from guarded_desk import IssuedCase
+from tokens import AUDIENCE, ISSUER, auth_config
 
 SECRET = b"a secret of Notion's own"
 
@@ -21,14 +20,10 @@ def signature(body: bytes, secret: bytes = SECRET) -> str:
     return "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
 
 
-class WebhookSignatureTest(unittest.TestCase):
+class WebhookSignatureTest(IssuedCase):
     @classmethod
     def setUpClass(cls) -> None:
-        scratch = tempfile.TemporaryDirectory(prefix="agentdesk-webhook-")
-        cls.addClassCleanup(scratch.cleanup)
-        cls.folder = pathlib.Path(scratch.name)
-        cls.issuer = Issuer()
-        (cls.folder / "keys.json").write_text(cls.issuer.key_set())
+        super().setUpClass()
         (cls.folder / "gateway.token").write_text(cls.issuer.token("gateway"))
         (cls.folder / "secret").write_bytes(SECRET + b"\n")
         config = auth_config(cls.folder, [

@@ -55,7 +55,20 @@ def live(owner: As) -> World:
                  claim.job.job_id, claim.lease_token, question.question_id)
 
 
-class GuardedDeskCase(unittest.TestCase):
+class IssuedCase(unittest.TestCase):
+    """`folder` holds the keys of `issuer` from the class's first to its last test."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        scratch = tempfile.TemporaryDirectory(prefix="agentdesk-issued-")
+        cls.addClassCleanup(scratch.cleanup)
+        cls.folder = pathlib.Path(scratch.name)
+        cls.issuer = Issuer()
+        cls.keys = cls.folder / "keys.json"
+        cls.keys.write_text(cls.issuer.key_set())
+
+
+class GuardedDeskCase(IssuedCase):
     """`core` and `gateway` run from the class's first to its last test."""
 
     core_flags: tuple[str, ...] = ()
@@ -65,11 +78,7 @@ class GuardedDeskCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        scratch = tempfile.TemporaryDirectory(prefix="agentdesk-guarded-")
-        cls.addClassCleanup(scratch.cleanup)
-        cls.folder = pathlib.Path(scratch.name)
-        cls.issuer = Issuer()
-        (cls.folder / "keys.json").write_text(cls.issuer.key_set())
+        super().setUpClass()
         cls.config = auth_config(
             cls.folder, [{"issuer": ISSUER, "audiences": [AUDIENCE], "algorithms": ["HS256"],
                           "keys_file": "keys.json"}],
