@@ -223,8 +223,10 @@ void Statement::Bind(absl::string_view text) {
 
 void Statement::Bind(const std::optional<std::string>& text) {
   if (text.has_value()) return Bind(*text);
-  // What was never bound is NULL: statements are cleared after each use.
-  if (status_.ok()) ++bound_;
+  if (!status_.ok()) return;
+  // What the last use of the statement has bound would stay.
+  const int code = sqlite3_bind_null(handle_, ++bound_);
+  if (code != SQLITE_OK) status_ = connection_.Error(code, sql_.purpose);
 }
 
 void Statement::Bind(Blob blob) {

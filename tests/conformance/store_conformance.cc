@@ -250,6 +250,39 @@ TEST_P(StoreConformance, IdsHaveOneForm) {
               HasCode(absl::StatusCode::kNotFound));
 }
 
+TEST_P(StoreConformance, WhatAViewWasHeldToBeforeIsForgotten) {
+  TicketRecord acme = NewTicket(*ids_, "of acme");
+  acme.mutable_ticket()->set_tenant("acme");
+  JobRecord job = NewJob(*ids_, acme);
+  job.mutable_job()->set_tenant("acme");
+  auto transaction = Begin();
+  EXPECT_THAT(transaction->PutTicket(acme), IsOk());
+  EXPECT_THAT(transaction->PutJob(job), IsOk());
+  v1::Event event = TicketCreatedEvent(acme, 1);
+  event.set_tenant("acme");
+  EXPECT_THAT(transaction->Append(event), IsOk());
+  Commit(std::move(transaction));
+
+  v1::EventFilter of_ticket;
+  of_ticket.add_ticket_ids(acme.ticket().ticket_id());
+  store::EventQuery query;
+  query.filter = &of_ticket;
+  auto view = OpenView();
+  const std::optional<std::string> holds[] = {"zenith", std::nullopt, "acme", "", std::nullopt};
+  for (const std::optional<std::string>& hold : holds) {
+    view->HoldTo(hold);
+    const size_t seen = hold.value_or("acme") == "acme" ? 1 : 0;
+    EXPECT_EQ(view->FindTicket(acme.ticket().ticket_id()).ok(), seen == 1);
+    EXPECT_EQ(Value(view->ListTickets(v1::JOB_STATUS_UNSPECIFIED, {})).rows.size(), seen);
+    EXPECT_EQ(Value(view->ListTickets(v1::JOB_STATUS_QUEUED, {})).rows.size(), seen);
+    EXPECT_EQ(Value(view->ListJobs("", v1::JOB_STATUS_UNSPECIFIED, {})).rows.size(), seen);
+    EXPECT_EQ(Value(view->ListJobs(acme.ticket().ticket_id(), v1::JOB_STATUS_UNSPECIFIED, {}))
+                  .rows.size(),
+              seen);
+    EXPECT_EQ(Value(view->ReadEvents(query)).bytes->empty(), seen == 0);
+  }
+}
+
 TEST_P(StoreConformance, LogHasNoHolesAndMistakesAreNotCommitted) {
   TicketRecord ticket = NewTicket(*ids_, "one");
   const JobRecord job = NewJob(*ids_, ticket);
