@@ -92,15 +92,12 @@ void Http::NotionWebhook(const ExchangePtr& exchange) {
         if (!absl::IsAlreadyExists(made.status())) return exchange->Fail(made.status());
         v1::GetTicketRequest existing;
         existing.set_ticket_id(id);
-        commands_.Call(
-            exchange->caller, std::move(existing),
-            [exchange, answer, taken = made.status()](absl::StatusOr<v1::GetTicketResponse> found) {
-              // Another tenant has it.
-              if (absl::IsNotFound(found.status())) return exchange->Fail(taken);
-              if (!found.ok()) return exchange->Fail(found.status());
-              answer(found->ticket().job_id(), found->ticket().status(),
-                     found->ticket().ticket_id());
-            });
+        commands_.Call(exchange->caller, std::move(existing),
+                       [exchange, answer](absl::StatusOr<v1::GetTicketResponse> found) {
+                         if (!found.ok()) return exchange->Fail(found.status());
+                         answer(found->ticket().job_id(), found->ticket().status(),
+                                found->ticket().ticket_id());
+                       });
       });
 }
 

@@ -249,7 +249,7 @@ void Committer::RunTimer(Turn& turn, const Timers::Due& due) {
     }
     if (question->question().state() != v1::QUESTION_STATE_OPEN) return;
     const absl::StatusOr<domain::TicketState> state =
-        turn.LoadTicket(question->question().ticket_id());
+        turn.LoadTicketOfSession(question->question().session_id());
     if (!state.ok()) return;
     around_.metrics.DeadlineMissed();
     (void)turn.Apply(domain::ExpireQuestion(*question, *state, turn.ContextForTimer()));

@@ -209,8 +209,13 @@ void Desk::Read(const Caller& caller, const v1::ListJobsRequest& request,
   OnPage<v1::ListJobsResponse, store::JobRecord>(
       caller, request.page_size(), request.page_token(),
       absl::StrCat("jobs ", status, " ", *ticket_id), std::move(done),
-      [status, id = *ticket_id](store::View& view, const store::PageRequest& page) {
-        return view.ListJobs(id, status, page);
+      [status, id = *ticket_id](store::View& view, const store::PageRequest& page)
+          -> absl::StatusOr<store::Page<store::JobRecord>> {
+        if (id.empty()) return view.ListJobs("", status, page);
+        const absl::StatusOr<store::TicketRecord> ticket = view.FindTicket(id);
+        if (absl::IsNotFound(ticket.status())) return store::Page<store::JobRecord>{};
+        if (!ticket.ok()) return ticket.status();
+        return view.ListJobs(ticket->ticket().session_id(), status, page);
       },
       [this](store::JobRecord& row, v1::ListJobsResponse& response) {
         ObserveLease(*row.mutable_job());

@@ -66,7 +66,9 @@ absl::StatusOr<domain::TicketState> Turn::Complete(absl::StatusOr<domain::Ticket
 absl::StatusOr<domain::TicketState> Turn::LoadTicket(absl::string_view ticket_id) {
   const absl::StatusOr<std::string> id = NormalUuid("ticket_id", ticket_id);
   if (!id.ok()) return id.status();
-  return Complete(transaction_.FindTicket(*id), "ticket_id", *id);
+  absl::StatusOr<domain::TicketRecord> ticket = transaction_.FindTicket(*id);
+  if (absl::IsFailedPrecondition(ticket.status())) return ticket.status();
+  return Complete(std::move(ticket), "ticket_id", *id);
 }
 
 absl::StatusOr<domain::TicketState> Turn::LoadTicketOfSession(absl::string_view session_id) {
@@ -85,7 +87,7 @@ absl::StatusOr<domain::TicketState> Turn::LoadTicketOfJob(absl::string_view job_
                            absl::StrCat("job_id: there is none with the id ", *id));
   }
   absl::StatusOr<domain::TicketState> state =
-      Complete(transaction_.FindTicket((*job)->job().ticket_id()), "job_id", *id);
+      Complete(transaction_.FindTicketOfSession((*job)->job().session_id()), "job_id", *id);
   if (state.ok() && state->job.job().job_id() != *id) {
     return ErrorWithReason(absl::StatusCode::kFailedPrecondition, "lease_lost",
                            "job_id: this job has ended and its ticket runs as another one; stop "

@@ -51,7 +51,8 @@ class Turn {
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
 
-  // NotFound names the field; InvalidArgument: the id is malformed.
+  // NotFound names the field; InvalidArgument: the id is malformed; FailedPrecondition
+  // (`ambiguous_ticket`): it is of tickets of several tenants, and the caller sees them all.
   absl::StatusOr<domain::TicketState> LoadTicket(absl::string_view ticket_id);
   absl::StatusOr<domain::TicketState> LoadTicketOfSession(absl::string_view session_id);
   // The ticket whose latest job this is. An earlier job of the ticket has no lease any more:

@@ -157,14 +157,6 @@ absl::Status TicketExists(const TicketRecord& existing) {
                      .metadata = {{"ticket_id", ticket.ticket_id()}}});
 }
 
-absl::Status TicketIdTaken() {
-  return WithDetail(absl::AlreadyExistsError("ticket_id: is in use; take another"),
-                    {.reason = "already_exists",
-                     .field = "ticket_id",
-                     .retry_after = std::nullopt,
-                     .metadata = {}});
-}
-
 absl::Status Validate(const v1::CancelTicketRequest& request) {
   absl::Status status = CheckPresent("ticket_id", request.ticket_id());
   status.Update(CheckRequestId(request.request_id()));

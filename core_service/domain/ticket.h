@@ -28,8 +28,6 @@ absl::Status CheckRoomForTicket(int64_t open, int64_t max);
 
 // AlreadyExists, with the ticket's name and status in the text and `ticket_id` in the metadata.
 absl::Status TicketExists(const TicketRecord& existing);
-// The same error where another tenant has the id: it says nothing of the ticket.
-absl::Status TicketIdTaken();
 
 // What can be checked of a call without the desk: InvalidArgument. For the caller to call: the two
 // functions below do not see the request.

@@ -22,14 +22,14 @@ class TicketCheck {
  public:
   TicketCheck(store::View& view, const store::TicketRecord& ticket, int64_t checkpoint)
       : view_(view), ticket_(ticket), checkpoint_(checkpoint) {
-    filter_.add_ticket_ids(ticket.ticket().ticket_id());
+    filter_.add_session_ids(ticket.ticket().session_id());
   }
 
   // False: nothing of it is as late as `since_checkpoint` asks for.
   absl::StatusOr<bool> Run(bool since_checkpoint) {
     if (checkpoint_ > 0) {
       absl::StatusOr<store::TicketCheckpoint> stored =
-          view_.FindCheckpoint(ticket_.ticket().ticket_id());
+          view_.FindCheckpoint(ticket_.ticket().session_id());
       if (!stored.ok() && !absl::IsNotFound(stored.status())) return stored.status();
       if (stored.ok()) at_checkpoint_ = domain::FoldedTicket::Of(*stored);
     }

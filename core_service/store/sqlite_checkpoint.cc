@@ -17,11 +17,11 @@ constexpr Sql kStates = {"read the checkpoint's states",
                          "SELECT ticket_key, state FROM checkpoint_tickets ORDER BY ticket_key"};
 constexpr Sql kState = {"read the checkpoint of a ticket",
                         "SELECT c.state FROM checkpoint_tickets c"
-                        " JOIN tickets t ON t.ticket_key = c.ticket_key WHERE t.ticket_id = ?"};
+                        " JOIN tickets t ON t.ticket_key = c.ticket_key WHERE t.session_id = ?"};
 constexpr Sql kForget = {"remove the last checkpoint", "DELETE FROM checkpoint_tickets"};
 constexpr Sql kPutState = {"store the checkpoint of a ticket",
                            "INSERT INTO checkpoint_tickets (ticket_key, state)"
-                           " SELECT ticket_key, ? FROM tickets WHERE ticket_id = ?"};
+                           " SELECT ticket_key, ? FROM tickets WHERE session_id = ?"};
 constexpr Sql kPut = {"store a checkpoint",
                       "INSERT OR REPLACE INTO checkpoint (checkpoint_key, sequence, chain, digest)"
                       " VALUES (1, ?, ?, ?)"};
@@ -61,9 +61,9 @@ absl::StatusOr<Digest> DigestOfCheckpoint(Connection& connection, const Digest& 
 }
 
 absl::StatusOr<TicketCheckpoint> FindCheckpoint(Connection& connection,
-                                                absl::string_view ticket_id) {
-  const std::optional<Uuid> id = ParseId(ticket_id);
-  if (!id.has_value()) return absl::NotFoundError("no such ticket");
+                                                absl::string_view session_id) {
+  const std::optional<Uuid> id = ParseId(session_id);
+  if (!id.has_value()) return absl::NotFoundError("no such session");
   Statement find(connection, kState, *id);
   absl::StatusOr<bool> row = find.Next();
   if (!row.ok()) return row.status();
@@ -72,7 +72,7 @@ absl::StatusOr<TicketCheckpoint> FindCheckpoint(Connection& connection,
   TicketCheckpoint state;
   if (!state.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return absl::DataLossError(
-        absl::StrCat("the checkpoint of ticket ", ticket_id, " cannot be read"));
+        absl::StrCat("the checkpoint of session ", session_id, " cannot be read"));
   }
   return state;
 }
@@ -88,7 +88,7 @@ absl::Status PutCheckpoint(Connection& connection, View& transaction, const Dige
       const absl::StatusOr<TicketCheckpoint> state = ReadTicketState(transaction, ticket);
       if (!state.ok()) return state.status();
       const std::string bytes = state->SerializeAsString();
-      Statement put(connection, kPutState, Blob{bytes}, *ParseId(ticket.ticket().ticket_id()));
+      Statement put(connection, kPutState, Blob{bytes}, *ParseId(ticket.ticket().session_id()));
       if (absl::Status status = put.Run(); !status.ok()) return status;
     }
     request.after = std::move(page->next);

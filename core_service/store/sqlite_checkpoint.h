@@ -21,7 +21,7 @@ absl::StatusOr<std::optional<StoredCheckpoint>> ReadCheckpoint(Connection& conne
 // The digest that the stored states give.
 absl::StatusOr<Digest> DigestOfCheckpoint(Connection& connection, const Digest& chain);
 absl::StatusOr<TicketCheckpoint> FindCheckpoint(Connection& connection,
-                                                absl::string_view ticket_id);
+                                                absl::string_view session_id);
 
 // Stores a checkpoint of the end of the log as `transaction` sees it, over its own connection.
 absl::Status PutCheckpoint(Connection& connection, View& transaction, const Digest& chain);

@@ -66,9 +66,12 @@ absl::StatusOr<std::vector<int64_t>> KeysOf(
     const std::optional<Uuid> id = ParseId(text);
     if (!id.has_value()) continue;
     Statement find(connection, sql, *id, tenant);
-    absl::StatusOr<bool> row = find.Next();
-    if (!row.ok()) return row.status();
-    if (*row) keys.push_back(find.Int(0));
+    while (true) {  // of a query for all tenants, several may have a ticket of this id
+      absl::StatusOr<bool> row = find.Next();
+      if (!row.ok()) return row.status();
+      if (!*row) break;
+      keys.push_back(find.Int(0));
+    }
   }
   std::sort(keys.begin(), keys.end());
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());

@@ -59,7 +59,7 @@ constexpr Sql kJobsOfNamedByStatus = {"list jobs by status", NAMED_JOBS("?4", "<
 constexpr Sql kJobsOfTicket = {"list the jobs of a ticket", JOBS
                                "INDEXED BY jobs_by_ticket WHERE job_key < ?1"
                                " AND ticket_key = (SELECT t.ticket_key FROM tickets t"
-                               "                   WHERE t.ticket_id = ?5)"
+                               "                   WHERE t.session_id = ?5)"
                                " AND (?4 = 0 OR status = ?4)" OF_TENANT NEWEST_JOBS};
 
 // Questions of one state after the position (?1, ?4). Two runs of the index: SQLite would seek by
@@ -166,15 +166,15 @@ absl::StatusOr<Page<TicketRecord>> SqliteReads<Base>::ListTickets(v1::JobStatus 
 }
 
 template <typename Base>
-absl::StatusOr<Page<JobRecord>> SqliteReads<Base>::ListJobs(absl::string_view ticket_id,
+absl::StatusOr<Page<JobRecord>> SqliteReads<Base>::ListJobs(absl::string_view session_id,
                                                             v1::JobStatus status,
                                                             const PageRequest& page) {
   absl::StatusOr<int64_t> before = KeyAfter(page, INT64_MAX);
   if (!before.ok()) return before.status();
   const auto read = [this](const Statement& row) { return ReadJob(row); };
   const int status_number = status;
-  if (!ticket_id.empty()) {
-    const std::optional<Uuid> id = ParseId(ticket_id);
+  if (!session_id.empty()) {
+    const std::optional<Uuid> id = ParseId(session_id);
     if (!id.has_value()) return Page<JobRecord>{};
     Statement list(connection_, kJobsOfTicket, *before, RowsToRead(page), tenant_, status_number,
                    *id);

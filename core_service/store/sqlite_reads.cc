@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "core_service/base/error.h"
 #include "core_service/base/timestamp.h"
 #include "core_service/store/sqlite_events.h"
 #include "core_service/store/sqlite_rows.h"
@@ -16,12 +17,14 @@ constexpr Sql kLogEnd = {"read the end of the log",
                          "SELECT m.oldest, e.sequence, e.time_us, e.chain FROM meta m"
                          " LEFT JOIN events e ON e.sequence = (SELECT max(sequence) FROM events)"};
 
-constexpr Sql kTicketById = {
-    "read a ticket", "SELECT " AGENTDESK_TICKET_COLUMNS " FROM tickets WHERE ticket_id = ?"};
+constexpr Sql kTicketById = {"read a ticket",
+                             "SELECT " AGENTDESK_TICKET_COLUMNS
+                             " FROM tickets"
+                             " WHERE ticket_id = ?1 AND (?2 IS NULL OR tenant = ?2)"};
 constexpr Sql kTicketBySession = {
     "read a session", "SELECT " AGENTDESK_TICKET_COLUMNS " FROM tickets WHERE session_id = ?"};
 constexpr Sql kTicketKeyBySession = {"find a session",
-                                     "SELECT ticket_key FROM tickets WHERE session_id = ?"};
+                                     "SELECT ticket_key, status FROM tickets WHERE session_id = ?"};
 constexpr Sql kJobById = {"read a job",
                           "SELECT " AGENTDESK_JOB_COLUMNS " FROM jobs WHERE job_id = ?"};
 constexpr Sql kJobByKey = {"read a job",
@@ -153,9 +156,8 @@ template <typename Base>
 absl::StatusOr<TicketRecord> SqliteReads<Base>::ReadTicket(const Statement& statement) {
   absl::StatusOr<TicketRecord> record = ParseRecord<TicketRecord>(statement.Bytes(kTicketRecord));
   if (record.ok() && known_ != nullptr) {
-    const int64_t key = statement.Int(0);
-    known_->tickets[Uuid::FromBytes(statement.Bytes(1))] = {key, record->ticket().status()};
-    known_->sessions[Uuid::FromBytes(statement.Bytes(2))] = key;
+    known_->tickets[Uuid::FromBytes(statement.Bytes(1))] = {statement.Int(0),
+                                                            record->ticket().status()};
   }
   return record;
 }
@@ -209,16 +211,18 @@ template <typename Base>
 absl::StatusOr<TicketRecord> SqliteReads<Base>::FindTicket(absl::string_view ticket_id) {
   const std::optional<Uuid> id = ParseId(ticket_id);
   if (!id.has_value()) return NoSuch("ticket");
-  Statement find(connection_, kTicketById, *id);
+  Statement find(connection_, kTicketById, *id, tenant_);
   absl::StatusOr<bool> row = find.Next();
   if (!row.ok()) return row.status();
-  if (*row) {
-    absl::StatusOr<TicketRecord> ticket = ReadTicket(find);
-    if (ticket.ok() && Hides(ticket->ticket().tenant())) return NoSuch("ticket");
-    return ticket;
-  }
-  if (known_ != nullptr) known_->tickets[*id] = {};
-  return NoSuch("ticket");
+  if (!*row) return NoSuch("ticket");
+  absl::StatusOr<TicketRecord> ticket = ReadTicket(find);
+  if (tenant_.has_value() || !ticket.ok()) return ticket;
+  row = find.Next();
+  if (!row.ok()) return row.status();
+  if (!*row) return ticket;
+  return ErrorWithReason(absl::StatusCode::kFailedPrecondition, "ambiguous_ticket",
+                         "ticket_id: several tenants have a ticket with this id; ask with an "
+                         "identity of the tenant whose ticket is meant");
 }
 
 template <typename Base>
@@ -239,16 +243,15 @@ absl::StatusOr<int64_t> SqliteReads<Base>::TicketKeyOfSession(absl::string_view 
   const std::optional<Uuid> id = ParseId(session_id);
   if (!id.has_value()) return 0;
   if (known_ != nullptr) {
-    const auto known = known_->sessions.find(*id);
-    if (known != known_->sessions.end()) return known->second;
+    const auto known = known_->tickets.find(*id);
+    if (known != known_->tickets.end()) return known->second.key;
   }
   Statement find(connection_, kTicketKeyBySession, *id);
   absl::StatusOr<bool> row = find.Next();
   if (!row.ok()) return row.status();
   if (!*row) return 0;
-  const int64_t key = find.Int(0);
-  if (known_ != nullptr) known_->sessions[*id] = key;
-  return key;
+  if (known_ != nullptr) known_->tickets[*id] = {find.Int(0), static_cast<int>(find.Int(1))};
+  return find.Int(0);
 }
 
 template <typename Base>

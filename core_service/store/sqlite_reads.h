@@ -54,8 +54,7 @@ struct KnownRows {
     int64_t key = 0;
     JobColumns columns;
   };
-  absl::flat_hash_map<Uuid, Ticket> tickets;
-  absl::flat_hash_map<Uuid, int64_t> sessions;  // the key of the session's ticket
+  absl::flat_hash_map<Uuid, Ticket> tickets;  // by session: ids of tickets are a tenant's own
   absl::flat_hash_map<Uuid, Job> jobs;
   absl::flat_hash_map<Uuid, int64_t> questions;
   absl::flat_hash_map<std::pair<std::string, std::string>, int64_t> requests;  // by caller and id
@@ -97,7 +96,7 @@ class SqliteReads : public Base {
   absl::StatusOr<JobRecord> NextClaimableJob(const std::vector<std::string>& queues) override;
   absl::StatusOr<Page<TicketRecord>> ListTickets(v1::JobStatus status,
                                                  const PageRequest& page) override;
-  absl::StatusOr<Page<JobRecord>> ListJobs(absl::string_view ticket_id, v1::JobStatus status,
+  absl::StatusOr<Page<JobRecord>> ListJobs(absl::string_view session_id, v1::JobStatus status,
                                            const PageRequest& page) override;
   absl::StatusOr<Page<TicketRecord>> ListSessions(v1::SessionState state,
                                                   const PageRequest& page) override;
@@ -114,8 +113,8 @@ class SqliteReads : public Base {
     if (!stored.ok()) return stored.status();
     return stored->has_value() ? (*stored)->sequence : 0;
   }
-  absl::StatusOr<TicketCheckpoint> FindCheckpoint(absl::string_view ticket_id) override {
-    return store::FindCheckpoint(connection_, ticket_id);
+  absl::StatusOr<TicketCheckpoint> FindCheckpoint(absl::string_view session_id) override {
+    return store::FindCheckpoint(connection_, session_id);
   }
   absl::StatusOr<std::vector<JobRecord>> LeasedJobs() override;
   absl::StatusOr<std::vector<JobRecord>> DelayedJobs() override;

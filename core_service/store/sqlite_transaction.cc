@@ -14,12 +14,10 @@ constexpr Sql kBegin = {"begin a transaction", "BEGIN IMMEDIATE"};
 constexpr Sql kCommit = {"commit a transaction", "COMMIT"};
 constexpr Sql kRollback = {"undo a transaction", "ROLLBACK"};
 
-constexpr Sql kTicketKey = {"find a ticket",
-                            "SELECT ticket_key, status FROM tickets WHERE ticket_id = ?"};
 constexpr Sql kInsertTicket = {
     "store a ticket",
     "INSERT INTO tickets (ticket_id, session_id, status, tenant, actor, trace_id, record)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ticket_id) DO NOTHING"};
+    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id) DO NOTHING"};
 constexpr Sql kUpdateTicket = {"store a ticket",
                                "UPDATE tickets SET record = ? WHERE ticket_key = ?"};
 constexpr Sql kUpdateTicketStatus = {
@@ -116,17 +114,6 @@ absl::Status SqliteTransaction::Refuse(absl::string_view mistake) {
   return status;
 }
 
-absl::StatusOr<int64_t> SqliteTransaction::TicketKey(const Uuid& ticket_id) {
-  const auto known = rows_.tickets.find(ticket_id);
-  if (known != rows_.tickets.end()) return known->second.key;
-  Statement find(connection_, kTicketKey, ticket_id);
-  absl::StatusOr<bool> row = find.Next();
-  if (!row.ok()) return row.status();
-  if (!*row) return 0;
-  rows_.tickets[ticket_id] = {find.Int(0), static_cast<int>(find.Int(1))};
-  return find.Int(0);
-}
-
 absl::Status SqliteTransaction::PutTicket(const TicketRecord& record) {
   const v1::Ticket& ticket = record.ticket();
   const std::optional<Uuid> id = ParseId(ticket.ticket_id());
@@ -137,29 +124,26 @@ absl::Status SqliteTransaction::PutTicket(const TicketRecord& record) {
   const int status_number = ticket.status();
   record.SerializeToString(&record_);
 
-  KnownRows::Ticket row;
-  const auto known = rows_.tickets.find(*id);
-  if (known != rows_.tickets.end()) row = known->second;
+  KnownRows::Ticket& row = rows_.tickets[*session_id];
   if (row.key == 0) {
     Statement insert(connection_, kInsertTicket, *id, *session_id, status_number, ticket.tenant(),
                      ticket.created_by().id(), ticket.trace_id(), Blob{record_});
     if (absl::Status status = Write(insert); !status.ok()) return status;
     if (connection_.changes() == 1) {
-      rows_.tickets[*id] = {connection_.last_key(), status_number};
-      rows_.sessions[*session_id] = connection_.last_key();
+      row = {connection_.last_key(), status_number};
       return absl::OkStatus();
     }
     // It was there, only not read in this transaction.
-    rows_.tickets.erase(*id);
-    absl::StatusOr<int64_t> key = TicketKey(*id);
+    rows_.tickets.erase(*session_id);
+    const absl::StatusOr<int64_t> key = TicketKeyOfSession(ticket.session_id());
     if (!key.ok()) return key.status();
-    row = rows_.tickets[*id];
+    return *key == 0 ? Refuse("cannot find a ticket which exists") : PutTicket(record);
   }
-  rows_.tickets[*id].status = status_number;
   if (row.status == status_number) {
     Statement update(connection_, kUpdateTicket, Blob{record_}, row.key);
     return Write(update);
   }
+  row.status = status_number;
   Statement update(connection_, kUpdateTicketStatus, status_number, Blob{record_}, row.key);
   return Write(update);
 }
@@ -167,16 +151,13 @@ absl::Status SqliteTransaction::PutTicket(const TicketRecord& record) {
 absl::Status SqliteTransaction::PutJob(const JobRecord& record) {
   const v1::Job& job = record.job();
   const std::optional<Uuid> id = ParseJobId(job.job_id());
-  const std::optional<Uuid> ticket_id = ParseId(job.ticket_id());
-  if (!id.has_value() || !ticket_id.has_value()) {
-    return Refuse("a job to store has no id, or its ticket has none");
-  }
+  if (!id.has_value()) return Refuse("a job to store has no id");
   const JobColumns columns = JobColumns::Of(record);
   record.SerializeToString(&record_);
 
   KnownRows::Job& row = rows_.jobs[*id];
   if (row.key == 0) {
-    absl::StatusOr<int64_t> ticket = TicketKey(*ticket_id);
+    absl::StatusOr<int64_t> ticket = TicketKeyOfSession(job.session_id());
     if (!ticket.ok()) return ticket.status();
     if (*ticket == 0) return Refuse(absl::StrCat("no ticket is stored for ", job.job_id()));
     Statement insert(connection_, kInsertJob, *id, *ticket, columns.status, columns.queue,
@@ -207,10 +188,7 @@ absl::Status SqliteTransaction::PutJob(const JobRecord& record) {
 absl::Status SqliteTransaction::PutQuestion(const QuestionRecord& record) {
   const v1::Question& question = record.question();
   const std::optional<Uuid> id = ParseId(question.question_id());
-  const std::optional<Uuid> ticket_id = ParseId(question.ticket_id());
-  if (!id.has_value() || !ticket_id.has_value()) {
-    return Refuse("a question to store has no id, or its ticket has none");
-  }
+  if (!id.has_value()) return Refuse("a question to store has no id");
   const int state = question.state();
   const int64_t expires_us =
       question.has_expires_at() ? absl::ToUnixMicros(FromProto(question.expires_at())) : kNever;
@@ -219,7 +197,7 @@ absl::Status SqliteTransaction::PutQuestion(const QuestionRecord& record) {
 
   int64_t& key = rows_.questions[*id];
   if (key == 0) {
-    absl::StatusOr<int64_t> ticket = TicketKey(*ticket_id);
+    absl::StatusOr<int64_t> ticket = TicketKeyOfSession(question.session_id());
     if (!ticket.ok()) return ticket.status();
     if (*ticket == 0) {
       return Refuse(absl::StrCat("no ticket is stored for question ", question.question_id()));
@@ -283,7 +261,7 @@ absl::Status SqliteTransaction::Append(const v1::Event& event) {
   absl::StatusOr<EventParts> parts = SplitEvent(encoded);
   if (!parts.ok()) return Refuse(parts.status().message());
   if (parts->type == v1::EVENT_TYPE_UNSPECIFIED) return Refuse("an event to append has no payload");
-  absl::StatusOr<int64_t> ticket = TicketKey(entry.ticket_id);
+  absl::StatusOr<int64_t> ticket = TicketKeyOfSession(event.session_id());
   if (!ticket.ok()) return ticket.status();
   if (*ticket == 0) return Refuse(absl::StrCat("no ticket is stored for event ", entry.sequence));
 

@@ -48,7 +48,6 @@ class SqliteTransaction final : public SqliteReads<Transaction> {
   // A mistake of the caller: this transaction can no longer be committed.
   absl::Status Refuse(absl::string_view mistake);
   // The key of a stored ticket; 0: there is none.
-  absl::StatusOr<int64_t> TicketKey(const Uuid& ticket_id);
 
   Writer& writer_;
   KnownRows rows_;

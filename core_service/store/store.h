@@ -87,6 +87,8 @@ class View {
   // The last event's time; absl::InfinitePast() when there is none.
   virtual absl::Time last_time() const = 0;
 
+  // Ids of tickets are unique in a tenant; all other ids are among all of them. FailedPrecondition
+  // (`ambiguous_ticket`) where this is held to none, and several tenants have a ticket of this id.
   virtual absl::StatusOr<TicketRecord> FindTicket(absl::string_view ticket_id) = 0;
   virtual absl::StatusOr<TicketRecord> FindTicketOfSession(absl::string_view session_id) = 0;
   virtual absl::StatusOr<JobRecord> FindJob(absl::string_view job_id) = 0;
@@ -117,7 +119,7 @@ class View {
   // Newest first. JOB_STATUS_UNSPECIFIED and an empty id: all.
   virtual absl::StatusOr<Page<TicketRecord>> ListTickets(v1::JobStatus status,
                                                          const PageRequest& page) = 0;
-  virtual absl::StatusOr<Page<JobRecord>> ListJobs(absl::string_view ticket_id,
+  virtual absl::StatusOr<Page<JobRecord>> ListJobs(absl::string_view session_id,
                                                    v1::JobStatus status,
                                                    const PageRequest& page) = 0;
   // The tickets of these sessions; newest first.
@@ -136,8 +138,9 @@ class View {
 
   // The position of the last checkpoint; 0: there is none.
   virtual absl::StatusOr<int64_t> CheckpointSequence() = 0;
-  // A ticket as of the last checkpoint; NotFound where it had ended by then, or did not exist.
-  virtual absl::StatusOr<TicketCheckpoint> FindCheckpoint(absl::string_view ticket_id) = 0;
+  // A session's ticket as of the last checkpoint; NotFound where it had ended by then, or did not
+  // exist.
+  virtual absl::StatusOr<TicketCheckpoint> FindCheckpoint(absl::string_view session_id) = 0;
 
   // What has a time at which something is due, for the timers to load at start: jobs with a live
   // lease, queued jobs that are not claimable yet, open questions with a deadline.
@@ -150,7 +153,8 @@ class View {
 // Nothing of it exists for anyone else until Commit has returned OK; destroyed before that, nothing
 // of it ever existed.
 //
-// An error of any method here other than NotFound means that the transaction can only be destroyed.
+// An error of any method here other than NotFound, and FailedPrecondition of FindTicket, means that
+// the transaction can only be destroyed.
 class Transaction : public View {
  public:
   // Inserts or replaces by id.

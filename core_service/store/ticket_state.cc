@@ -29,7 +29,7 @@ absl::StatusOr<TicketCheckpoint> ReadTicketState(View& view, const TicketRecord&
   *state.mutable_ticket() = ticket;
   absl::Status status = AddAll<JobRecord>(
       [&](const PageRequest& page) {
-        return view.ListJobs(ticket.ticket().ticket_id(), v1::JOB_STATUS_UNSPECIFIED, page);
+        return view.ListJobs(ticket.ticket().session_id(), v1::JOB_STATUS_UNSPECIFIED, page);
       },
       *state.mutable_jobs());
   if (!status.ok()) return status;

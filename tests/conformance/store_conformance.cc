@@ -234,20 +234,55 @@ TEST_P(StoreConformance, IdsHaveOneForm) {
   PutNew(*transaction, ticket, job);
   Commit(std::move(transaction));
   auto view = OpenView();
-  const std::string id = ticket.ticket().ticket_id();
-  for (const std::string& form :
-       {absl::AsciiStrToUpper(id), absl::StrReplaceAll(id, {{"-", ""}}), absl::StrCat(id, " "),
-        absl::StrCat("{", id, "}"), std::string(), std::string("x"), job.job().job_id()}) {
-    EXPECT_THAT(view->FindTicket(form), HasCode(absl::StatusCode::kNotFound)) << form;
-    EXPECT_THAT(view->FindTicketOfSession(form), HasCode(absl::StatusCode::kNotFound)) << form;
-    EXPECT_THAT(view->FindQuestion(form), HasCode(absl::StatusCode::kNotFound)) << form;
-    if (!form.empty()) {
-      EXPECT_THAT(Value(view->ListJobs(form, v1::JOB_STATUS_UNSPECIFIED, {})).rows, IsEmpty());
+  for (const std::string& id : {ticket.ticket().ticket_id(), ticket.ticket().session_id()}) {
+    for (const std::string& form :
+         {absl::AsciiStrToUpper(id), absl::StrReplaceAll(id, {{"-", ""}}), absl::StrCat(id, " "),
+          absl::StrCat("{", id, "}"), std::string(), std::string("x"), job.job().job_id()}) {
+      EXPECT_THAT(view->FindTicket(form), HasCode(absl::StatusCode::kNotFound)) << form;
+      EXPECT_THAT(view->FindTicketOfSession(form), HasCode(absl::StatusCode::kNotFound)) << form;
+      EXPECT_THAT(view->FindQuestion(form), HasCode(absl::StatusCode::kNotFound)) << form;
+      if (!form.empty()) {
+        EXPECT_THAT(Value(view->ListJobs(form, v1::JOB_STATUS_UNSPECIFIED, {})).rows, IsEmpty());
+      }
     }
   }
   EXPECT_THAT(view->FindJob(job.job().job_id().substr(4)), HasCode(absl::StatusCode::kNotFound));
   EXPECT_THAT(view->FindJob(absl::AsciiStrToUpper(job.job().job_id())),
               HasCode(absl::StatusCode::kNotFound));
+}
+
+TEST_P(StoreConformance, TicketsOfTwoTenantsMayHaveOneId) {
+  TicketRecord acme = NewTicket(*ids_, "of acme");
+  acme.mutable_ticket()->set_tenant("acme");
+  TicketRecord zenith = NewTicket(*ids_, "of zenith");
+  zenith.mutable_ticket()->set_tenant("zenith");
+  const std::string id = acme.ticket().ticket_id();
+  zenith.mutable_ticket()->set_ticket_id(id);
+  JobRecord job = NewJob(*ids_, zenith);
+  job.mutable_job()->set_tenant("zenith");
+  auto transaction = Begin();
+  EXPECT_THAT(transaction->PutTicket(acme), IsOk());
+  PutNew(*transaction, zenith, job);
+  zenith.mutable_ticket()->set_ticket_name("renamed");
+  EXPECT_THAT(transaction->PutTicket(zenith), IsOk());
+  EXPECT_THAT(transaction->FindTicket(id), HasCode(absl::StatusCode::kFailedPrecondition));
+  Commit(std::move(transaction));
+
+  auto view = OpenView();
+  EXPECT_THAT(view->FindTicket(id), HasCode(absl::StatusCode::kFailedPrecondition));
+  view->HoldTo("acme");
+  EXPECT_EQ(Value(view->FindTicket(id)).ticket().ticket_name(), "of acme");
+  view->HoldTo("zenith");
+  EXPECT_EQ(Value(view->FindTicket(id)).ticket().ticket_name(), "renamed");
+  EXPECT_EQ(Value(view->ListJobs(zenith.ticket().session_id(), v1::JOB_STATUS_UNSPECIFIED, {}))
+                .rows.size(),
+            1u);
+  view->HoldTo("");
+  EXPECT_THAT(view->FindTicket(id), HasCode(absl::StatusCode::kNotFound));
+  view->HoldTo(std::nullopt);
+  EXPECT_THAT(
+      Value(view->ListJobs(acme.ticket().session_id(), v1::JOB_STATUS_UNSPECIFIED, {})).rows,
+      IsEmpty());
 }
 
 TEST_P(StoreConformance, WhatAViewWasHeldToBeforeIsForgotten) {
@@ -272,13 +307,12 @@ TEST_P(StoreConformance, WhatAViewWasHeldToBeforeIsForgotten) {
   for (const std::optional<std::string>& hold : holds) {
     view->HoldTo(hold);
     const size_t seen = hold.value_or("acme") == "acme" ? 1 : 0;
+    const std::string& session = acme.ticket().session_id();
     EXPECT_EQ(view->FindTicket(acme.ticket().ticket_id()).ok(), seen == 1);
     EXPECT_EQ(Value(view->ListTickets(v1::JOB_STATUS_UNSPECIFIED, {})).rows.size(), seen);
     EXPECT_EQ(Value(view->ListTickets(v1::JOB_STATUS_QUEUED, {})).rows.size(), seen);
     EXPECT_EQ(Value(view->ListJobs("", v1::JOB_STATUS_UNSPECIFIED, {})).rows.size(), seen);
-    EXPECT_EQ(Value(view->ListJobs(acme.ticket().ticket_id(), v1::JOB_STATUS_UNSPECIFIED, {}))
-                  .rows.size(),
-              seen);
+    EXPECT_EQ(Value(view->ListJobs(session, v1::JOB_STATUS_UNSPECIFIED, {})).rows.size(), seen);
     EXPECT_EQ(Value(view->ReadEvents(query)).bytes->empty(), seen == 0);
   }
 }

@@ -60,13 +60,13 @@ TEST_P(StoreConformance, ACheckpointHasTheStateOfWhatHasNotEnded) {
 
   auto view = OpenView();
   EXPECT_EQ(Value(view->CheckpointSequence()), 2);
-  const TicketCheckpoint state = Value(view->FindCheckpoint(live.ticket().ticket_id()));
+  const TicketCheckpoint state = Value(view->FindCheckpoint(live.ticket().session_id()));
   EXPECT_EQ(state.ticket().SerializeAsString(), live.SerializeAsString());
   ASSERT_EQ(state.jobs_size(), 1);
   EXPECT_EQ(state.jobs(0).SerializeAsString(), live_job.SerializeAsString());
   ASSERT_EQ(state.questions_size(), 1);
   EXPECT_EQ(state.questions(0).SerializeAsString(), question.SerializeAsString());
-  EXPECT_THAT(view->FindCheckpoint(ended.ticket().ticket_id()),
+  EXPECT_THAT(view->FindCheckpoint(ended.ticket().session_id()),
               HasCode(absl::StatusCode::kNotFound));
   const TicketCheckpoint now = Value(store::ReadTicketState(*view, renamed));
   EXPECT_EQ(now.ticket().ticket().ticket_name(), "renamed");
@@ -78,7 +78,7 @@ TEST_P(StoreConformance, ACheckpointHasTheStateOfWhatHasNotEnded) {
   Commit(std::move(transaction));
   view = OpenView();
   EXPECT_EQ(Value(view->CheckpointSequence()), 3);
-  EXPECT_EQ(Value(view->FindCheckpoint(live.ticket().ticket_id())).ticket().ticket().ticket_name(),
+  EXPECT_EQ(Value(view->FindCheckpoint(live.ticket().session_id())).ticket().ticket().ticket_name(),
             "renamed");
 }
 

@@ -228,7 +228,7 @@ TEST_P(StoreConformance, JobsAreListedNewestFirst) {
   }
   Commit(std::move(transaction));
   auto view = OpenView();
-  const std::string id = first.ticket().ticket_id();
+  const std::string id = first.ticket().session_id();
   for (int size : {1, 5, 100}) {
     EXPECT_THAT(NamesByPage(size,
                             [&](const PageRequest& page) {

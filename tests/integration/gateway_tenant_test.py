@@ -296,15 +296,19 @@ class GatewayTenantTest(GatewayTenants):
                     "response": "yes", "question_id": asked.question}) for asked in (world, nobody))
                 self.assertEqual(theirs.json["status"], "unknown_question")
                 self.assertEqual(self.said(theirs, world, nobody), self.said(nothing, nobody, nobody))
-                taken = self.http(tenant, "POST", "/tickets/create",
-                                  {"ticket_name": "n", "ticket_id": world.ticket})
-                self.assertEqual((taken.status, taken.error["code"]), (409, "already_exists"))
-                self.assertNotIn("ticket", taken.json)
-                self.assertNotIn("ticket", {*taken.error} - {"code", "message", "field"})
-                page = self.http(tenant, "POST", "/webhook/notion", {"page_id": world.ticket})
-                self.assertEqual((page.status, page.error["code"]), (409, "already_exists"))
-                for answer in (taken, page):
-                    self.assert_nothing_of_others(tenant, answer.text, asked_for=world.ticket)
+
+    def test_a_ticket_id_that_others_have_is_as_free_as_any(self) -> None:
+        for path, body in [("/tickets/create", lambda id: {"ticket_name": "n", "ticket_id": id}),
+                           ("/webhook/notion", lambda id: {"page_id": id})]:
+            with self.subTest(path=path):
+                world = live(self.of("acme"))
+                theirs, nothing = (self.http("zenith", "POST", path, body(ticket))
+                                   for ticket in (world.ticket, new_id()))
+                self.assertEqual((theirs.status, theirs.json["ticket_id"]), (200, world.ticket))
+                self.assertEqual((nothing.status, {*nothing.json}), (200, {*theirs.json}))
+                for tenant, mine in [("acme", world.job), ("zenith", theirs.json["job_id"])]:
+                    own = self.http(tenant, "GET", f"/tickets/{world.ticket}")
+                    self.assertEqual(own.json["job_id"], mine)
 
     # Commands on sockets.
 

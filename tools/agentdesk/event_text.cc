@@ -132,7 +132,7 @@ std::string EventText::Time(const google::protobuf::Timestamp& time) const {
 }
 
 std::string EventText::NameOf(const v1::Event& event) {
-  std::string& name = ticket_names_[event.ticket_id()];
+  std::string& name = ticket_names_[event.session_id()];
   if (event.has_ticket_created()) name = event.ticket_created().ticket().ticket_name();
   if (event.has_ticket_updated()) name = event.ticket_updated().ticket().ticket_name();
   if (event.has_agent_started()) name = event.agent_started().ticket_name();

@@ -351,19 +351,83 @@ TEST_F(TenantTest, AnIdOfOthersIsAsGoodAsNone) {
   }
 }
 
-TEST_F(TenantTest, AnIdThatOthersHaveIsNotToBeHad) {
+TEST_F(TenantTest, AnIdOfATicketIsItsTenantsOwn) {
+  const std::string id = ids_.NewUuid(clock_.Now()).ToString();
+  std::map<std::string, v1::Ticket> made;
+  for (const std::string tenant : {"acme", "", "zenith"}) {
+    v1::CreateTicketRequest create;
+    create.set_ticket_name(absl::StrCat("of ", tenant));
+    create.set_ticket_id(id);
+    const auto created = CallAs<v1::CreateTicketResponse>(Of(tenant), create);
+    ASSERT_TRUE(created.ok()) << created.status();
+    made[tenant] = created->ticket();
+    const auto again = CallAs<v1::CreateTicketResponse>(Of(tenant), create);
+    EXPECT_TRUE(absl::IsAlreadyExists(again.status())) << again.status();
+    EXPECT_NE(again.status().message().find(create.ticket_name()), std::string::npos)
+        << again.status();
+  }
+  v1::CancelTicketRequest cancel;
+  cancel.set_ticket_id(id);
+  const auto cancelled = CallAs<v1::CancelTicketResponse>(Of("acme"), cancel);
+  ASSERT_TRUE(cancelled.ok()) << cancelled.status();
+  EXPECT_EQ(cancelled->ticket().session_id(), made["acme"].session_id());
+  ASSERT_EQ(ClaimAs("zenith")->job().job_id(), made["zenith"].job_id());
+  for (const auto& [tenant, own] : made) {
+    v1::GetTicketRequest get;
+    get.set_ticket_id(id);
+    const auto shown = AskAs<v1::GetTicketResponse>(Of(tenant), get);
+    ASSERT_TRUE(shown.ok()) << shown.status();
+    EXPECT_EQ(shown->ticket().session_id(), own.session_id());
+    EXPECT_EQ(shown->ticket().status(), tenant == "acme"     ? v1::JOB_STATUS_CANCELLED
+                                        : tenant == "zenith" ? v1::JOB_STATUS_RUNNING
+                                                             : v1::JOB_STATUS_QUEUED);
+    v1::ListJobsRequest jobs;
+    jobs.set_ticket_id(id);
+    const auto listed = AskAs<v1::ListJobsResponse>(Of(tenant), jobs);
+    ASSERT_EQ(listed->jobs_size(), 1);
+    EXPECT_EQ(listed->jobs(0).job_id(), own.job_id());
+    v1::ListEventsRequest events;
+    events.mutable_filter()->add_ticket_ids(id);
+    const auto log = AskAs<v1::ListEventsResponse>(Of(tenant), events);
+    ASSERT_GT(log->events_size(), 0);
+    for (const v1::Event& event : log->events()) EXPECT_EQ(event.session_id(), own.session_id());
+  }
+}
+
+TEST_F(TenantTest, WhoSeesAllTenantsIsNotGivenOneOfSeveralTickets) {
+  const std::string id = ids_.NewUuid(clock_.Now()).ToString();
   v1::CreateTicketRequest create;
-  create.set_ticket_name("Mine");
-  create.set_ticket_id(ids_.NewUuid(clock_.Now()).ToString());
-  ASSERT_TRUE(CallAs<v1::CreateTicketResponse>(Of("acme"), create).ok());
-  const auto again = CallAs<v1::CreateTicketResponse>(Of("zenith"), create);
-  EXPECT_TRUE(absl::IsAlreadyExists(again.status())) << again.status();
-  EXPECT_EQ(DetailOf(again.status()).field, "ticket_id");
-  EXPECT_TRUE(DetailOf(again.status()).metadata.empty());
-  EXPECT_EQ(again.status().message().find("Mine"), std::string::npos);
-  // The desk goes on.
-  create.clear_ticket_id();
-  EXPECT_TRUE(CallAs<v1::CreateTicketResponse>(Of("zenith"), create).ok());
+  create.set_ticket_name("n");
+  create.set_ticket_id(id);
+  for (const std::string tenant : {"acme", "zenith"}) {
+    ASSERT_TRUE(CallAs<v1::CreateTicketResponse>(Of(tenant), create).ok());
+  }
+  Caller everyone = Of("");
+  everyone.all_tenants = true;
+  v1::GetTicketRequest get;
+  get.set_ticket_id(id);
+  v1::ListJobsRequest jobs;
+  jobs.set_ticket_id(id);
+  v1::CancelTicketRequest cancel;
+  cancel.set_ticket_id(id);
+  for (const auto& [call, status] : std::map<std::string, absl::Status>{
+           {"get", AskAs<v1::GetTicketResponse>(everyone, get).status()},
+           {"list jobs", AskAs<v1::ListJobsResponse>(everyone, jobs).status()},
+           {"cancel", CallAs<v1::CancelTicketResponse>(everyone, cancel).status()}}) {
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << call << ": " << status;
+    EXPECT_EQ(DetailOf(status).reason, "ambiguous_ticket") << call;
+  }
+  // Events are no guess: those of both pass.
+  v1::ListEventsRequest events;
+  events.mutable_filter()->add_ticket_ids(id);
+  std::set<std::string> seen;
+  const auto log = AskAs<v1::ListEventsResponse>(everyone, events);
+  for (const v1::Event& event : log->events()) seen.insert(event.tenant());
+  EXPECT_EQ(seen, (std::set<std::string>{"acme", "zenith"}));
+  // The desk goes on, and its own tenant's id is as free as to anyone else there.
+  EXPECT_TRUE(CallAs<v1::CreateTicketResponse>(everyone, create).ok());
+  EXPECT_EQ(CallAs<v1::CancelTicketResponse>(Of("acme"), cancel)->ticket().status(),
+            v1::JOB_STATUS_CANCELLED);
 }
 
 TEST_F(TenantTest, AClaimThatWaitsGetsAJobOfItsOwnTenant) {
@@ -397,8 +461,8 @@ TEST_F(TenantTest, ACheckpointIsOfEveryTenant) {
                   .ok());
   const auto view = *store_->OpenView();
   for (const auto& [tenant, own] : properties_) {
-    for (const std::string& id : own.tickets) {
-      const auto ticket = view->FindTicket(id);
+    for (const std::string& id : own.sessions) {
+      const auto ticket = view->FindTicketOfSession(id);
       ASSERT_TRUE(ticket.ok());
       const bool ended = ticket->ticket().status() == v1::JOB_STATUS_CANCELLED;
       EXPECT_EQ(view->FindCheckpoint(id).ok(), !ended) << tenant;
