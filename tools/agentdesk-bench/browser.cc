@@ -261,7 +261,13 @@ void BrowserGroup::OnOpen() {
   ConnectMore();
 }
 
-int64_t BrowserGroup::sequence() const { return browsers_.front()->sequence(); }
+int64_t BrowserGroup::sequence(int count) const {
+  int64_t lowest = INT64_MAX;
+  for (int i = 0; i < count; ++i) {
+    lowest = std::min(lowest, browsers_[static_cast<size_t>(i)]->sequence());
+  }
+  return lowest;
+}
 
 void BrowserGroup::Drop(int first) {
   for (int i = first; i < options_.count; ++i) browsers_[static_cast<size_t>(i)]->Drop();

@@ -48,8 +48,8 @@ class BrowserGroup {
   void WaitFor(int64_t messages, double seconds = 120);
   Ledger& ledger() { return ledger_; }
   int64_t deliveries() const { return deliveries_; }
-  // In the full protocol: how far the first browser has got in the log.
-  int64_t sequence() const;
+  // In the full protocol: how far each of the first `count` browsers has got in the log.
+  int64_t sequence(int count) const;
   // In the full protocol: the id of the desk.
   const std::string& desk_id() const { return desk_id_; }
 

@@ -11,7 +11,7 @@ namespace {
 void AwaitGateway(EventLoop& loop, uint16_t port, int64_t head) {
   BrowserGroup browsers(loop, {.port = port, .count = 1, .v1 = true});
   browsers.Connect();
-  loop.RunUntil([&] { return browsers.sequence() >= head; }, "the gateway's way to the head");
+  loop.RunUntil([&] { return browsers.sequence(1) >= head; }, "the gateway's way to the head");
 }
 
 }  // namespace
@@ -21,6 +21,7 @@ void RunReconnect(const Options& options, EventLoop& loop, Report& report) {
                absl::StrCat(options.storm_clients, " browsers drop and resume with ",
                             options.missed_events, " events missed each, ", options.clients,
                             " stay; ", options.storm_rate, " tickets a second"));
+  Samples burst;
   Samples seconds;
   Samples before;
   Samples during;
@@ -42,7 +43,15 @@ void RunReconnect(const Options& options, EventLoop& loop, Report& report) {
     before.Add(load.TakeDelays().QuantileSeconds(0.99) * 1e3);
 
     browsers.Drop(options.clients);
+    const int64_t settled = NowNs() + static_cast<int64_t>(options.seconds * 0.5e9);
+    load.RunWhile([settled] { return NowNs() < settled; });
+    // What they miss comes to those who stay as one burst, which is no part of the storm.
+    const int64_t burst_begin = NowNs();
     filler.Append(options.missed_events);
+    const int64_t head = filler.Head();
+    loop.RunUntil([&] { return browsers.sequence(options.clients) >= head; },
+                  "the way of what is missed to those who stay");
+    burst.Add(static_cast<double>(NowNs() - burst_begin) / 1e9);
     const int64_t begin = NowNs();
     browsers.StartConnecting();
     const int all = options.clients + options.storm_clients;
@@ -51,6 +60,7 @@ void RunReconnect(const Options& options, EventLoop& loop, Report& report) {
     load.Drain();
     during.Add(load.TakeDelays().QuantileSeconds(0.99) * 1e3);
   }
+  report.Add("until those who stay have what the others miss", "s", burst);
   report.Add("until all have resumed and caught up", "s", seconds);
   report.Add("p99 of those who stay, before", "ms", before);
   report.Add("p99 of those who stay, during", "ms", during);
