@@ -157,7 +157,7 @@ class View {
 // the transaction can only be destroyed.
 class Transaction : public View {
  public:
-  // Inserts or replaces by id.
+  // Inserts or replaces by id, a ticket by that of its session.
   virtual absl::Status PutTicket(const TicketRecord& ticket) = 0;
   virtual absl::Status PutJob(const JobRecord& job) = 0;
   virtual absl::Status PutQuestion(const QuestionRecord& question) = 0;
