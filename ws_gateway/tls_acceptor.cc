@@ -129,7 +129,7 @@ absl::Status TlsAcceptor::Renew(std::shared_ptr<const Certificates> read, absl::
   renew_at_ = now + kTicketKeyLife;
   tried_ = std::move(read);
   absl::StatusOr<std::shared_ptr<SSL_CTX>> made = MakeContext(*tried_);
-  const absl::Status status = made.status();
+  absl::Status status = made.status();
   if (status.ok()) {
     used_ = tried_;
   } else {

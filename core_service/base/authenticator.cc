@@ -212,6 +212,7 @@ absl::Status ReadNamed(const json::value& certificates, AuthConfig& config) {
 
 std::vector<std::string> NamesOf(const std::vector<TrustedIssuer>& issuers) {
   std::vector<std::string> names;
+  names.reserve(issuers.size());
   for (const TrustedIssuer& issuer : issuers) names.push_back(issuer.issuer);
   return names;
 }

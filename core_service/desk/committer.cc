@@ -60,22 +60,23 @@ void Committer::Load::Remove(const Command& command) {
   bytes -= command.bytes();
 }
 
+bool Committer::Enqueue(std::unique_ptr<Command>& command) {
+  MutexLock lock(mutex_);
+  const bool fits =
+      under_way_.bytes < limits_.max_command_bytes || command->bytes() <= kSmallCommandBytes;
+  if (!fits || under_way_.commands >= limits_.max_commands) return false;
+  under_way_.Add(*command);
+  queue_.push_back({std::move(command), clock_.Monotonic()});
+  return true;
+}
+
 void Committer::Submit(std::unique_ptr<Command> command) {
-  {
-    MutexLock lock(mutex_);
-    const bool fits =
-        under_way_.bytes < limits_.max_command_bytes || command->bytes() <= kSmallCommandBytes;
-    if (fits && under_way_.commands < limits_.max_commands) {
-      under_way_.Add(*command);
-      queue_.push_back({std::move(command), clock_.Monotonic()});
-    }
-  }
-  if (command != nullptr) {
-    around_.metrics.Refused();
-    command->Finish(Overloaded("too many calls wait for the desk; repeat in a moment"));
+  if (Enqueue(command)) {
+    submitted_.NotifyOne();
     return;
   }
-  submitted_.NotifyOne();
+  around_.metrics.Refused();
+  command->Finish(Overloaded("too many calls wait for the desk; repeat in a moment"));
 }
 
 void Committer::Nudge() {
@@ -294,16 +295,20 @@ void Committer::RunWaiting(Turn& turn, Commands& finished) {
   std::move(done.begin(), done.end(), std::back_inserter(finished));
 }
 
+bool Committer::NothingElseToDo() {
+  MutexLock lock(mutex_);
+  return queue_.empty() && published_.empty() && !publishing_;
+}
+
 void Committer::HandOver(Published published) {
-  bool idle = false;
+  // It then takes less time than to wake the publisher, which everybody who waits for this batch
+  // would wait for too.
+  if (NothingElseToDo()) return Deliver(published);
   {
     MutexLock lock(mutex_);
-    // With nothing else to do, it takes less time than to wake the publisher, which everybody who
-    // waits for this batch would wait for too.
-    idle = queue_.empty() && published_.empty() && !publishing_;
-    if (!idle) published_.push_back(std::move(published));
+    published_.push_back(std::move(published));
   }
-  idle ? Deliver(published) : handed_over_.NotifyOne();
+  handed_over_.NotifyOne();
 }
 
 void Committer::Deliver(const Published& published) {

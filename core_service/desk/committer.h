@@ -105,6 +105,8 @@ class Committer {
     absl::Status status;
   };
 
+  // False: there is no room for it, and the command stays the caller's.
+  bool Enqueue(std::unique_ptr<Command>& command) ABSL_LOCKS_EXCLUDED(mutex_);
   void Write() ABSL_LOCKS_EXCLUDED(mutex_);
   void Publish() ABSL_LOCKS_EXCLUDED(mutex_);
   // False: the committer is stopping and nothing is left.
@@ -121,6 +123,7 @@ class Committer {
   void Forget(Turn& turn);
   absl::Status Retain(Turn& turn);
   absl::Status Commit(store::Transaction& transaction, Turn& turn, Published& published);
+  bool NothingElseToDo() ABSL_LOCKS_EXCLUDED(mutex_);
   void HandOver(Published published) ABSL_LOCKS_EXCLUDED(mutex_);
   void Deliver(const Published& published) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Duration NextDue() const;

@@ -38,7 +38,7 @@ class TicketCheck {
       told_ = *at_checkpoint_;
       from = checkpoint_;
     } else if (since_checkpoint && checkpoint_ > 0) {
-      const absl::StatusOr<bool> later = HasEventsAfter(checkpoint_);
+      absl::StatusOr<bool> later = HasEventsAfter(checkpoint_);
       if (!later.ok() || !*later) return later;
     }
     if (from < checkpoint_) {

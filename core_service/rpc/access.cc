@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
 #include "core_service/rpc/tls.h"
+#include "grpcpp/server_context.h"
 
 namespace agentdesk::rpc {
 namespace {

@@ -12,6 +12,7 @@
 #include "core_service/rpc/grpc_status.h"
 #include "core_service/rpc/live_calls.h"
 #include "core_service/rpc/message_bytes.h"
+#include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
 

@@ -12,6 +12,8 @@ namespace {
 struct Cost {
   Samples deliveries;  // a second
   Samples cpu_us;      // of the server, a delivery
+  Samples ticket_ms;   // with one ticket at a time, from one call to the next
+  Samples first_ms;    // from a call until the first browser has the ticket
 };
 
 void Measure(ClosedLoad& load, double seconds, const std::function<double()>& cpu, Cost& cost) {
@@ -20,11 +22,19 @@ void Measure(ClosedLoad& load, double seconds, const std::function<double()>& cp
   const auto deliveries = static_cast<double>(result.deliveries);
   cost.deliveries.Add(deliveries / result.seconds);
   cost.cpu_us.Add((cpu() - before) * 1e6 / deliveries);
+  const auto tickets = static_cast<double>(result.tickets);
+  cost.ticket_ms.Add(result.seconds * 1e3 / tickets);
+  cost.first_ms.Add(result.seconds_to_first * 1e3 / tickets);
 }
 
 void AddCost(Report& report, const std::string& name, const Cost& cost) {
   report.Add(absl::StrCat(name, ", deliveries"), "/s", cost.deliveries);
   report.Add(absl::StrCat(name, ", server CPU a delivery"), "us", cost.cpu_us);
+}
+
+void AddTicketTime(Report& report, const std::string& name, const Cost& cost) {
+  report.Add(absl::StrCat(name, ", a ticket"), "ms", cost.ticket_ms);
+  report.Add(absl::StrCat(name, ", of it before the first browser has it"), "ms", cost.first_ms);
 }
 
 BrowserGroup Browsers(const Options& options, EventLoop& loop, uint16_t port, int count) {
@@ -57,6 +67,10 @@ void Compare(const Options& options, EventLoop& loop, Report& report, DeskSettin
         creators == 1 ? std::string("one ticket at a time") : absl::StrCat(creators, " creators"));
     AddCost(report, absl::StrCat(what, ", floor"), under);
     AddCost(report, absl::StrCat(what, ", desk"), over);
+    if (creators == 1) {
+      AddTicketTime(report, absl::StrCat(what, ", floor"), under);
+      AddTicketTime(report, absl::StrCat(what, ", desk"), over);
+    }
     if (!judged) continue;
     const Samples speed = Ratio(over.deliveries, under.deliveries);
     report.Bar(absl::StrCat(what, ": deliveries a second, of the floor's"), Rule::kAtLeast,

@@ -23,12 +23,15 @@ ClosedLoad::~ClosedLoad() { browsers_.ledger().set_listener(nullptr); }
 ClosedLoad::Result ClosedLoad::Run(double seconds) {
   const int64_t before = browsers_.deliveries();
   const int64_t begin = NowNs();
+  result_ = {};
   stopping_ = false;
   for (size_t i = 0; i < slots_.size(); ++i) Post(i);
   loop_.RunFor(seconds);
   stopping_ = true;
   loop_.RunUntil([this] { return slot_of_.empty(); }, "arrival of what was brought");
-  return {browsers_.deliveries() - before, static_cast<double>(NowNs() - begin) / 1e9};
+  result_.deliveries = browsers_.deliveries() - before;
+  result_.seconds = static_cast<double>(NowNs() - begin) / 1e9;
+  return result_;
 }
 
 void ClosedLoad::Post(size_t slot) {
@@ -36,14 +39,27 @@ void ClosedLoad::Post(size_t slot) {
   slot_of_.emplace(number, slot);
   slots_[slot].acknowledged = false;
   slots_[slot].delivered = false;
+  slots_[slot].called_at = NowNs();
+  ++result_.tickets;
   slots_[slot].creator->Post(number);
 }
 
-void ClosedLoad::OnComplete(const Ledger::Message& message) {
+size_t ClosedLoad::SlotOf(const Ledger::Message& message) const {
   const auto found = slot_of_.find(message.number);
   if (found == slot_of_.end()) Fail("nobody had brought: ", message.text);
-  slots_[found->second].delivered = true;
-  Next(found->second);
+  return found->second;
+}
+
+void ClosedLoad::OnDelivered(const Ledger::Message& message, int /*browser*/, int64_t /*at*/) {
+  if (message.seen != 1) return;
+  result_.seconds_to_first +=
+      static_cast<double>(NowNs() - slots_[SlotOf(message)].called_at) / 1e9;
+}
+
+void ClosedLoad::OnComplete(const Ledger::Message& message) {
+  const size_t slot = SlotOf(message);
+  slots_[slot].delivered = true;
+  Next(slot);
 }
 
 void ClosedLoad::Next(size_t slot) {

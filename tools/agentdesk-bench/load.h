@@ -25,6 +25,9 @@ class ClosedLoad final : private Ledger::Listener {
   struct Result {
     int64_t deliveries = 0;
     double seconds = 0;
+    // From a ticket's call until the first browser has it, of all tickets together.
+    double seconds_to_first = 0;
+    int64_t tickets = 0;
   };
   // Runs for a time, and until all that was brought has arrived.
   Result Run(double seconds);
@@ -32,11 +35,14 @@ class ClosedLoad final : private Ledger::Listener {
  private:
   struct Slot {
     std::unique_ptr<Creator> creator;
+    int64_t called_at = 0;
     bool acknowledged = true;
     bool delivered = true;
   };
 
+  void OnDelivered(const Ledger::Message& message, int browser, int64_t at) override;
   void OnComplete(const Ledger::Message& message) override;
+  size_t SlotOf(const Ledger::Message& message) const;
   void Post(size_t slot);
   void Next(size_t slot);
 
@@ -44,6 +50,7 @@ class ClosedLoad final : private Ledger::Listener {
   BrowserGroup& browsers_;
   std::vector<Slot> slots_;
   absl::flat_hash_map<int64_t, size_t> slot_of_;  // by the number of the ticket under way
+  Result result_;                                 // of the run
   bool stopping_ = false;
 };
 

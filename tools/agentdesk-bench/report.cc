@@ -124,7 +124,7 @@ void Report::Bar(absl::string_view name, Rule rule, double limit, const Samples&
 }
 
 void Report::Series(absl::string_view name, absl::string_view x_name,
-                    std::vector<std::pair<double, double>> points) {
+                    const std::vector<std::pair<double, double>>& points) {
   const std::string list =
       absl::StrJoin(points, ",", [](std::string* out, const std::pair<double, double>& point) {
         absl::StrAppend(out, "[", Number(point.first), ",", Number(point.second), "]");

@@ -56,7 +56,7 @@ class Report {
   void Bar(absl::string_view name, Rule rule, double limit, const Samples& samples);
   // A line of a plot.
   void Series(absl::string_view name, absl::string_view x_name,
-              std::vector<std::pair<double, double>> points);
+              const std::vector<std::pair<double, double>>& points);
 
   bool all_met() const { return missed_ == 0; }
   // One JSON object; `about` is that of the machine and settings, already JSON.

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -78,7 +77,7 @@ struct RpcConnection::Callbacks {
                       uint32_t* flags, nghttp2_data_source* source, void* /*self*/) {
     auto& stream = *static_cast<Stream*>(source->ptr);
     const size_t size = std::min(room, stream.request.size() - stream.sent);
-    std::memcpy(to, stream.request.data() + stream.sent, size);
+    std::copy_n(stream.request.data() + stream.sent, size, to);
     stream.sent += size;
     if (stream.sent == stream.request.size()) *flags |= NGHTTP2_DATA_FLAG_EOF;
     return static_cast<ssize_t>(size);

@@ -23,7 +23,7 @@ absl::Status SyncParent(const std::string& path) {
   if (slash != std::string::npos) parent = slash == 0 ? "/" : path.substr(0, slash);
   const int directory = open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return SystemError("open", parent);
-  const absl::Status status =
+  absl::Status status =
       fsync(directory) == 0 ? absl::OkStatus() : SystemError("make durable", parent);
   close(directory);
   return status;

@@ -190,8 +190,7 @@ absl::StatusOr<Demands> ReadDemands(const Invocation& invocation) {
 absl::Status JudgeSignature(const std::string& token, const KeySet& keys, const Demands& demands,
                             Output output) {
   const absl::StatusOr<CompactJws> jws = CompactJws::Parse(token);
-  const absl::Status verdict =
-      jws.ok() ? jws->CheckSignature(keys, demands.algorithms) : jws.status();
+  absl::Status verdict = jws.ok() ? jws->CheckSignature(keys, demands.algorithms) : jws.status();
   if (!verdict.ok()) return verdict;
   constexpr absl::string_view kNote = "only the signature was looked at";
   if (output.json) {
