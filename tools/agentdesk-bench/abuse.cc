@@ -76,19 +76,22 @@ std::vector<Manner> Manners(const Options& options) {
 // A client that offers compression, and then sends what would be a compressed message.
 class CompressingClient final : public Watcher {
  public:
-  CompressingClient(EventLoop& loop, uint16_t port) : socket_(StartConnecting(port)) {
-    loop.Watch(socket_.get(), EPOLLOUT, *this);
-    loop.RunUntil([this] { return connected_; }, "connection of one that offers compression");
-    loop.Change(socket_.get(), EPOLLIN, *this);
+  CompressingClient(EventLoop& loop, uint16_t port) : loop_(loop), socket_(StartConnecting(port)) {
+    loop_.Watch(socket_.get(), EPOLLOUT, *this);
+  }
+
+  void MustBeRefused() {
+    loop_.RunUntil([this] { return connected_; }, "connection of one that offers compression");
+    loop_.Change(socket_.get(), EPOLLIN, *this);
     Send(absl::StrCat(kHandshake, "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"));
-    loop.RunUntil([this] { return absl::StrContains(input_, "\r\n\r\n"); }, "its handshake");
+    loop_.RunUntil([this] { return absl::StrContains(input_, "\r\n\r\n"); }, "its handshake");
     if (!absl::StartsWith(input_, "HTTP/1.1 101 ") ||
         absl::StrContains(absl::AsciiStrToLower(input_), "sec-websocket-extensions")) {
       Fail("compression was offered, and the answer was: ", input_);
     }
     input_.clear();
     Send(Frame("compressed", '\xc1'));
-    loop.RunUntil([this] { return over_; }, "close of one that compresses");
+    loop_.RunUntil([this] { return over_; }, "close of one that compresses");
     // A close frame with 1002 (RFC 6455 section 7.4.1).
     if (!absl::StartsWith(input_, "\x88") || !absl::StrContains(input_, "\x03\xea")) {
       Fail("a compressed message was not closed with 1002");
@@ -114,6 +117,7 @@ class CompressingClient final : public Watcher {
     if (sent != static_cast<ssize_t>(bytes.size())) FailErrno("one that compresses sends");
   }
 
+  EventLoop& loop_;
   const Descriptor socket_;
   bool connected_ = false;
   bool over_ = false;
@@ -194,7 +198,7 @@ void RunAbuse(const Options& options, EventLoop& loop, Report& report) {
   PacedLoad load(loop, desk.gateway().port(), browsers, rate, clients);
   Delays warm;
   Measure(load, options.seconds, warm);
-  CompressingClient(loop, desk.gateway().port());
+  CompressingClient(loop, desk.gateway().port()).MustBeRefused();
   report.Note("compression that was offered was refused, and a message that claims it closed");
   for (const Manner& manner : Manners(options)) {
     MeasureBeside(manner, options, loop, desk, load, report);

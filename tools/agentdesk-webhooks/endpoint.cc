@@ -26,8 +26,9 @@ client::CallLabels LabelsWith(std::shared_ptr<client::BearerToken> token) {
 
 }  // namespace
 
-Endpoint::Endpoint(EndpointConfig config, EndpointOptions options, const std::string& state_dir,
-                   std::shared_ptr<grpc::Channel> core, Clock& clock, IdSource& ids)
+Endpoint::Endpoint(EndpointConfig config, const EndpointOptions& options,
+                   const std::string& state_dir, std::shared_ptr<grpc::Channel> core, Clock& clock,
+                   IdSource& ids)
     : config_(std::move(config)),
       options_(options),
       file_(absl::StrCat(state_dir, "/", config_.name, ".cursor")),

@@ -38,7 +38,7 @@ struct EndpointOptions {
 class Endpoint {
  public:
   // Starts at once. `clock` and `ids` must outlive it.
-  Endpoint(EndpointConfig config, EndpointOptions options, const std::string& state_dir,
+  Endpoint(EndpointConfig config, const EndpointOptions& options, const std::string& state_dir,
            std::shared_ptr<grpc::Channel> core, Clock& clock, IdSource& ids);
   // Gives up what is under way and joins.
   ~Endpoint();

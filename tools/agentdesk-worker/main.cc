@@ -109,8 +109,8 @@ int main(int argc, char** argv) {
   absl::Status status = agentdesk::StartLog("agentdesk-worker", absl::GetFlag(FLAGS_log_level));
   Config config = agentdesk::worker::ReadConfig();
   absl::StatusOr<agentdesk::client::CoreTls> core_tls = agentdesk::client::CoreTlsFlags();
-  if (core_tls.ok()) config.core_tls = *std::move(core_tls);
   if (status.ok()) status = core_tls.status();
+  if (core_tls.ok()) config.core_tls = *std::move(core_tls);
   if (status.ok()) status = Check(config);
   if (status.ok() && !rest.empty()) {
     status = absl::InvalidArgumentError("`" + rest[0] + "` is not a flag; see --help");
