@@ -54,6 +54,7 @@ Program::Program(const std::string& name, const std::vector<std::string>& flags,
   std::vector<std::string> arguments = {path, "--listen=127.0.0.1:0"};
   arguments.insert(arguments.end(), flags.begin(), flags.end());
   std::vector<char*> raw;
+  raw.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) raw.push_back(argument.data());
   raw.push_back(nullptr);
   std::filesystem::remove(log_);
