@@ -123,6 +123,8 @@ class Committer {
   void Forget(Turn& turn);
   absl::Status Retain(Turn& turn);
   absl::Status Commit(store::Transaction& transaction, Turn& turn, Published& published);
+  // Nobody waits for the writer, and the publisher rests. Only the writer hands over, so the
+  // publisher rests until it does.
   bool NothingElseToDo() ABSL_LOCKS_EXCLUDED(mutex_);
   void HandOver(Published published) ABSL_LOCKS_EXCLUDED(mutex_);
   void Deliver(const Published& published) ABSL_LOCKS_EXCLUDED(mutex_);
