@@ -1,7 +1,9 @@
 """agentdesk-bench on a small scale: it measures every path and finds nothing lost. No time is asserted."""
 
 import json
+import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +17,7 @@ import perf_report  # noqa: E402
 SMALL = ["--repeats=1", "--seconds=0.2", "--clients=40", "--many_clients=100", "--in_flight=8",
          "--rate=50", "--events=1000", "--log_events=10000", "--storm_clients=80",
          "--missed_events=100", "--soak_seconds=1"]
+SUPPORT = ROOT / "tests" / "support"
 
 
 class BenchTest(unittest.TestCase):
@@ -23,9 +26,11 @@ class BenchTest(unittest.TestCase):
         self.directory = tempfile.TemporaryDirectory(dir="/var/tmp")
         self.addCleanup(self.directory.cleanup)
 
-    def bench(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([str(BIN / "agentdesk-bench"), f"--dir={self.directory.name}", *SMALL, *arguments],
-                              capture_output=True, text=True, timeout=240, check=False)
+    def bench(self, *arguments: str, programs: pathlib.Path = BIN,
+              **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(programs / "agentdesk-bench"), f"--dir={self.directory.name}", *SMALL, *arguments],
+            env={**os.environ, **environment}, capture_output=True, text=True, timeout=240, check=False)
 
     def test_help_names_the_flags(self) -> None:
         done = self.bench("--help")
@@ -52,6 +57,33 @@ class BenchTest(unittest.TestCase):
                 self.assertIn(bar["name"], text)
         self.assertTrue(text.endswith(analysis.read_text(encoding="utf-8")))
         self.assertGreaterEqual(len(list(out.parent.glob("performance/*.svg"))), 4)
+
+    def test_a_run_that_goes_wrong_gives_no_figures(self) -> None:
+        # The bench starts the programs beside it.
+        programs = pathlib.Path(self.directory.name) / "bin"
+        programs.mkdir()
+        shutil.copy(BIN / "agentdesk-bench", programs)
+        for name, program in {"agentdesk-core": BIN / "agentdesk-core",
+                              "agentdesk-gateway": BIN / "agentdesk-gateway",
+                              "agentdesk-frame-floor": SUPPORT / "wrong_frame_floor.py",
+                              "agentdesk-rpc-floor": SUPPORT / "wrong_rpc_floor.py"}.items():
+            (programs / name).symlink_to(program)
+        for path, wrong, said in (("fanout", "loses", "where another one got"),
+                                  ("fanout", "doubles", "where another one got"),
+                                  ("fanout", "changes", "where another one got"),
+                                  ("fanout", "disconnects", "was disconnected"),
+                                  ("fanout", "refuses", "was not created"),
+                                  ("create", "refuses a call", "ended with status 14"),
+                                  ("create", "acknowledges another call", "ended with status 0"),
+                                  ("stream", "skips an event", "came after event"),
+                                  ("stream", "ends a stream early", "ended with status 0")):
+            with self.subTest(wrong):
+                done = self.bench("--json", path, programs=programs, WRONG=wrong)
+                self.assertEqual((done.returncode, done.stdout), (1, ""))
+                self.assertIn(said, done.stderr)
+        for path in ("fanout", "create", "stream"):
+            done = self.bench("--json", path, programs=programs, WRONG="")
+            self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_soak(self) -> None:
         done = self.bench("--json", "soak")
