@@ -1,15 +1,20 @@
 """agentdesk-bench on a small scale: it measures every path and finds nothing lost. No time is asserted."""
 
+import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
+import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import unittest
 
-from agentdesk_test import BIN, ROOT
+from agentdesk_test import BIN, ROOT, Program, address_of
+from desk_client import DeskClient
 
 sys.path.insert(0, str(ROOT / "tools" / "bench"))
 import perf_report  # noqa: E402
@@ -84,6 +89,51 @@ class BenchTest(unittest.TestCase):
         for path in ("fanout", "create", "stream"):
             done = self.bench("--json", path, programs=programs, WRONG="")
             self.assertEqual(done.returncode, 0, done.stderr)
+
+    def rows(self) -> dict[str, list[str]]:
+        """Of the floor's tables: the texts of each."""
+        with contextlib.closing(sqlite3.connect(f"{self.directory.name}/tables/desk.sqlite3")) as tables:
+            return {table: [row[0].decode(errors="replace") for row in
+                            tables.execute(f"SELECT {column} FROM {table}")]
+                    for table, column in (("tickets", "record"), ("jobs", "record"), ("events", "event"))}
+
+    def test_floors_keep_what_they_acknowledge(self) -> None:
+        names = [f"ticket {number}" for number in range(3)]
+
+        def by_rpc(address: str) -> None:
+            with contextlib.closing(DeskClient(address)) as client:
+                for name in names:
+                    self.assertEqual(client.create(name).ticket.ticket_name, name)
+
+        def by_http(address: str) -> None:
+            with socket.create_connection(address_of(address), 10) as connection:
+                for name in names:
+                    # In one piece, as the floor wants it.
+                    connection.sendall(f'POST /tickets/create HTTP/1.1\r\n\r\n{{"ticket_name":"{name}"}}'.encode())
+                    self.assertIn(f'"ticket_name":"{name}"'.encode(), connection.recv(4096))
+
+        for floor, storage, create in (("agentdesk-rpc-floor", "file", by_rpc),
+                                       ("agentdesk-rpc-floor", "tables", by_rpc),
+                                       ("agentdesk-frame-floor", "tables", by_http)):
+            with self.subTest(floor=floor, storage=storage):
+                shutil.rmtree(f"{self.directory.name}/tables", ignore_errors=True)
+                program = Program(floor, "--listen=127.0.0.1:0", f"--storage={storage}",
+                                  f"--data_dir={self.directory.name}")
+                program.start()
+                try:
+                    create(program.address)
+                finally:
+                    program.kill()
+                if storage == "file":
+                    kept = pathlib.Path(f"{self.directory.name}/tickets").read_text(encoding="utf-8", errors="replace")
+                    self.assertEqual(re.findall("ticket [0-9]", kept), names)
+                    continue
+                rows = self.rows()
+                self.assertEqual({table: len(texts) for table, texts in rows.items()},
+                                 {"tickets": 3, "jobs": 3, "events": 3})
+                for table in ("tickets", "events"):
+                    for name, text in zip(names, rows[table]):
+                        self.assertIn(name, text)
 
     def test_soak(self) -> None:
         done = self.bench("--json", "soak")

@@ -5,17 +5,35 @@
 namespace agentdesk::bench {
 namespace {
 
-struct Cost {
-  Samples calls;   // a second
-  Samples cpu_us;  // of the server, a call
-};
+// A server and what its calls cost.
+class Measured {
+ public:
+  Measured(const Options& options, EventLoop& loop, Program& server)
+      : server_(server),
+        load_(loop, server.port(), options.rpc_connections, options.in_flight),
+        seconds_(options.seconds) {
+    load_.Run(seconds_ / 2);
+  }
 
-void Measure(CreateLoad& load, Program& server, double seconds, Cost& cost) {
-  const double before = server.cpu_seconds();
-  const RpcLoad::Result result = load.Run(seconds);
-  cost.calls.Add(result.per_second());
-  cost.cpu_us.Add((server.cpu_seconds() - before) * 1e6 / static_cast<double>(result.calls));
-}
+  void Measure() {
+    const double before = server_.cpu_seconds();
+    const RpcLoad::Result result = load_.Run(seconds_);
+    calls_.Add(result.per_second());
+    cpu_us_.Add((server_.cpu_seconds() - before) * 1e6 / static_cast<double>(result.calls));
+  }
+  void Tell(absl::string_view name, Report& report) const {
+    report.Add(absl::StrCat(name, ", calls"), "/s", calls_);
+    report.Add(absl::StrCat(name, ", server CPU a call"), "us", cpu_us_);
+  }
+  const Samples& calls() const { return calls_; }
+
+ private:
+  Program& server_;
+  CreateLoad load_;
+  const double seconds_;
+  Samples calls_;   // a second
+  Samples cpu_us_;  // of the server, a call
+};
 
 }  // namespace
 
@@ -23,26 +41,28 @@ void RunCreate(const Options& options, EventLoop& loop, Report& report) {
   report.Begin("create",
                absl::StrCat("CreateTicket, ", options.in_flight, " in flight on ",
                             options.rpc_connections, " connections, acknowledged when fsynced"));
-  CoreSetting desk(options);
-  FloorSetting floor(options, "agentdesk-rpc-floor");
-  CreateLoad desk_load(loop, desk.core().port(), options.rpc_connections, options.in_flight);
-  CreateLoad floor_load(loop, floor.program().port(), options.rpc_connections, options.in_flight);
-  desk_load.Run(options.seconds / 2);
-  floor_load.Run(options.seconds / 2);
-  Cost over;
-  Cost under;
+  CoreSetting core(options);
+  FloorSetting empty(options, "agentdesk-rpc-floor");
+  FloorSetting in_file(options, "agentdesk-rpc-floor", "file");
+  FloorSetting in_tables(options, "agentdesk-rpc-floor", "tables");
+  Measured desk(options, loop, core.core());
+  Measured floor(options, loop, empty.program());
+  Measured file(options, loop, in_file.program());
+  Measured tables(options, loop, in_tables.program());
   Samples fsync;
   for (int i = 0; i < options.repeats; ++i) {
-    fsync.Add(FsyncMs(desk.directory()).Median());
-    Measure(floor_load, floor.program(), options.seconds, under);
-    Measure(desk_load, desk.core(), options.seconds, over);
+    fsync.Add(FsyncMs(core.directory()).Median());
+    for (Measured* measured : {&floor, &desk, &file, &tables}) measured->Measure();
   }
   report.Add("one fsync", "ms", fsync);
-  report.Add("floor, calls", "/s", under.calls);
-  report.Add("floor, server CPU a call", "us", under.cpu_us);
-  report.Add("desk, calls", "/s", over.calls);
-  report.Add("desk, server CPU a call", "us", over.cpu_us);
-  report.Bar("calls a second, of the floor's", Rule::kAtLeast, 0.6, Ratio(over.calls, under.calls));
+  floor.Tell("floor", report);
+  file.Tell("floor with a file", report);
+  tables.Tell("floor with the core's tables", report);
+  desk.Tell("desk", report);
+  report.Add("desk, calls, of those of the floor with the core's tables", "",
+             Ratio(desk.calls(), tables.calls()));
+  report.Bar("calls a second, of the floor's", Rule::kAtLeast, 0.6,
+             Ratio(desk.calls(), floor.calls()));
 }
 
 }  // namespace agentdesk::bench

@@ -1,5 +1,10 @@
-#include <algorithm>
+#include <cstdint>
+#include <functional>
 #include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tools/agentdesk-bench/load.h"
@@ -16,17 +21,6 @@ struct Cost {
   Samples first_ms;    // from a call until the first browser has the ticket
 };
 
-void Measure(ClosedLoad& load, double seconds, const std::function<double()>& cpu, Cost& cost) {
-  const double before = cpu();
-  const ClosedLoad::Result result = load.Run(seconds);
-  const auto deliveries = static_cast<double>(result.deliveries);
-  cost.deliveries.Add(deliveries / result.seconds);
-  cost.cpu_us.Add((cpu() - before) * 1e6 / deliveries);
-  const auto tickets = static_cast<double>(result.tickets);
-  cost.ticket_ms.Add(result.seconds * 1e3 / tickets);
-  cost.first_ms.Add(result.seconds_to_first * 1e3 / tickets);
-}
-
 void AddCost(Report& report, const std::string& name, const Cost& cost) {
   report.Add(absl::StrCat(name, ", deliveries"), "/s", cost.deliveries);
   report.Add(absl::StrCat(name, ", server CPU a delivery"), "us", cost.cpu_us);
@@ -37,47 +31,88 @@ void AddTicketTime(Report& report, const std::string& name, const Cost& cost) {
   report.Add(absl::StrCat(name, ", of it before the first browser has it"), "ms", cost.first_ms);
 }
 
-BrowserGroup Browsers(const Options& options, EventLoop& loop, uint16_t port, int count) {
-  return BrowserGroup(loop, {.port = port, .count = count, .connecting = options.connecting});
-}
+// A server with browsers.
+class Served {
+ public:
+  // `cpu`: what the server has used, in seconds.
+  Served(const Options& options, EventLoop& loop, uint16_t port, int clients,
+         std::function<double()> cpu)
+      : loop_(loop),
+        port_(port),
+        seconds_(options.seconds),
+        cpu_(std::move(cpu)),
+        browsers_(loop, {.port = port, .count = clients, .connecting = options.connecting}) {
+    browsers_.Connect();
+  }
 
-// Desk and floor in turn, with so many browsers each.
-void Compare(const Options& options, EventLoop& loop, Report& report, DeskSetting& desk,
+  // What is measured from now on is of so many creators.
+  void Begin(int creators) {
+    load_.emplace(loop_, port_, browsers_, creators);
+    load_->Run(seconds_ / 4);  // to warm up
+    cost_ = {};
+  }
+  void Measure() {
+    const double before = cpu_();
+    const ClosedLoad::Result result = load_->Run(seconds_);
+    const auto deliveries = static_cast<double>(result.deliveries);
+    cost_.deliveries.Add(deliveries / result.seconds);
+    cost_.cpu_us.Add((cpu_() - before) * 1e6 / deliveries);
+    const auto tickets = static_cast<double>(result.tickets);
+    cost_.ticket_ms.Add(result.seconds * 1e3 / tickets);
+    cost_.first_ms.Add(result.seconds_to_first * 1e3 / tickets);
+  }
+  const Cost& cost() const { return cost_; }
+
+ private:
+  EventLoop& loop_;
+  const uint16_t port_;
+  const double seconds_;
+  const std::function<double()> cpu_;
+  BrowserGroup browsers_;
+  std::optional<ClosedLoad> load_;
+  Cost cost_;
+};
+
+// Desk and floors in turn, with so many browsers each.
+void Compare(const Options& options, EventLoop& loop, Report& report, DeskSetting& setting,
              int clients, bool judged, std::map<int, Cost>& costs_by_creators) {
-  FloorSetting floor(options, "agentdesk-frame-floor");
-  BrowserGroup desk_browsers = Browsers(options, loop, desk.gateway().port(), clients);
-  BrowserGroup floor_browsers = Browsers(options, loop, floor.program().port(), clients);
-  desk_browsers.Connect();
-  floor_browsers.Connect();
+  FloorSetting bare(options, "agentdesk-frame-floor");
+  FloorSetting keeping(options, "agentdesk-frame-floor", "tables");
+  Served desk(options, loop, setting.gateway().port(), clients,
+              [&] { return setting.cpu_seconds(); });
+  Served floor(options, loop, bare.program().port(), clients,
+               [&] { return bare.program().cpu_seconds(); });
+  Served tables(options, loop, keeping.program().port(), clients,
+                [&] { return keeping.program().cpu_seconds(); });
   for (const int creators : {1, options.in_flight}) {
-    ClosedLoad desk_load(loop, desk.gateway().port(), desk_browsers, creators);
-    ClosedLoad floor_load(loop, floor.program().port(), floor_browsers, creators);
-    desk_load.Run(options.seconds / 4);  // to warm up
-    floor_load.Run(options.seconds / 4);
-    Cost under;
-    Cost& over = costs_by_creators[creators];
+    // Which commits each ticket by itself, so that of many creators it would tell nothing.
+    const bool alone = creators == 1;
+    std::vector<Served*> all = {&floor, &desk};
+    if (alone) all.push_back(&tables);
+    for (Served* served : all) served->Begin(creators);
     for (int i = 0; i < options.repeats; ++i) {
-      Measure(
-          floor_load, options.seconds, [&] { return floor.program().cpu_seconds(); }, under);
-      Measure(
-          desk_load, options.seconds, [&] { return desk.cpu_seconds(); }, over);
+      for (Served* served : all) served->Measure();
     }
     const std::string what = absl::StrCat(
         clients, " browsers, ",
-        creators == 1 ? std::string("one ticket at a time") : absl::StrCat(creators, " creators"));
-    AddCost(report, absl::StrCat(what, ", floor"), under);
-    AddCost(report, absl::StrCat(what, ", desk"), over);
-    if (creators == 1) {
-      AddTicketTime(report, absl::StrCat(what, ", floor"), under);
-      AddTicketTime(report, absl::StrCat(what, ", desk"), over);
+        alone ? std::string("one ticket at a time") : absl::StrCat(creators, " creators"));
+    AddCost(report, absl::StrCat(what, ", floor"), floor.cost());
+    AddCost(report, absl::StrCat(what, ", desk"), desk.cost());
+    if (alone) {
+      AddTicketTime(report, absl::StrCat(what, ", floor"), floor.cost());
+      AddTicketTime(report, absl::StrCat(what, ", floor with the core's tables"), tables.cost());
+      AddTicketTime(report, absl::StrCat(what, ", desk"), desk.cost());
+      report.Add(
+          absl::StrCat(what, ", desk, deliveries, of those of the floor with the core's tables"),
+          "", Ratio(desk.cost().deliveries, tables.cost().deliveries));
     }
+    costs_by_creators[creators] = desk.cost();
     if (!judged) continue;
-    const Samples speed = Ratio(over.deliveries, under.deliveries);
     report.Bar(absl::StrCat(what, ": deliveries a second, of the floor's"), Rule::kAtLeast,
-               creators == 1 ? 0.85 : 6, speed);
-    if (creators == 1) continue;
+               alone ? 0.85 : 6, Ratio(desk.cost().deliveries, floor.cost().deliveries));
+    if (alone) continue;
     report.Bar(absl::StrCat(what, ": server CPU a delivery, of the floor's"), Rule::kAtMost, 0.15,
-               Ratio(over.cpu_us, under.cpu_us));
+               Ratio(desk.cost().cpu_us, floor.cost().cpu_us));
   }
 }
 
@@ -91,16 +126,13 @@ void RunFanout(const Options& options, EventLoop& loop, Report& report) {
     Compare(options, loop, report, desk, clients, clients == options.clients, costs[clients]);
   }
   {
-    BrowserGroup browsers = Browsers(options, loop, desk.gateway().port(), options.many_clients);
-    browsers.Connect();
+    Served many(options, loop, desk.gateway().port(), options.many_clients,
+                [&] { return desk.cpu_seconds(); });
     for (const int creators : {1, options.in_flight}) {
-      ClosedLoad load(loop, desk.gateway().port(), browsers, creators);
-      load.Run(options.seconds / 4);
-      Cost& cost = costs[options.many_clients][creators];
-      for (int i = 0; i < options.repeats; ++i) {
-        Measure(
-            load, options.seconds, [&] { return desk.cpu_seconds(); }, cost);
-      }
+      many.Begin(creators);
+      for (int i = 0; i < options.repeats; ++i) many.Measure();
+      const Cost& cost = many.cost();
+      costs[options.many_clients][creators] = cost;
       const std::string what = absl::StrCat(options.many_clients, " browsers, ", creators,
                                             creators == 1 ? " creator" : " creators");
       AddCost(report, absl::StrCat(what, ", desk"), cost);

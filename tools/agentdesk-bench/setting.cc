@@ -40,10 +40,14 @@ DeskSetting::DeskSetting(const Options& options, Limits limits, bool tls) : core
                                        absl::StrCat(directory(), "/gateway.log"));
 }
 
-FloorSetting::FloorSetting(const Options& options, const std::string& name)
+FloorSetting::FloorSetting(const Options& options, const std::string& name,
+                           const std::string& storage)
     : directory_(options.dir) {
-  program_ = std::make_unique<Program>(name, std::vector<std::string>{},
-                                       absl::StrCat(directory_.path(), "/floor.log"));
+  std::vector<std::string> flags;
+  if (!storage.empty()) {
+    flags = {absl::StrCat("--storage=", storage), absl::StrCat("--data_dir=", directory_.path())};
+  }
+  program_ = std::make_unique<Program>(name, flags, absl::StrCat(directory_.path(), "/floor.log"));
 }
 
 }  // namespace agentdesk::bench

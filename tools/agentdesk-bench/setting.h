@@ -70,7 +70,8 @@ class DeskSetting {
 // One of the floors, with its log in the directory.
 class FloorSetting {
  public:
-  FloorSetting(const Options& options, const std::string& name);
+  // `storage`: how it keeps what it acknowledges, in the directory too; empty: not at all.
+  FloorSetting(const Options& options, const std::string& name, const std::string& storage = "");
   Program& program() { return *program_; }
 
  private:

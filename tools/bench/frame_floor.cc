@@ -1,6 +1,7 @@
 // The floor under the gateway: what one thread, one send a socket and nothing else costs. It takes
-// the same POST /tickets/create, keeps nothing, and writes one prepared frame to each WebSocket. It
-// is no server for anything but this measurement: it trusts its one client.
+// the same POST /tickets/create, keeps nothing, and writes one prepared frame to each WebSocket.
+// With a --storage the ticket reaches the disk before that. It is no server for anything but this
+// measurement: it trusts its one client.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -13,12 +14,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "tools/bench/storage.h"
+
 namespace {
+
+using agentdesk::bench::Storage;
 
 // The bench offers the example key of RFC 6455 section 1.3, whose answer this is.
 constexpr std::string_view kUpgraded =
@@ -36,7 +42,9 @@ constexpr std::string_view kName = "\"ticket_name\":\"";
 // bench does neither.
 class FrameFloor {
  public:
-  FrameFloor() : epoll_(epoll_create1(0)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
+  // `storage`: null keeps nothing.
+  explicit FrameFloor(Storage* storage)
+      : storage_(storage), epoll_(epoll_create1(0)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
     const int on = 1;
     setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     sockaddr_in address{};
@@ -101,10 +109,10 @@ class FrameFloor {
     frame_.append("\",\"timestamp\":\"2025-11-30T01:35:01.946551+00:00\"}");
     frame_[2] = static_cast<char>((frame_.size() - 4) >> 8);
     frame_[3] = static_cast<char>(frame_.size() - 4);
-    for (const int socket : sockets_) Send(socket, frame_);
-
     body_.assign("{\"ticket_id\":\"").append(kTicketId).append("\",").append(kName).append(name);
     body_.append("\",\"job_id\":\"job-").append(kTicketId).append("\",\"status\":\"queued\"}");
+    if (storage_ != nullptr) storage_->Keep({body_ + frame_});
+    for (const int socket : sockets_) Send(socket, frame_);
     response_.assign("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ");
     response_.append(std::to_string(body_.size())).append("\r\n\r\n").append(body_);
     Send(fd, response_);
@@ -125,6 +133,7 @@ class FrameFloor {
     close(fd);
   }
 
+  Storage* const storage_;
   const int epoll_;
   const int listener_;
   std::vector<int> sockets_;
@@ -136,10 +145,11 @@ class FrameFloor {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-  FrameFloor().Run();
+  const std::unique_ptr<Storage> storage = agentdesk::bench::MakeStorage(argc, argv);
+  FrameFloor(storage.get()).Run();
 }
