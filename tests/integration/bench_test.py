@@ -112,20 +112,23 @@ class BenchTest(unittest.TestCase):
                     connection.sendall(f'POST /tickets/create HTTP/1.1\r\n\r\n{{"ticket_name":"{name}"}}'.encode())
                     self.assertIn(f'"ticket_name":"{name}"'.encode(), connection.recv(4096))
 
-        for floor, storage, create in (("agentdesk-rpc-floor", "file", by_rpc),
-                                       ("agentdesk-rpc-floor", "tables", by_rpc),
-                                       ("agentdesk-frame-floor", "tables", by_http)):
-            with self.subTest(floor=floor, storage=storage):
+        for storage, with_frames in (("file", False), ("tables", False), ("tables", True)):
+            with self.subTest(storage=storage, with_frames=with_frames), contextlib.ExitStack() as programs:
                 shutil.rmtree(f"{self.directory.name}/tables", ignore_errors=True)
-                program = Program(floor, "--listen=127.0.0.1:0", f"--storage={storage}",
-                                  f"--data_dir={self.directory.name}")
-                program.start()
-                try:
-                    create(program.address)
-                finally:
-                    program.kill()
+                program = Program("agentdesk-rpc-floor", "--listen=127.0.0.1:0", f"--storage={storage}",
+                                  f"--data_dir={self.directory.name}").start()
+                programs.callback(program.kill)
+                if with_frames:
+                    frames = Program("agentdesk-frame-floor", "--listen=127.0.0.1:0",
+                                     f"--core={program.address}").start()
+                    programs.callback(frames.kill)
+                    by_http(frames.address)
+                else:
+                    by_rpc(program.address)
+                program.kill()
                 if storage == "file":
-                    kept = pathlib.Path(f"{self.directory.name}/tickets").read_text(encoding="utf-8", errors="replace")
+                    kept = pathlib.Path(f"{self.directory.name}/tickets").read_text(encoding="utf-8",
+                                                                                    errors="replace")
                     self.assertEqual(re.findall("ticket [0-9]", kept), names)
                     continue
                 rows = self.rows()

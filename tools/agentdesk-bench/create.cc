@@ -43,8 +43,8 @@ void RunCreate(const Options& options, EventLoop& loop, Report& report) {
                             options.rpc_connections, " connections, acknowledged when fsynced"));
   CoreSetting core(options);
   FloorSetting empty(options, "agentdesk-rpc-floor");
-  FloorSetting in_file(options, "agentdesk-rpc-floor", "file");
-  FloorSetting in_tables(options, "agentdesk-rpc-floor", "tables");
+  FloorSetting in_file(options, "agentdesk-rpc-floor", {"--storage=file"});
+  FloorSetting in_tables(options, "agentdesk-rpc-floor", {"--storage=tables"});
   Measured desk(options, loop, core.core());
   Measured floor(options, loop, empty.program());
   Measured file(options, loop, in_file.program());
@@ -59,6 +59,9 @@ void RunCreate(const Options& options, EventLoop& loop, Report& report) {
   file.Tell("floor with a file", report);
   tables.Tell("floor with the core's tables", report);
   desk.Tell("desk", report);
+  report.Add("floor with a file, calls, of the floor's", "", Ratio(file.calls(), floor.calls()));
+  report.Add("floor with the core's tables, calls, of the floor's", "",
+             Ratio(tables.calls(), floor.calls()));
   report.Add("desk, calls, of those of the floor with the core's tables", "",
              Ratio(desk.calls(), tables.calls()));
   report.Bar("calls a second, of the floor's", Rule::kAtLeast, 0.6,

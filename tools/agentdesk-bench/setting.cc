@@ -41,12 +41,9 @@ DeskSetting::DeskSetting(const Options& options, Limits limits, bool tls) : core
 }
 
 FloorSetting::FloorSetting(const Options& options, const std::string& name,
-                           const std::string& storage)
+                           std::vector<std::string> flags)
     : directory_(options.dir) {
-  std::vector<std::string> flags;
-  if (!storage.empty()) {
-    flags = {absl::StrCat("--storage=", storage), absl::StrCat("--data_dir=", directory_.path())};
-  }
+  flags.push_back(absl::StrCat("--data_dir=", directory_.path()));
   program_ = std::make_unique<Program>(name, flags, absl::StrCat(directory_.path(), "/floor.log"));
 }
 

@@ -67,11 +67,11 @@ class DeskSetting {
   std::unique_ptr<Program> gateway_;
 };
 
-// One of the floors, with its log in the directory.
+// One of the floors, on a fresh directory of its own.
 class FloorSetting {
  public:
-  // `storage`: how it keeps what it acknowledges, in the directory too; empty: not at all.
-  FloorSetting(const Options& options, const std::string& name, const std::string& storage = "");
+  FloorSetting(const Options& options, const std::string& name,
+               std::vector<std::string> flags = {});
   Program& program() { return *program_; }
 
  private:

@@ -1,8 +1,10 @@
 // The floor under the gateway: what one thread, one send a socket and nothing else costs. It takes
 // the same POST /tickets/create, keeps nothing, and writes one prepared frame to each WebSocket.
-// With a --storage the ticket reaches the disk before that. It is no server for anything but this
-// measurement: it trusts its one client.
+// With
+// --core=ADDRESS it calls CreateTicket there before that, and waits for the answer. It is no server
+// for anything but this measurement: it trusts its one client.
 #include <arpa/inet.h>
+#include <grpcpp/grpcpp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -20,17 +22,21 @@
 #include <unordered_map>
 #include <vector>
 
-#include "tools/bench/storage.h"
+#include "absl/synchronization/mutex.h"
+#include "agentdesk/v1/ticket.grpc.pb.h"
 
 namespace {
 
-using agentdesk::bench::Storage;
+namespace v1 = agentdesk::v1;
 
 // The bench offers the example key of RFC 6455 section 1.3, whose answer this is.
 constexpr std::string_view kUpgraded =
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 constexpr std::string_view kTicketId = "00000000-0000-7000-8000-000000000000";
+constexpr std::string_view kCore = "--core=";
+// As long as those of the bench.
+constexpr size_t kDescription = 100;
 constexpr std::string_view kName = "\"ticket_name\":\"";
 
 [[noreturn]] void Die(const char* what) {
@@ -42,9 +48,9 @@ constexpr std::string_view kName = "\"ticket_name\":\"";
 // bench does neither.
 class FrameFloor {
  public:
-  // `storage`: null keeps nothing.
-  explicit FrameFloor(Storage* storage)
-      : storage_(storage), epoll_(epoll_create1(0)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
+  // `core`: empty for none.
+  explicit FrameFloor(const std::string& core)
+      : epoll_(epoll_create1(0)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
     const int on = 1;
     setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     sockaddr_in address{};
@@ -57,6 +63,11 @@ class FrameFloor {
     std::fprintf(stderr, "{\"message\":\"listening\",\"address\":\"127.0.0.1:%d\"}\n",
                  ntohs(address.sin_port));
     Watch(listener_);
+    if (core.empty()) return;
+    // As the gRPC floor does.
+    absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+    core_ =
+        v1::TicketService::NewStub(grpc::CreateChannel(core, grpc::InsecureChannelCredentials()));
   }
 
   [[noreturn]] void Run() {
@@ -111,11 +122,24 @@ class FrameFloor {
     frame_[3] = static_cast<char>(frame_.size() - 4);
     body_.assign("{\"ticket_id\":\"").append(kTicketId).append("\",").append(kName).append(name);
     body_.append("\",\"job_id\":\"job-").append(kTicketId).append("\",\"status\":\"queued\"}");
-    if (storage_ != nullptr) storage_->Keep({body_ + frame_});
+    if (core_ != nullptr) Keep(name);
     for (const int socket : sockets_) Send(socket, frame_);
     response_.assign("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ");
     response_.append(std::to_string(body_.size())).append("\r\n\r\n").append(body_);
     Send(fd, response_);
+  }
+
+  // There is nothing else to do meanwhile, so that nothing is quicker than to wait for it.
+  void Keep(std::string_view name) {
+    v1::CreateTicketRequest request;
+    request.set_ticket_name(std::string(name));
+    request.set_description(std::string(kDescription, 'x'));
+    v1::CreateTicketResponse response;
+    grpc::ClientContext context;
+    const grpc::Status status = core_->CreateTicket(&context, request, &response);
+    if (status.ok()) return;
+    std::fprintf(stderr, "CreateTicket: %s\n", status.error_message().c_str());
+    std::exit(1);
   }
 
   void Send(int fd, std::string_view bytes) {
@@ -133,9 +157,9 @@ class FrameFloor {
     close(fd);
   }
 
-  Storage* const storage_;
   const int epoll_;
   const int listener_;
+  std::unique_ptr<v1::TicketService::Stub> core_;
   std::vector<int> sockets_;
   std::unordered_map<int, size_t> slot_;  // of each in sockets_
   std::string frame_;
@@ -150,6 +174,9 @@ int main(int argc, char** argv) {
   getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-  const std::unique_ptr<Storage> storage = agentdesk::bench::MakeStorage(argc, argv);
-  FrameFloor(storage.get()).Run();
+  std::string core;
+  for (std::string_view argument : std::vector<std::string_view>(argv, argv + argc)) {
+    if (argument.starts_with(kCore)) core = argument.substr(kCore.size());
+  }
+  FrameFloor(core).Run();
 }

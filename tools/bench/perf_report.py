@@ -20,9 +20,10 @@ floors are in `tools/bench`:
   prepared frame to each socket with one `send`;
 - the **gRPC floor**: a callback service that answers at once, and a stream of one typed event a message.
 
-Both can keep their tickets, too, and do nothing else: **with the core's tables** they answer and tell when the rows
-that the core stores for a ticket are in the same tables and on the disk, **with a file** when their answer is at
-the end of one. These floors set no bar; they tell what a bar leaves to a server that loses nothing.
+The gRPC floor can keep its tickets, too, and do nothing else: **with the core's tables** it answers when the rows that
+the core stores for a ticket are in the same tables and on the disk, **with a file** when its answer is at the end of
+one. And **both floors** are the frame floor that calls the one with the core's tables, and waits, before it writes.
+These set no bar; they tell what a bar leaves to two processes that lose nothing.
 
 The load (`tools/agentdesk-bench`) is one thread and shares no code with the product. It checks every
 byte that every browser gets against what the others got, and every call for its acknowledgement: a run
