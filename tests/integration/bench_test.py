@@ -138,6 +138,13 @@ class BenchTest(unittest.TestCase):
                     for name, text in zip(names, rows[table]):
                         self.assertIn(name, text)
 
+    def test_a_storage_that_does_not_exist_is_refused(self) -> None:
+        # It would measure a floor that keeps nothing.
+        done = subprocess.run([str(BIN / "agentdesk-rpc-floor"), "--storage=table"],
+                              capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("--storage=table is neither", done.stderr)
+
     def test_soak(self) -> None:
         done = self.bench("--json", "soak")
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -152,6 +152,7 @@ std::unique_ptr<Storage> MakeStorage(int argc, char** argv) {
   }
   if (kind == "file") return std::make_unique<FileStorage>(directory);
   if (kind == "tables") return std::make_unique<TableStorage>(directory);
+  if (!kind.empty()) Fail(absl::StrCat("--storage=", kind, " is neither file nor tables"));
   return nullptr;
 }
 

@@ -17,8 +17,8 @@ class Storage {
 
 // What a floor's arguments ask for, below --data_dir: with --storage=file the bytes at the end of
 // one file; with --storage=tables a ticket, its job and its event as rows of about the size that
-// the core's have, in the core's own tables and indexes, one transaction for all; nothing
-// otherwise. Other arguments are left to the floor.
+// the core's have, in the core's own tables and indexes, one transaction for all; nothing without
+// it. Ends the process where it is anything else. Other arguments are left to the floor.
 std::unique_ptr<Storage> MakeStorage(int argc, char** argv);
 
 }  // namespace agentdesk::bench
