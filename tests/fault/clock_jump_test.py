@@ -43,11 +43,12 @@ class ClockJumpTest(unittest.TestCase):
 
     def test_leases_and_deadlines_keep_to_the_monotonic_clock(self) -> None:
         kept = self.desk.start("Kept", lease_s=LEASE_S)
-        lost = self.desk.start("Lost", lease_s=LEASE_S)
+        # From before each call until after its end was seen: on a busy machine longer than it took.
         claimed = time.monotonic()
+        lost = self.desk.start("Lost", lease_s=LEASE_S)
         asker = self.desk.start("Asks", lease_s=600)
-        self.desk.ask(asker, expires_in=seconds(EXPIRES_IN_S))
         asked = time.monotonic()
+        self.desk.ask(asker, expires_in=seconds(EXPIRES_IN_S))
         before = self.desk.head().time.seconds
         self.jump(+3600)
         wait_until(lambda: self.desk.head().time.seconds > before + 3000, "a clock that jumped")
@@ -60,15 +61,14 @@ class ClockJumpTest(unittest.TestCase):
                 self.jump(jumps.pop(0)[1])
             self.desk.call(self.desk.agents.RenewLease, agent_pb2.RenewLeaseRequest(**kept.args))
             if not lost_at and "job_requeued" in self.kinds(lost):
-                lost_at = now
+                lost_at = time.monotonic()
             if not expired_at and "question_expired" in self.kinds(asker):
-                expired_at = now
+                expired_at = time.monotonic()
         self.assertEqual(jumps, [])
-        # What was seen had happened a moment before.
         print(f"a lease of {LEASE_S} s was lost after {lost_at - claimed:.1f} s, "
               f"a question of {EXPIRES_IN_S} s expired after {expired_at - asked:.1f} s")
-        self.assertGreater(lost_at - claimed, LEASE_S - 0.5)
-        self.assertGreater(expired_at - asked, EXPIRES_IN_S - 0.5)
+        self.assertGreaterEqual(lost_at - claimed, LEASE_S)
+        self.assertGreaterEqual(expired_at - asked, EXPIRES_IN_S)
         self.jump(0)
         self.core.stop()
         self.core.start()
