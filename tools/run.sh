@@ -5,8 +5,9 @@
 #   tools/run.sh               install what is missing, build, run
 #   tools/run.sh --build-only  install and build, and stop
 #
-# The data is kept in $AGENTDESK_DATA_DIR (default ~/.local/state/agentdesk), logs beside it. The ports
-# are 50051, 50052 and 8000, or $AGENTDESK_CORE_PORT, $AGENTDESK_ADMIN_PORT and $AGENTDESK_GATEWAY_PORT.
+# The data is kept in $AGENTDESK_DATA_DIR (default ~/.local/state/agentdesk/data), the logs in
+# ~/.local/state/agentdesk/log; $XDG_STATE_HOME stands for ~/.local/state where it is set. The ports are
+# 50051, 50052 and 8000, or $AGENTDESK_CORE_PORT, $AGENTDESK_ADMIN_PORT and $AGENTDESK_GATEWAY_PORT.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

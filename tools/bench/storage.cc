@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <random>
 
 #include "absl/strings/str_cat.h"
@@ -24,12 +26,16 @@ namespace {
   std::exit(1);
 }
 
+[[noreturn]] void FailErrno(const char* what) {
+  Fail(absl::StrCat(what, ": ", std::strerror(errno)));
+}
+
 class FileStorage final : public Storage {
  public:
   explicit FileStorage(const std::string& directory)
       : file_(open(absl::StrCat(directory, "/tickets").c_str(), O_CREAT | O_WRONLY | O_APPEND,
                    0600)) {
-    if (file_ < 0) Fail("open");
+    if (file_ < 0) FailErrno("open");
   }
   ~FileStorage() override { close(file_); }
 
@@ -37,9 +43,9 @@ class FileStorage final : public Storage {
     bytes_.clear();
     for (const std::string& ticket : tickets) bytes_.append(ticket);
     if (write(file_, bytes_.data(), bytes_.size()) != static_cast<ssize_t>(bytes_.size())) {
-      Fail("write");
+      FailErrno("write");
     }
-    if (fdatasync(file_) != 0) Fail("fdatasync");
+    if (fdatasync(file_) != 0) FailErrno("fdatasync");
   }
 
  private:
