@@ -6,6 +6,7 @@ add_executable(gateway_test
   unit/gateway/connection_test.cc
   unit/gateway/event_cursor_test.cc
   unit/gateway/event_json_test.cc
+  unit/gateway/fan_out_pace_test.cc
   unit/gateway/gateway_fixture.cc
   unit/gateway/http_observer_test.cc
   unit/gateway/http_test.cc

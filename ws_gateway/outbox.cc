@@ -17,12 +17,25 @@ constexpr size_t kMaxGathered = 64;
 constexpr size_t kCompactAfter = 64;
 // An empty outbox keeps room for this many, so that a lone message does not allocate.
 constexpr size_t kKeptCapacity = 4;
+constexpr int kSendFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 }  // namespace
 
-void Outbox::Append(Frames frames, Clock::time_point now) {
-  if (frames.bytes.empty()) return;
-  queued_bytes_ += frames.bytes.size();
+size_t Outbox::WriteThrough(int fd, const Frames& frames) {
+  if (!entries_.empty()) return 0;
+  const ssize_t sent = ::send(fd, frames.bytes.data(), frames.bytes.size(), kSendFlags);
+  if (sent < 0) return 0;
+  const auto written = static_cast<size_t>(sent);
+  if (written == frames.bytes.size()) {
+    written_sequence_ = std::max(written_sequence_, frames.sequence);
+  }
+  return written;
+}
+
+void Outbox::Append(Frames frames, Clock::time_point now, size_t written) {
+  if (frames.bytes.size() == written) return;
+  queued_bytes_ += frames.bytes.size() - written;
+  if (written > 0) written_ = written;
   entries_.push_back(Entry{std::move(frames), now});
 }
 
@@ -41,10 +54,7 @@ std::error_code Outbox::Flush(int fd) {
     msghdr message{};
     message.msg_iov = parts.data();
     message.msg_iovlen = count;
-    constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
-    // The usual case, and the kernel has less to copy in.
-    const ssize_t sent = count == 1 ? ::send(fd, parts[0].iov_base, parts[0].iov_len, kFlags)
-                                    : ::sendmsg(fd, &message, kFlags);
+    const ssize_t sent = ::sendmsg(fd, &message, kSendFlags);
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return {};

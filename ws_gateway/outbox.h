@@ -22,8 +22,13 @@ class Outbox {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // Queues frames, to be written after all that is queued.
-  void Append(Frames frames, Clock::time_point now);
+  // Writes frames that need not be kept: to the socket `fd`, where nothing waits, what it takes
+  // without blocking. Returns how many bytes; where that is not all, the frames are to be appended,
+  // with that number. Whether the socket is broken is then for Flush to tell.
+  size_t WriteThrough(int fd, const Frames& frames);
+  // Queues frames, to be written after all that is queued. `written`: what WriteThrough has written
+  // of them.
+  void Append(Frames frames, Clock::time_point now, size_t written = 0);
   // Writes to the socket `fd` what it takes without blocking. Returns an error when the socket is
   // broken; nothing more can be written then. Blocked is no error: see empty().
   std::error_code Flush(int fd);

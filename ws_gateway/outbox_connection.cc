@@ -16,7 +16,14 @@ OutboxConnection::OutboxConnection(const TransportOptions& options,
     : options_(options), handler_(std::move(handler)) {}
 
 void OutboxConnection::Send(const Frames& frames) {
-  if (phase_ == Phase::kOpen) Queue(frames);
+  if (phase_ != Phase::kOpen) return;
+  size_t written = 0;
+  if (stream().tls() == nullptr) {
+    // The usual case: all of it is written, and there is nothing to keep.
+    written = outbox_.WriteThrough(stream().socket().native_handle(), frames);
+    if (written == frames.bytes.size()) return;
+  }
+  Queue(frames, written);
 }
 
 void OutboxConnection::Drop() {
@@ -29,8 +36,8 @@ void OutboxConnection::Abandon() {
   NotifyClosed();
 }
 
-void OutboxConnection::Queue(Frames frames) {
-  outbox_.Append(std::move(frames), Clock::now());
+void OutboxConnection::Queue(Frames frames, size_t written) {
+  outbox_.Append(std::move(frames), Clock::now(), written);
   if (!waits_for_room_) Flush();
   SetQueued(outbox_.cost());
   if (phase_ == Phase::kOpen && outbox_.cost() > options_.max_queued_bytes) CloseSlowReader();

@@ -32,7 +32,7 @@ class OutboxConnection : public TcpConnection, public Socket {
   OutboxConnection(const TransportOptions& options, std::unique_ptr<SocketHandler> handler);
 
   bool closing() const { return phase_ == Phase::kClosing || phase_ == Phase::kLingering; }
-  void Queue(Frames frames);
+  void Queue(Frames frames, size_t written = 0);
   // Whether the kernel has all that was queued.
   bool flushed() {
     return outbox_.empty() && (stream().tls() == nullptr || stream().tls()->flushed());

@@ -36,6 +36,7 @@ bool Offers(const HttpRequest& request, absl::string_view subprotocol) {
 struct Shard::Loop {
   boost::asio::io_context io{1};
   boost::asio::steady_timer ticks{io};
+  boost::asio::steady_timer rest{io};  // between two fan-outs
 };
 
 Shard::Shard(ShardOptions options, LoadLimits& limits, Clock& clock, IdSource& ids,
@@ -85,10 +86,19 @@ void Shard::Post(Task task) {
 void Shard::Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time) {
   core_time_ = core_time;
   waiting_.push_back(std::move(block));
-  if (waiting_.size() == 1) Post([this] { PublishWaiting(); });
+  if (waiting_.size() > 1) return;
+  const absl::Duration rest = pace_.next() - clock_.Monotonic();
+  if (rest <= absl::ZeroDuration()) return Post([this] { PublishWaiting(); });
+  loop_->rest.expires_after(absl::ToChronoNanoseconds(rest));
+  loop_->rest.async_wait([this](const boost::system::error_code& error) {
+    if (!error) PublishWaiting();
+  });
 }
 
 void Shard::PublishWaiting() {
+  if (waiting_.empty()) return;
+  const size_t blocks = waiting_.size();
+  const absl::Duration began = clock_.Monotonic();
   std::vector<std::shared_ptr<const EventBlock>> joined;
   size_t size = 0;
   for (std::shared_ptr<const EventBlock>& block : std::exchange(waiting_, {})) {
@@ -101,7 +111,8 @@ void Shard::PublishWaiting() {
     }
     joined.push_back(std::move(block));
   }
-  if (!joined.empty()) hub_->Publish(JoinBlocks(joined), core_time_);
+  hub_->Publish(JoinBlocks(joined), core_time_);
+  pace_.Wrote(blocks, began, clock_.Monotonic());
 }
 
 void Shard::ReportGap(const Gap& gap) {

@@ -19,6 +19,7 @@
 #include "core_service/base/uuid.h"
 #include "ws_gateway/commands.h"
 #include "ws_gateway/connection_metrics.h"
+#include "ws_gateway/fan_out_pace.h"
 #include "ws_gateway/hub.h"
 #include "ws_gateway/load_limits.h"
 #include "ws_gateway/origin.h"
@@ -66,7 +67,7 @@ class Shard final : private TransportHandler {
   void Post(Task task);
   // Gives the hub these events with all others that have come by the time that the thread gets to
   // it: while events come faster than they can be written to every browser, each browser is written
-  // to less often, and not later. See Hub::Publish.
+  // to less often. See FanOutPace and Hub::Publish.
   void Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time);
   // See Hub::ReportGap.
   void ReportGap(const Gap& gap);
@@ -100,6 +101,7 @@ class Shard final : private TransportHandler {
   std::unique_ptr<Transport> transport_;
   std::vector<std::shared_ptr<const EventBlock>> waiting_;  // to be published
   absl::Time core_time_;                                    // when the core sent the last of them
+  FanOutPace pace_;
   absl::Duration drain_until_ = absl::InfiniteDuration();
   std::thread thread_;
 };

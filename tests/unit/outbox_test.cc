@@ -34,6 +34,15 @@ class OutboxTest : public ::testing::Test {
     absl::StrAppend(&expected_, frames.bytes);
     outbox_.Append(std::move(frames), now_);
   }
+  // The same by way of WriteThrough; how much it wrote.
+  size_t Send(absl::string_view payload, int64_t sequence) {
+    Frames frames = MakeFrame(payload);
+    frames.sequence = sequence;
+    absl::StrAppend(&expected_, frames.bytes);
+    const size_t written = outbox_.WriteThrough(fds_[0], frames);
+    outbox_.Append(std::move(frames), now_, written);
+    return written;
+  }
   void Flush() { ASSERT_FALSE(outbox_.Flush(fds_[0])); }
   // Reads what there is, at most `limit` bytes.
   void Receive(size_t limit = 1 << 20) {
@@ -74,6 +83,33 @@ TEST_F(OutboxTest, WritesAtOnceWhatTheSocketTakes) {
   EXPECT_EQ(outbox_.written_sequence(), 7);
   Receive();
   EXPECT_EQ(received_, expected_);
+}
+
+TEST_F(OutboxTest, KeepsNothingOfWhatTheSocketTakesAtOnce) {
+  EXPECT_EQ(Send("one", 7), 5u);
+  EXPECT_TRUE(outbox_.empty());
+  EXPECT_EQ(outbox_.written_sequence(), 7);
+  Receive();
+  EXPECT_EQ(received_, expected_);
+}
+
+TEST_F(OutboxTest, KeepsTheRestOfWhatTheSocketTakesInPart) {
+  const size_t written = Send(std::string(100000, 'x'), 1);
+  EXPECT_GT(written, 0u);
+  EXPECT_EQ(outbox_.queued_bytes(), expected_.size() - written);
+  EXPECT_EQ(outbox_.written_sequence(), 0);
+  EXPECT_EQ(Send("y", 2), 0u) << "it must not overtake what waits";
+  ReceiveAll();
+  EXPECT_EQ(received_, expected_);
+  EXPECT_EQ(outbox_.written_sequence(), 2);
+}
+
+TEST_F(OutboxTest, FinishesTheFrameThatTheSocketTookInPart) {
+  Send(std::string(100000, 'x'), 1);
+  Append("dropped", 2);
+  outbox_.DropUnstarted();
+  ReceiveAll();
+  EXPECT_EQ(received_, MakeFrame(std::string(100000, 'x')).bytes);
 }
 
 TEST_F(OutboxTest, GathersManyFramesInOrder) {
@@ -162,7 +198,7 @@ TEST_F(OutboxTest, TinyFramesCostMoreThanTheirBytes) {
 TEST_F(OutboxTest, BrokenSocketIsAnError) {
   ::close(fds_[1]);
   fds_[1] = -1;
-  Append("nobody", 1);
+  EXPECT_EQ(Send("nobody", 1), 0u);
   EXPECT_EQ(outbox_.Flush(fds_[0]), std::errc::broken_pipe);
   EXPECT_EQ(outbox_.written_sequence(), 0);
 }
