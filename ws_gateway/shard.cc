@@ -67,7 +67,7 @@ void Shard::Start(
                                *connection_metrics_, options_.authenticator);
   handler_ = make_handler(*commands_, *hub_);
   StartTicks();
-  thread_ = std::thread([this] { loop_->io.run(); });
+  thread_ = std::thread([this] { Run(); });
 }
 
 void Shard::Join() {
@@ -83,46 +83,91 @@ void Shard::Post(Task task) {
   boost::asio::post(loop_->io, [task = std::move(task)]() mutable { task(); });
 }
 
-void Shard::Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time) {
-  core_time_ = core_time;
-  waiting_.push_back(std::move(block));
-  if (waiting_.size() > 1) return;
+void Shard::Run() {
+  while (loop_->io.run_one() > 0) {
+    if (!TakeNews()) continue;
+    if (clock_.Monotonic() < pace_.next()) {
+      PublishLater();
+    } else {
+      PublishArrived();
+    }
+  }
+}
+
+void Shard::Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time,
+                    std::shared_ptr<void> taken) {
+  Arrive({.block = std::move(block), .core_time = core_time, .taken = std::move(taken), .gap = {}});
+}
+
+void Shard::ReportGap(Gap gap) {
+  Arrive({.block = nullptr, .core_time = {}, .taken = nullptr, .gap = std::move(gap)});
+}
+
+void Shard::Arrive(Arrival arrival) {
+  {
+    MutexLock lock(mutex_);
+    arrived_.push_back(std::move(arrival));
+    if (arrived_.size() > 1) return;
+    news_ = true;
+  }
+  // The thread looks for news after each of its tasks.
+  Post([] {});
+}
+
+bool Shard::TakeNews() {
+  MutexLock lock(mutex_);
+  return std::exchange(news_, false);
+}
+
+void Shard::PublishLater() {
   const absl::Duration rest = pace_.next() - clock_.Monotonic();
-  if (rest <= absl::ZeroDuration()) return Post([this] { PublishWaiting(); });
+  if (rest <= absl::ZeroDuration()) return Post([this] { PublishArrived(); });
   loop_->rest.expires_after(absl::ToChronoNanoseconds(rest));
   loop_->rest.async_wait([this](const boost::system::error_code& error) {
-    if (!error) PublishWaiting();
+    if (!error) PublishArrived();
   });
 }
 
-void Shard::PublishWaiting() {
-  if (waiting_.empty()) return;
-  const size_t blocks = waiting_.size();
+void Shard::PublishArrived() {
+  std::vector<Arrival> arrived;
+  {
+    MutexLock lock(mutex_);
+    arrived.swap(arrived_);
+    news_ = false;
+  }
+  if (arrived.empty()) return;
   const absl::Duration began = clock_.Monotonic();
   std::vector<std::shared_ptr<const EventBlock>> joined;
   size_t size = 0;
-  for (std::shared_ptr<const EventBlock>& block : std::exchange(waiting_, {})) {
-    const bool follows = joined.empty() || (block->after == joined.back()->up_to &&
-                                            block->desk_id == joined.back()->desk_id);
-    size += block->size();
-    if (!joined.empty() && (!follows || size > kMaxJoined)) {
-      hub_->Publish(JoinBlocks(std::exchange(joined, {})), core_time_);
-      size = block->size();
+  absl::Time core_time;
+  const auto publish = [&] {
+    if (!joined.empty()) hub_->Publish(JoinBlocks(std::exchange(joined, {})), core_time);
+    size = 0;
+  };
+  // The next ones are read while these are written.
+  for (Arrival& arrival : arrived) arrival.taken.reset();
+  for (Arrival& arrival : arrived) {
+    if (arrival.block == nullptr) {
+      publish();
+      hub_->ReportGap(arrival.gap);
+      continue;
     }
-    joined.push_back(std::move(block));
+    const bool follows = joined.empty() || (arrival.block->after == joined.back()->up_to &&
+                                            arrival.block->desk_id == joined.back()->desk_id);
+    if (!follows || size + arrival.block->size() > kMaxJoined) publish();
+    size += arrival.block->size();
+    core_time = arrival.core_time;
+    joined.push_back(std::move(arrival.block));
   }
-  hub_->Publish(JoinBlocks(joined), core_time_);
-  pace_.Wrote(blocks, began, clock_.Monotonic());
-}
-
-void Shard::ReportGap(const Gap& gap) {
-  PublishWaiting();
-  hub_->ReportGap(gap);
+  publish();
+  pace_.Wrote(arrived.size(), began, clock_.Monotonic());
+  // What has come meanwhile must not keep the thread from its sockets.
+  if (TakeNews()) PublishLater();
 }
 
 void Shard::Drain(absl::Duration spread, absl::Duration timeout) {
   Post([this, spread, timeout] {
-    PublishWaiting();
+    PublishArrived();
     if (options_.shares_port) transport_->StopAccepting();
     transport_->DrainHttp();
     hub_->StartDrain(spread);

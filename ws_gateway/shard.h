@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -16,6 +17,7 @@
 #include "core_service/base/authenticator.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/metrics.h"
+#include "core_service/base/mutex.h"
 #include "core_service/base/uuid.h"
 #include "ws_gateway/commands.h"
 #include "ws_gateway/connection_metrics.h"
@@ -44,8 +46,8 @@ struct ShardOptions {
 
 // One thread, with its sockets, its hub and its share of the browsers.
 //
-// Post and Drain are thread-safe, Publish, ReportGap and hub() are for the shard's own thread, and
-// the rest is for the thread that owns the shard.
+// Post, Publish, ReportGap and Drain are thread-safe, hub() is for the shard's own thread, and the
+// rest is for the thread that owns the shard.
 class Shard final : private TransportHandler {
  public:
   using Task = absl::AnyInvocable<void()>;
@@ -65,12 +67,15 @@ class Shard final : private TransportHandler {
 
   // Runs `task` on the shard's thread, in the order of the calls; never when the thread has ended.
   void Post(Task task);
-  // Gives the hub these events with all others that have come by the time that the thread gets to
-  // it: while events come faster than they can be written to every browser, each browser is written
-  // to less often. See FanOutPace and Hub::Publish.
-  void Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time);
-  // See Hub::ReportGap.
-  void ReportGap(const Gap& gap);
+  // Gives the hub these events, with all others that have come by the time that the thread gets to
+  // it, and lets go of `taken` then. The thread gets to it before whatever else waits for it, such
+  // as thousands of sockets that have room again; but while events come faster than they can be
+  // written to every browser, each browser is written to less often. See FanOutPace and
+  // Hub::Publish.
+  void Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time,
+               std::shared_ptr<void> taken = nullptr) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same for a gap between what was published before and what will be. See Hub::ReportGap.
+  void ReportGap(Gap gap) ABSL_LOCKS_EXCLUDED(mutex_);
   Hub& hub() { return *hub_; }
   // Sends the browsers away evenly over `spread`, and those that come meanwhile at once, unless
   // others on the port take them; then takes nothing new, and ends the thread when all have gone,
@@ -79,12 +84,25 @@ class Shard final : private TransportHandler {
 
  private:
   struct Loop;
+  // From the core: events, or a gap.
+  struct Arrival {
+    std::shared_ptr<const EventBlock> block;  // null: a gap
+    absl::Time core_time;                     // when the core sent the events
+    std::shared_ptr<void> taken;
+    Gap gap;
+  };
 
   void OnRequest(HttpRequest request, Responder respond) override;
   UpgradeDecision OnUpgrade(const HttpRequest& request) override;
   std::string ChooseSubprotocol(const HttpRequest& request) override;
   void OnRefused(Refusal why) override;
-  void PublishWaiting();
+  void Run() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Arrive(Arrival arrival) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether something has come of which the thread does not know.
+  bool TakeNews() ABSL_LOCKS_EXCLUDED(mutex_);
+  // After a rest, if there is to be one, and after all that waits for the thread by then.
+  void PublishLater();
+  void PublishArrived() ABSL_LOCKS_EXCLUDED(mutex_);
   void StartTicks();
   void OnTick();
 
@@ -99,9 +117,10 @@ class Shard final : private TransportHandler {
   std::unique_ptr<Hub> hub_;
   std::unique_ptr<RequestHandler> handler_;
   std::unique_ptr<Transport> transport_;
-  std::vector<std::shared_ptr<const EventBlock>> waiting_;  // to be published
-  absl::Time core_time_;                                    // when the core sent the last of them
   FanOutPace pace_;
+  Mutex mutex_;
+  std::vector<Arrival> arrived_ ABSL_GUARDED_BY(mutex_);
+  bool news_ ABSL_GUARDED_BY(mutex_) = false;  // the thread does not know of the first of them
   absl::Duration drain_until_ = absl::InfiniteDuration();
   std::thread thread_;
 };

@@ -12,8 +12,9 @@
 namespace agentdesk::gateway {
 namespace {
 
-// Batches that may be on their way to the shards while the next one is read.
-constexpr int kMaxOnTheirWay = 4;
+// Batches that may be on their way to the shards while the next one is read: as many as come within
+// a fan-out and the rest after it, which are then written together.
+constexpr int kMaxOnTheirWay = 16;
 
 }  // namespace
 
@@ -82,10 +83,7 @@ void Upstream::OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) {
   sequence_.Set(static_cast<double>(up_to));
   // Destroyed when the last shard has taken the batch, or has ended.
   const std::shared_ptr<void> taken(nullptr, [flow = flow_](void*) { flow->OnTaken(); });
-  for (Shard* shard : shards_) {
-    shard->Post(
-        [shard, block, taken, time = FromProto(batch->time())] { shard->Publish(block, time); });
-  }
+  for (Shard* shard : shards_) shard->Publish(block, FromProto(batch->time()), taken);
   // Only now: from here on another thread may be told of the next batch, which must come after this
   // one.
   flow_->OnBatch();
@@ -116,9 +114,7 @@ std::optional<client::StreamStart> Upstream::OnRefused(const absl::Status& statu
                   "How often the stream of events could not go on without a gap, by reason.",
                   {{"reason", gap.reason}})
       .Increment();
-  for (Shard* shard : shards_) {
-    shard->Post([shard, gap] { shard->ReportGap(gap); });
-  }
+  for (Shard* shard : shards_) shard->ReportGap(gap);
   position_.reset();
   return client::StreamStart{};
 }

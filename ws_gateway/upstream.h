@@ -19,8 +19,8 @@ namespace agentdesk::gateway {
 
 // The gateway's one subscription to the core: live when the gateway starts, and from then on
 // without a gap, across the loss of connections and of the core. Each batch is encoded once and
-// posted once to each shard; the next but few is not read before all shards have taken it, so that
-// a gateway that cannot keep up is a slower cursor in the core.
+// published once to each shard; no more than a few are read ahead of the slowest shard, so that a
+// gateway that cannot keep up is a slower cursor in the core.
 class Upstream final : private client::EventStream::Consumer {
  public:
   // Begins at once. All must outlive it.
@@ -29,8 +29,8 @@ class Upstream final : private client::EventStream::Consumer {
   ~Upstream() override;
 
  private:
-  // Counts the batches that some shard has not taken. Shared with the tasks that are posted, which
-  // may outlive the stream.
+  // Counts the batches that some shard has not taken. Shared with what the shards have, which may
+  // outlive the stream.
   class Flow {
    public:
     void SetStream(client::EventStream* stream) ABSL_LOCKS_EXCLUDED(mutex_);

@@ -3,6 +3,7 @@
 #include "ws_gateway/shard.h"
 
 #include <chrono>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,9 +57,7 @@ class ShardTest : public ::testing::Test {
   }
   // What the subscription to the core does, from this thread.
   void Publish(const std::shared_ptr<const EventBlock>& block) {
-    for (const std::unique_ptr<Shard>& shard : shards_) {
-      shard->Post([shard = shard.get(), block] { shard->Publish(block, absl::Now()); });
-    }
+    for (const std::unique_ptr<Shard>& shard : shards_) shard->Publish(block, absl::Now());
   }
   // A browser of the full protocol that has the first shard's desk from its beginning.
   std::unique_ptr<RawClient> Follow() {
@@ -178,6 +177,19 @@ TEST_F(ShardTest, WhatHasComeIsSentTogetherAndBeforeAGap) {
   EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("content":"two")"));
   EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("type":"gap")"));
   EXPECT_THAT(metrics_.Text(), HasSubstr("agentdesk_fanout_seconds_count 1\n"));
+}
+
+// Else an event waits for thousands of sockets that have room again.
+TEST_F(ShardTest, AnEventGoesBeforeAllElseThatWaitsForTheThread) {
+  Start(1);
+  const std::unique_ptr<RawClient> client = Follow();
+  std::promise<std::string> metrics;
+  shards_[0]->Post([&, shard = shards_[0].get()] {
+    shard->Post([&] { metrics.set_value(metrics_.Text()); });
+    shard->Publish(Block(0, {Message(1, "one")}), absl::Now());
+  });
+  EXPECT_THAT(metrics.get_future().get(), HasSubstr("agentdesk_fanout_seconds_count 1\n"));
+  EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("content":"one")"));
 }
 
 TEST_F(ShardTest, WhatComesAfterAHoleIsNotJoinedToWhatWasBefore) {
