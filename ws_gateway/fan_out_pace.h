@@ -10,9 +10,9 @@ namespace agentdesk::gateway {
 
 // When events are next written to the browsers of one shard. Most of a write's price is its call,
 // so events that come faster than they can be written to everybody had better reach each browser
-// together: after a fan-out that joined several blocks there is a rest, as long as it took but at
-// most kLongestRest, and what comes meanwhile is written after it in one. A block that comes alone
-// never makes the next one wait.
+// together: after a fan-out that joined several blocks there is a rest, twice as long as it took
+// but at most kLongestRest, and what comes meanwhile is written after it in one. A block that comes
+// alone never makes the next one wait.
 //
 // Times are on the monotonic clock. Not thread-safe.
 class FanOutPace {
@@ -22,7 +22,7 @@ class FanOutPace {
 
   // A fan-out is over, in which so many blocks were joined.
   void Wrote(size_t blocks, absl::Duration began, absl::Duration ended) {
-    next_ = blocks > 1 ? ended + std::min(ended - began, kLongestRest) : ended;
+    next_ = blocks > 1 ? ended + std::min(2 * (ended - began), kLongestRest) : ended;
   }
   // The next one begins no earlier.
   absl::Duration next() const { return next_; }

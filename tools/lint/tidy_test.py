@@ -59,7 +59,7 @@ GATEWAY_FILES = {
     "credential": "request_rules", "http_error": "request_rules", "origin": "request_rules",
     "request_handler": "request_rules", "gateway_state": "request_rules",
     "connection_access": "connection", "event_cursor": "connection", "load_limits": "connection",
-    "outbox_memory": "hub",
+    "outbox_memory": "hub", "fan_out_pace": "shard",
     "http_exchange": "http", "notion_webhook": "http", "sign_in": "http", "start_page": "http",
     "core_commands": "upstream", "core_link": "upstream",
 }

@@ -15,9 +15,9 @@ TEST(FanOutPaceTest, WhatComesAloneIsNeverHeldUp) {
   EXPECT_EQ(pace.next(), kBegan + absl::Milliseconds(3));
 }
 
-TEST(FanOutPaceTest, RestsAsLongAsSeveralTookToWrite) {
+TEST(FanOutPaceTest, RestsTwiceAsLongAsSeveralTookToWrite) {
   FanOutPace pace;
-  pace.Wrote(2, kBegan, kBegan + absl::Milliseconds(3));
+  pace.Wrote(2, kBegan, kBegan + absl::Milliseconds(2));
   EXPECT_EQ(pace.next(), kBegan + absl::Milliseconds(6));
 }
 
