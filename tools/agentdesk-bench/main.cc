@@ -41,6 +41,8 @@ ABSL_FLAG(int, missed_events, 1000, "events that each of them has missed");
 ABSL_FLAG(int, storm_rate, 2, "tickets a second during `reconnect`");
 ABSL_FLAG(double, soak_seconds, 3600, "how long `soak` takes");
 ABSL_FLAG(int, half_open, 5000, "handshakes that `abuse` begins and does not end");
+ABSL_FLAG(int, gateway_threads, 0,
+          "--threads of the gateway, where not as many as it has out of the box (0)");
 
 namespace agentdesk::bench {
 namespace {
@@ -88,6 +90,7 @@ Options ReadOptions() {
   options.storm_rate = absl::GetFlag(FLAGS_storm_rate);
   options.soak_seconds = absl::GetFlag(FLAGS_soak_seconds);
   options.half_open = absl::GetFlag(FLAGS_half_open);
+  options.gateway_threads = absl::GetFlag(FLAGS_gateway_threads);
   const bool positive =
       std::min({options.repeats, options.clients, options.many_clients, options.in_flight,
                 options.rpc_connections, options.connecting, options.rate, options.storm_clients,
@@ -143,7 +146,8 @@ std::string Settings(const Options& options) {
       {"log_events", static_cast<double>(options.log_events)},
       {"storm_clients", options.storm_clients},
       {"missed_events", options.missed_events},
-      {"storm_rate", options.storm_rate}};
+      {"storm_rate", options.storm_rate},
+      {"gateway_threads", options.gateway_threads}};
   return absl::StrJoin(settings, ",", [](std::string* out, const auto& setting) {
     absl::StrAppend(out, "\"", setting.first, "\":", setting.second);
   });

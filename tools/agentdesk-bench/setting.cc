@@ -22,7 +22,8 @@ double CoreSetting::Restart(bool in_order) {
 }
 
 DeskSetting::DeskSetting(const Options& options, Limits limits, bool tls) : core_(options) {
-  std::vector<std::string> flags = {absl::StrCat("--core=127.0.0.1:", core().port())};
+  std::vector<std::string> flags = {absl::StrCat("--core=127.0.0.1:", core().port()),
+                                    absl::StrCat("--threads=", options.gateway_threads)};
   if (limits == Limits::kNone) {
     for (const char* limit : {"--max_handshakes_per_second=0", "--max_messages_per_second=0",
                               "--max_message_bytes_per_second=0"}) {

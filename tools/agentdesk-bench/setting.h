@@ -27,7 +27,8 @@ struct Options {
   int missed_events = 1000;         // by each of them
   int storm_rate = 2;               // tickets a second meanwhile
   double soak_seconds = 3600;
-  int half_open = 5000;  // handshakes that somebody begins and does not end
+  int half_open = 5000;     // handshakes that somebody begins and does not end
+  int gateway_threads = 0;  // 0: as many as it has out of the box
 };
 
 // The core alone, on a fresh directory of its own.
