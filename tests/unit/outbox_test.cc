@@ -27,18 +27,19 @@ class OutboxTest : public ::testing::Test {
     if (fds_[1] >= 0) ::close(fds_[1]);
   }
 
-  // Appends a frame and notes what the peer is to see.
-  void Append(absl::string_view payload, int64_t sequence) {
+  // A frame that the peer is to see.
+  Frames Expect(absl::string_view payload, int64_t sequence) {
     Frames frames = MakeFrame(payload);
     frames.sequence = sequence;
     absl::StrAppend(&expected_, frames.bytes);
-    outbox_.Append(std::move(frames), now_);
+    return frames;
   }
-  // The same by way of WriteThrough; how much it wrote.
+  void Append(absl::string_view payload, int64_t sequence) {
+    outbox_.Append(Expect(payload, sequence), now_);
+  }
+  // Writes it through as far as it goes, and appends the rest; how much was written.
   size_t Send(absl::string_view payload, int64_t sequence) {
-    Frames frames = MakeFrame(payload);
-    frames.sequence = sequence;
-    absl::StrAppend(&expected_, frames.bytes);
+    Frames frames = Expect(payload, sequence);
     const size_t written = outbox_.WriteThrough(fds_[0], frames);
     outbox_.Append(std::move(frames), now_, written);
     return written;

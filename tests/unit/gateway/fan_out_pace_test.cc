@@ -21,7 +21,7 @@ TEST(FanOutPaceTest, RestsTwiceAsLongAsSeveralTookToWrite) {
   EXPECT_EQ(pace.next(), kBegan + absl::Milliseconds(6));
 }
 
-TEST(FanOutPaceTest, RestsNoLongerThanAnybodyNotices) {
+TEST(FanOutPaceTest, RestsNoLongerThanTheLongestRest) {
   FanOutPace pace;
   pace.Wrote(2, kBegan, kBegan + absl::Seconds(1));
   EXPECT_EQ(pace.next(), kBegan + absl::Seconds(1) + FanOutPace::kLongestRest);
