@@ -8,7 +8,7 @@ import subprocess
 import threading
 import unittest
 
-from agentdesk_test import BIN, PATIENCE, DeskTestCase, Program, wait_until
+from agentdesk_test import BIN, PATIENCE, Core, DeskTestCase, wait_until
 from desk_client import new_id, session_pb2, ticket_pb2
 
 COLOUR = "\x1b["
@@ -249,8 +249,7 @@ class CommandLineTest(DeskTestCase):
         self.assertEqual(json.loads(done.err)["error"]["field"], "ticket_id")
 
     def test_a_core_that_is_not_there_is_told_and_the_write_may_be_repeated(self) -> None:
-        gone = Program("agentdesk-core", "--listen=127.0.0.1:0",
-                       f"--data_dir={self.system.scratch}/gone").start()
+        gone = Core(self.system.scratch / "gone").start()
         self.addCleanup(gone.kill)
         gone.kill()
         done = self.run_it("ticket", "create", "x", "--run_after=90s", f"--core={gone.address}",
