@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <utility>
 
@@ -13,6 +14,12 @@ namespace net = boost::asio;
 using ErrorCode = boost::system::error_code;
 
 }  // namespace
+
+void TcpConnection::AwaitTurn() {
+  if (gone()) return;
+  set_->turns_.push_back(shared_from_this());
+  if (set_->turns_.size() == 1) set_->PostTurn();
+}
 
 void TcpConnection::SetQueued(size_t bytes) {
   if (gone()) return;
@@ -108,6 +115,18 @@ void ConnectionSet::Remove(TcpConnection& connection) {
   std::swap(connections_[slot], connections_.back());
   connections_[slot]->slot_ = slot;
   connections_.pop_back();
+}
+
+// What is posted runs after all that was ready before it, and after a look at what else has become
+// ready.
+void ConnectionSet::PostTurn() {
+  net::post(timer_.get_executor(), [this, alive = std::weak_ptr<char>(alive_)] {
+    if (alive.expired()) return;
+    const std::shared_ptr<TcpConnection> connection = std::move(turns_.front());
+    turns_.pop_front();
+    if (!turns_.empty()) PostTurn();
+    if (!connection->gone()) connection->OnTurn();
+  });
 }
 
 void ConnectionSet::ArmSweep() {

@@ -4,6 +4,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -36,6 +37,8 @@ class TcpConnection : public std::enable_shared_from_this<TcpConnection> {
   virtual void Drop() = 0;
   // Leave the set unless there is something to be done first.
   virtual void LeaveIfIdle() {}
+  // See AwaitTurn.
+  virtual void OnTurn() {}
 
  protected:
   static constexpr auto kNever = Clock::time_point::max();
@@ -47,6 +50,9 @@ class TcpConnection : public std::enable_shared_from_this<TcpConnection> {
   void ExpectNothing() { deadline_ = kNever; }
   bool overdue(Clock::time_point now) const { return now >= deadline_; }
 
+  // Has OnTurn called, once. For what takes long and nobody waits for at once: all connections take
+  // turns at it, one at a time, and between two turns the thread does whatever else is ready.
+  void AwaitTurn();
   // So much waits to be written here now.
   void SetQueued(size_t bytes);
   // Counts this connection against the limits of its address and of the set; which of them has no
@@ -98,6 +104,7 @@ class ConnectionSet {
   friend class TcpConnection;
 
   void Remove(TcpConnection& connection);
+  void PostTurn();
   void ArmSweep();
   void Sweep();
 
@@ -109,7 +116,8 @@ class ConnectionSet {
   size_t queued_ = 0;
   // Each connection knows its slot; removal moves the last one there.
   std::vector<std::shared_ptr<TcpConnection>> connections_;
-  // The timer's callback may run after the destructor; this tells it.
+  std::deque<std::shared_ptr<TcpConnection>> turns_;
+  // The timer's callback and a turn's may run after the destructor; this tells it.
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 

@@ -60,12 +60,12 @@ void OutboxConnection::Flush() {
   waits_for_room_ = true;
   socket.async_wait(boost::asio::socket_base::wait_write,
                     [this, self = shared_from_this()](const boost::system::error_code& /*error*/) {
-                      waits_for_room_ = false;
-                      if (!gone()) OnRoom();
+                      AwaitTurn();
                     });
 }
 
-void OutboxConnection::OnRoom() {
+void OutboxConnection::OnTurn() {
+  waits_for_room_ = false;
   Flush();
   SetQueued(outbox_.cost());
   if (!flushed()) return;

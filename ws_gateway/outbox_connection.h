@@ -51,7 +51,7 @@ class OutboxConnection : public TcpConnection, public Socket {
 
  private:
   void Flush();
-  void OnRoom();
+  void OnTurn() override;
   void CloseSlowReader();
 
   bool waits_for_room_ = false;
