@@ -144,15 +144,15 @@ TEST(TransportSocketTest, PositionMovesOnlyAsTheKernelTakesTheBytes) {
 
 // Whoever is behind takes turns at catching up, and what is new goes between two of them.
 TEST(TransportSocketTest, ARequestDoesNotWaitForAllThatHaveRoomAgain) {
-  constexpr int kSlow = 20;
+  constexpr size_t kSlow = 20;
   TransportServer* served = nullptr;
-  int drained_before_request = 0;
+  size_t drained_before_request = 0;
   TransportServer server(QuickOptions(),
                          {.on_open = {},
                           .on_text = {},
                           .on_request =
                               [&](gateway::HttpRequest, gateway::Responder respond) {
-                                drained_before_request = served->drained();
+                                drained_before_request = static_cast<size_t>(served->drained());
                                 respond({});
                               },
                           .on_upgrade = {}});
@@ -161,7 +161,7 @@ TEST(TransportSocketTest, ARequestDoesNotWaitForAllThatHaveRoomAgain) {
   asking.Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   ASSERT_EQ(asking.ReadResponse().status, 200);
   std::vector<std::unique_ptr<RawClient>> slow;
-  for (int i = 1; i <= kSlow; ++i) {
+  for (size_t i = 1; i <= kSlow; ++i) {
     slow.push_back(std::make_unique<RawClient>(server.port(), kSmallBuffer));
     ASSERT_TRUE(slow.back()->Handshake());
     ASSERT_TRUE(server.WaitForSockets(i));
@@ -169,7 +169,7 @@ TEST(TransportSocketTest, ARequestDoesNotWaitForAllThatHaveRoomAgain) {
   // While the transport's thread is held here, all of them get room again, and then the request
   // comes.
   server.Run([&](Transport&) {
-    for (int i = 0; i < kSlow; ++i) {
+    for (size_t i = 0; i < kSlow; ++i) {
       Socket& socket = *server.sockets()[i];
       int64_t sent = 0;
       while (socket.queued_bytes() == 0) socket.Send(NumberedFrame(++sent));
@@ -178,7 +178,7 @@ TEST(TransportSocketTest, ARequestDoesNotWaitForAllThatHaveRoomAgain) {
     asking.Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   });
   EXPECT_EQ(asking.ReadResponse().status, 200);
-  EXPECT_TRUE(server.WaitUntil([&](Transport&) { return server.drained() == kSlow; }));
+  EXPECT_TRUE(server.WaitUntil([&](Transport&) { return server.drained() == int{kSlow}; }));
   EXPECT_LT(drained_before_request, kSlow / 2);
 }
 
