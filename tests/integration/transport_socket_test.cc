@@ -151,7 +151,7 @@ TEST(TransportSocketTest, ARequestDoesNotWaitForAllThatHaveRoomAgain) {
                          {.on_open = {},
                           .on_text = {},
                           .on_request =
-                              [&](gateway::HttpRequest, gateway::Responder respond) {
+                              [&](const gateway::HttpRequest&, gateway::Responder respond) {
                                 drained_before_request = static_cast<size_t>(served->drained());
                                 respond({});
                               },
