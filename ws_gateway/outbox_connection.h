@@ -54,7 +54,7 @@ class OutboxConnection : public TcpConnection, public Socket {
   void OnTurn() override;
   void CloseSlowReader();
 
-  bool waits_for_room_ = false;
+  bool waits_for_room_ = false;  // and then for its turn
 };
 
 }  // namespace agentdesk::gateway

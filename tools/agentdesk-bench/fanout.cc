@@ -77,15 +77,12 @@ class Served {
 void Compare(const Options& options, EventLoop& loop, Report& report, DeskSetting& setting,
              int clients, bool judged, std::map<int, Cost>& costs_by_creators) {
   FloorSetting bare(options, "agentdesk-frame-floor");
-  FloorSetting keeping(options, "agentdesk-rpc-floor", {"--storage=tables"});
-  FloorSetting asking(options, "agentdesk-frame-floor",
-                      {absl::StrCat("--core=127.0.0.1:", keeping.program().port())});
+  BothFloorsSetting floors(options);
   Served desk(options, loop, setting.gateway().port(), clients,
               [&] { return setting.cpu_seconds(); });
   Served floor(options, loop, bare.program().port(), clients,
                [&] { return bare.program().cpu_seconds(); });
-  Served both(options, loop, asking.program().port(), clients,
-              [&] { return keeping.program().cpu_seconds() + asking.program().cpu_seconds(); });
+  Served both(options, loop, floors.port(), clients, [&] { return floors.cpu_seconds(); });
   for (const int creators : {1, options.in_flight}) {
     // The floors together bring one ticket after the other, so that many creators tell nothing.
     const bool alone = creators == 1;

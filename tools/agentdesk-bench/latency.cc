@@ -66,12 +66,10 @@ void RunLatency(const Options& options, EventLoop& loop, Report& report) {
                                        " browsers, ", options.rate, " tickets a second"));
   DeskSetting setting(options);
   FloorSetting bare(options, "agentdesk-frame-floor");
-  FloorSetting keeping(options, "agentdesk-rpc-floor", {"--storage=tables"});
-  FloorSetting asking(options, "agentdesk-frame-floor",
-                      {absl::StrCat("--core=127.0.0.1:", keeping.program().port())});
+  BothFloorsSetting floors(options);
   Served floor(options, loop, bare.program().port());
   Served desk(options, loop, setting.gateway().port());
-  Served both(options, loop, asking.program().port());
+  Served both(options, loop, floors.port());
   const std::array<Served*, 3> all = {&floor, &desk, &both};
   for (Served* served : all) served->WarmUp(options.seconds / 2);
   Samples fsync_p50;

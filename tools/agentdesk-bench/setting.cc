@@ -48,4 +48,9 @@ FloorSetting::FloorSetting(const Options& options, const std::string& name,
   program_ = std::make_unique<Program>(name, flags, absl::StrCat(directory_.path(), "/floor.log"));
 }
 
+BothFloorsSetting::BothFloorsSetting(const Options& options)
+    : tables_(options, "agentdesk-rpc-floor", {"--storage=tables"}),
+      frames_(options, "agentdesk-frame-floor",
+              {absl::StrCat("--core=127.0.0.1:", tables_.program().port())}) {}
+
 }  // namespace agentdesk::bench

@@ -80,6 +80,20 @@ class FloorSetting {
   std::unique_ptr<Program> program_;
 };
 
+// The frame floor before the gRPC floor with the core's tables: it has a ticket made durable there
+// before it writes it.
+class BothFloorsSetting {
+ public:
+  explicit BothFloorsSetting(const Options& options);
+
+  uint16_t port() { return frames_.program().port(); }
+  double cpu_seconds() { return tables_.program().cpu_seconds() + frames_.program().cpu_seconds(); }
+
+ private:
+  FloorSetting tables_;
+  FloorSetting frames_;
+};
+
 }  // namespace agentdesk::bench
 
 #endif  // AGENTDESK_TOOLS_AGENTDESK_BENCH_SETTING_H_
