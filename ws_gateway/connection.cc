@@ -23,13 +23,6 @@ constexpr absl::Duration kStreamsFullFor = absl::Seconds(5);
 constexpr absl::string_view kUnavailable =
     "the desk cannot be reached: the outcome is unknown, repeat with the same request_id";
 
-// The first `count` cache lines of what is at `start`.
-void PrefetchLines(const void* start, int count) {
-  constexpr int kLine = 64;
-  const char* const bytes = static_cast<const char*>(start);
-  for (int i = 0; i < count; ++i) __builtin_prefetch(bytes + i * kLine);
-}
-
 bool IsUnreachable(const absl::Status& status) {
   return status.code() == absl::StatusCode::kUnavailable ||
          status.code() == absl::StatusCode::kDeadlineExceeded ||
@@ -473,10 +466,6 @@ void Connection::Pump() {
 }
 
 void Connection::OnAppended() { Pump(); }
-
-void Connection::Prefetch() const { PrefetchLines(this, 3); }
-
-void Connection::PrefetchSocket() const { PrefetchLines(socket_, 3); }
 
 void Connection::OnDrained() {
   Pump();

@@ -93,11 +93,14 @@ class Connection final : public SocketHandler {
 
   // From the hub. The recent events now have a desk.
   void OnReady();
-  // A block was added to the recent events.
+  // A block was added to the recent events. Where SendWhole did nothing, it is for OnAppended.
+  std::optional<int64_t> SendWhole(const WholeBlock& block) {
+    return in_hub_ ? cursor_.SendWhole(block) : std::nullopt;
+  }
   void OnAppended();
-  // Tells the processor that OnAppended will soon touch the connection, and then its socket.
-  void Prefetch() const;
-  void PrefetchSocket() const;
+  // Tells the processor that both will soon touch the connection, and then its socket.
+  void Prefetch() const { PrefetchLines(this); }
+  void PrefetchSocket() const { PrefetchLines(socket_); }
   // The hub could not go on without a gap, or follows another desk now: the recent events are gone.
   void OnGap(const Gap& gap);
   // See ConnectionHost::Attend.
@@ -135,6 +138,12 @@ class Connection final : public SocketHandler {
     absl::Duration next_try;
   };
   using ResponsePtr = std::shared_ptr<Response>;
+
+  // The first three cache lines of what is at `start`.
+  static void PrefetchLines(const void* start) {
+    const char* const bytes = static_cast<const char*>(start);
+    for (int i = 0; i < 3; ++i) __builtin_prefetch(bytes + i * 64);
+  }
 
   bool is_stream() const { return options_.protocol == Protocol::kStream; }
   // One message as the protocol has it. A stream that breaks goes on after the last `id` it had.

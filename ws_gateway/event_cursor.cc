@@ -10,7 +10,35 @@ constexpr size_t kMaxRunBytes = 128 * 1024;
 // Past it, responses without a question's id are judged as if none had been shown.
 constexpr size_t kMaxAskedSessions = 4096;
 
+// How many messages the entries from `begin` to `end` are in a protocol.
+int64_t Messages(const EventBlock& block, Protocol protocol, size_t begin, size_t end) {
+  if (protocol != Protocol::kPlain) return static_cast<int64_t>(end - begin);
+  int64_t messages = 0;
+  size_t before = begin == 0 ? 0 : block.entries[begin - 1].plain_end;
+  for (size_t i = begin; i < end; ++i) {
+    messages += block.entries[i].plain_end > before ? 1 : 0;
+    before = block.entries[i].plain_end;
+  }
+  return messages;
+}
+
+// A question ends its run: from its last byte on, a response may be meant for it.
+bool EndsRun(const EventBlock::Entry& entry) { return entry.type == v1::EVENT_TYPE_AGENT_QUESTION; }
+
 }  // namespace
+
+WholeBlock::WholeBlock(const EventBlock& block)
+    : after_(block.after),
+      up_to_(block.up_to),
+      last_(block.entries.empty() ? block.up_to : block.entries.back().sequence) {
+  const auto& entries = block.entries;
+  if (!entries.empty() && std::any_of(entries.begin(), entries.end() - 1, EndsRun)) return;
+  for (const Protocol protocol : {Protocol::kPlain, Protocol::kV1}) {
+    const Frames& frames = block.frames(protocol);
+    if (frames.bytes.size() > kMaxRunBytes) continue;
+    runs_[static_cast<size_t>(protocol)] = {&frames, Messages(block, protocol, 0, entries.size())};
+  }
+}
 
 EntryFilter::EntryFilter(const v1::EventFilter& filter) {
   for (const int type : filter.types()) types_ |= uint64_t{1} << static_cast<unsigned>(type);
@@ -83,12 +111,11 @@ bool EventCursor::Send(const EventBlock& block) {
     position_ = entries[next - 1].sequence;
     const size_t end = block.end(protocol_, next - 1);
     if (end == begin) continue;  // nothing that this protocol knows
-    sent_ += Messages(block, first, next);
-    const std::shared_ptr<const std::string>& bytes = block.bytes(protocol_);
-    SendMarked({bytes, absl::string_view(*bytes).substr(begin, end - begin), 0}, position_);
-    // A question ends its run.
+    sent_ += Messages(block, protocol_, first, next);
+    const Frames& all = block.frames(protocol_);
+    SendMarked({all.owner, all.bytes.substr(begin, end - begin)}, position_);
     const EventBlock::Entry& last = entries[next - 1];
-    if (partial_ && last.type == v1::EVENT_TYPE_AGENT_QUESTION) {
+    if (partial_ && EndsRun(last)) {
       if (asked_.size() >= kMaxAskedSessions) asked_.clear();
       asked_[last.session] = {marks_, last.sequence};
     }
@@ -107,50 +134,22 @@ size_t EventCursor::RunEnd(const EventBlock& block, size_t begin, int64_t tenant
   const std::vector<EventBlock::Entry>& entries = block.entries;
   const size_t first_byte = begin == 0 ? 0 : block.end(protocol_, begin - 1);
   size_t end = begin + 1;
-  // A question ends its run: from its last byte on, a response may be meant for it.
-  while (end < entries.size() && entries[end - 1].type != v1::EVENT_TYPE_AGENT_QUESTION &&
-         Passes(entries[end], tenant) && block.end(protocol_, end) - first_byte <= kMaxRunBytes) {
+  while (end < entries.size() && !EndsRun(entries[end - 1]) && Passes(entries[end], tenant) &&
+         block.end(protocol_, end) - first_byte <= kMaxRunBytes) {
     ++end;
   }
   return end;
 }
 
-// How many messages the entries from `begin` to `end` are in this protocol.
-int64_t EventCursor::Messages(const EventBlock& block, size_t begin, size_t end) const {
-  if (protocol_ != Protocol::kPlain) return static_cast<int64_t>(end - begin);
-  int64_t messages = 0;
-  size_t before = begin == 0 ? 0 : block.entries[begin - 1].plain_end;
-  for (size_t i = begin; i < end; ++i) {
-    messages += block.entries[i].plain_end > before ? 1 : 0;
-    before = block.entries[i].plain_end;
-  }
-  return messages;
-}
-
-void EventCursor::SendState(Frames frames, int64_t position) {
-  SendMarked(std::move(frames), position);
-}
-
-void EventCursor::SendMarked(Frames frames, int64_t position) {
-  frames.sequence = ++marks_;
-  socket_->Send(frames);
-  if (socket_->written_sequence() >= marks_) {
-    unwritten_.clear();
-    written_ = std::max(written_, position);
-  } else {
-    unwritten_.push_back({marks_, position});
-  }
-}
-
 int64_t EventCursor::ShownAsOf(const Uuid& session) {
   if (!partial_) return WrittenPosition();
   const auto asked = asked_.find(session);
-  const bool shown = asked != asked_.end() && asked->second.mark <= socket_->written_sequence();
+  const bool shown = asked != asked_.end() && asked->second.mark <= socket_->written_mark();
   return shown ? asked->second.position : whole_until_;
 }
 
 int64_t EventCursor::WrittenPosition() {
-  const int64_t mark = socket_->written_sequence();
+  const int64_t mark = socket_->written_mark();
   size_t count = 0;
   while (count < unwritten_.size() && unwritten_[count].mark <= mark) {
     written_ = std::max(written_, unwritten_[count++].position);

@@ -343,15 +343,15 @@ std::string StreamPosition(absl::string_view desk_id, int64_t sequence) {
 const EventBlock::Stream& EventBlock::stream() const {
   std::call_once(stream_made_, [this] {
     std::string bytes;
-    bytes.reserve(v1->size() + entries.size() * 64);
+    bytes.reserve(v1.bytes.size() + entries.size() * 64);
     size_t begin = 0;
     for (const Entry& entry : entries) {
       AppendServerSentEvent(StreamPosition(desk_id, entry.sequence),
-                            FirstPayload(absl::string_view(*v1).substr(begin)), bytes);
+                            FirstPayload(v1.bytes.substr(begin)), bytes);
       stream_.ends.push_back(bytes.size());
       begin = entry.v1_end;
     }
-    stream_.bytes = std::make_shared<const std::string>(std::move(bytes));
+    stream_.frames = OwnFrames(std::move(bytes));
   });
   return stream_;
 }
@@ -382,8 +382,8 @@ std::shared_ptr<const EventBlock> EncodeEvents(
                               .type = TypeOf(event),
                               .tenant = IndexOf(event.tenant(), block->tenants)});
   }
-  block->plain = std::make_shared<const std::string>(std::move(plain));
-  block->v1 = std::make_shared<const std::string>(std::move(v1));
+  block->plain = OwnFrames(std::move(plain));
+  block->v1 = OwnFrames(std::move(v1));
   return block;
 }
 
@@ -404,11 +404,11 @@ std::shared_ptr<const EventBlock> JoinBlocks(
       entry.tenant = IndexOf(block->tenants[entry.tenant], joined->tenants);
       joined->entries.push_back(entry);
     }
-    plain += *block->plain;
-    v1 += *block->v1;
+    plain.append(block->plain.bytes.data(), block->plain.bytes.size());
+    v1.append(block->v1.bytes.data(), block->v1.bytes.size());
   }
-  joined->plain = std::make_shared<const std::string>(std::move(plain));
-  joined->v1 = std::make_shared<const std::string>(std::move(v1));
+  joined->plain = OwnFrames(std::move(plain));
+  joined->v1 = OwnFrames(std::move(v1));
   return joined;
 }
 

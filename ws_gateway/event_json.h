@@ -56,11 +56,12 @@ struct EventBlock {
   absl::Time committed = absl::InfinitePast();
   std::vector<Entry> entries;
   std::vector<std::string> tenants;  // each that some entry has, once
-  std::shared_ptr<const std::string> plain;
-  std::shared_ptr<const std::string> v1;
+  Frames plain;
+  Frames v1;
 
-  const std::shared_ptr<const std::string>& bytes(Protocol protocol) const {
-    if (protocol == Protocol::kStream) return stream().bytes;
+  // Of all entries together.
+  const Frames& frames(Protocol protocol) const {
+    if (protocol == Protocol::kStream) return stream().frames;
     return protocol == Protocol::kPlain ? plain : v1;
   }
   size_t end(Protocol protocol, size_t index) const {
@@ -69,12 +70,13 @@ struct EventBlock {
   }
   // What it costs to keep, without what is made for streams.
   size_t size() const {
-    return sizeof(EventBlock) + entries.size() * sizeof(Entry) + plain->size() + v1->size();
+    return sizeof(EventBlock) + entries.size() * sizeof(Entry) + plain.bytes.size() +
+           v1.bytes.size();
   }
 
  private:
   struct Stream {
-    std::shared_ptr<const std::string> bytes;
+    Frames frames;
     std::vector<size_t> ends;
   };
 

@@ -63,7 +63,7 @@ Frames MakeFrame(absl::string_view payload, Opcode opcode) {
 Frames OwnFrames(std::string bytes) {
   auto owner = std::make_shared<const std::string>(std::move(bytes));
   const absl::string_view view = *owner;
-  return Frames{std::move(owner), view, 0};
+  return Frames{std::move(owner), view};
 }
 
 Frames MakeCloseFrame(uint16_t code, absl::string_view reason) {

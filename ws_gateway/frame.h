@@ -17,8 +17,6 @@ namespace agentdesk::gateway {
 struct Frames {
   std::shared_ptr<const std::string> owner;  // keeps `bytes` alive
   absl::string_view bytes;                   // whole frames within *owner
-  // The position that a connection has reached once the last byte is written; 0: moves nothing.
-  int64_t sequence = 0;
 };
 
 enum class Opcode : uint8_t { kText = 0x1, kBinary = 0x2, kClose = 0x8, kPing = 0x9 };

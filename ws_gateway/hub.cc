@@ -1,6 +1,7 @@
 #include "ws_gateway/hub.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -39,21 +40,29 @@ std::string Hub::NewGuestName() {
   return absl::StrFormat("guest-%04x", static_cast<unsigned>(ids_.Fraction() * 0x10000));
 }
 
-void Hub::Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time) {
+void Hub::Publish(const std::shared_ptr<const EventBlock>& block, absl::Time core_time) {
   core_ahead_ = core_time - clock_.Now();
   const absl::Duration began = clock_.Monotonic();
   const absl::Time committed = block->committed;
   const bool first = !recent_.known();
   if (!first && block->after != recent_.head()) SendAway(*block);
   if (first) recent_.Begin(block->desk_id, block->after);
-  if (block->up_to > recent_.head()) recent_.Append(std::move(block));
+  const WholeBlock whole(*block);
+  if (block->up_to > recent_.head()) recent_.Append(block);
+  int64_t sent = 0;
   const size_t count = connections_.size();
   for (size_t i = 0; i < count; ++i) {
     if (i + kAhead < count) connections_[i + kAhead]->Prefetch();
     if (i + kAhead / 2 < count) connections_[i + kAhead / 2]->PrefetchSocket();
     if (first) connections_[i]->OnReady();
-    connections_[i]->OnAppended();
+    const std::optional<int64_t> messages = connections_[i]->SendWhole(whole);
+    if (messages.has_value()) {
+      sent += *messages;
+    } else {
+      connections_[i]->OnAppended();
+    }
   }
+  metrics_.Sent(sent);
   if (committed == absl::InfinitePast() || connections_.empty()) return;
   metrics_.FannedOut(clock_.Monotonic() - began, clock_.Now() - committed);
 }

@@ -37,7 +37,7 @@ class Hub final : public ConnectionHost {
 
   // The next events; the first ever call, and the first after ReportGap, says which desk it is and
   // where its log stands. `core_time` is when the core sent them.
-  void Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time);
+  void Publish(const std::shared_ptr<const EventBlock>& block, absl::Time core_time);
   // The events cannot go on without a gap.
   void ReportGap(const Gap& gap);
   void Tick();

@@ -21,22 +21,20 @@ constexpr int kSendFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 }  // namespace
 
-size_t Outbox::WriteThrough(int fd, const Frames& frames) {
+size_t Outbox::WriteThrough(int fd, const Frames& frames, int64_t mark) {
   if (!entries_.empty()) return 0;
   const ssize_t sent = ::send(fd, frames.bytes.data(), frames.bytes.size(), kSendFlags);
   if (sent < 0) return 0;
   const auto written = static_cast<size_t>(sent);
-  if (written == frames.bytes.size()) {
-    written_sequence_ = std::max(written_sequence_, frames.sequence);
-  }
+  if (written == frames.bytes.size()) written_mark_ = std::max(written_mark_, mark);
   return written;
 }
 
-void Outbox::Append(Frames frames, Clock::time_point now, size_t written) {
+void Outbox::Append(Frames frames, int64_t mark, Clock::time_point now, size_t written) {
   if (frames.bytes.size() == written) return;
   queued_bytes_ += frames.bytes.size() - written;
   if (written > 0) written_ = written;
-  entries_.push_back(Entry{std::move(frames), now});
+  entries_.push_back(Entry{std::move(frames), mark, now});
 }
 
 std::error_code Outbox::Flush(int fd) {
@@ -104,7 +102,7 @@ void Outbox::Advance(size_t bytes) {
     }
     bytes -= rest;
     written_ = 0;
-    written_sequence_ = std::max(written_sequence_, front.frames.sequence);
+    written_mark_ = std::max(written_mark_, front.mark);
     front.frames = Frames{};
     ++head_;
   }
@@ -121,11 +119,11 @@ void Outbox::DropUnstarted() {
     Clear();
     return;
   }
-  Frames& front = entries_[head_].frames;
-  const size_t end = FrameEnd(front.bytes, written_);
-  if (end < front.bytes.size()) {
-    front.bytes = front.bytes.substr(0, end);
-    front.sequence = 0;
+  Entry& front = entries_[head_];
+  const size_t end = FrameEnd(front.frames.bytes, written_);
+  if (end < front.frames.bytes.size()) {
+    front.frames.bytes = front.frames.bytes.substr(0, end);
+    front.mark = 0;
   }
   entries_.resize(head_ + 1);
   queued_bytes_ = end - written_;

@@ -25,10 +25,10 @@ class Outbox {
   // Writes frames that need not be kept: to the socket `fd`, where nothing waits, what it takes
   // without blocking. Returns how many bytes; where that is not all, the frames are to be appended,
   // with that number. Whether the socket is broken is then for Flush to tell.
-  size_t WriteThrough(int fd, const Frames& frames);
-  // Queues frames, to be written after all that is queued. `written`: what WriteThrough has written
-  // of them.
-  void Append(Frames frames, Clock::time_point now, size_t written = 0);
+  size_t WriteThrough(int fd, const Frames& frames, int64_t mark);
+  // Queues frames, to be written after all that is queued. `mark`: see Socket::Send. `written`:
+  // what WriteThrough has written of them.
+  void Append(Frames frames, int64_t mark, Clock::time_point now, size_t written = 0);
   // Writes to the socket `fd` what it takes without blocking. Returns an error when the socket is
   // broken; nothing more can be written then. Blocked is no error: see empty().
   std::error_code Flush(int fd);
@@ -36,7 +36,7 @@ class Outbox {
   // What a record has taken counts as written, as the kernel's own buffer does.
   std::error_code Flush(TlsSession& tls);
   // Keeps the rest of the frame that is partly written, if there is one, and drops all after it.
-  // An entry that is cut no longer counts for written_sequence().
+  // An entry that is cut no longer counts for written_mark().
   void DropUnstarted();
   void Clear();
 
@@ -45,14 +45,15 @@ class Outbox {
   // What limits count: the bytes, or 128 for each entry where that is more, since many tiny frames
   // (pongs, for a client that pings and does not read) cost more to keep than their bytes.
   size_t cost() const { return std::max(queued_bytes_, 128 * (entries_.size() - head_)); }
-  // The greatest Frames::sequence whose last byte the kernel has taken.
-  int64_t written_sequence() const { return written_sequence_; }
+  // See Socket::written_mark.
+  int64_t written_mark() const { return written_mark_; }
   // When the oldest byte that waits was appended. Not for an empty outbox.
   Clock::time_point oldest() const { return entries_[head_].since; }
 
  private:
   struct Entry {
     Frames frames;
+    int64_t mark;
     Clock::time_point since;
   };
 
@@ -67,7 +68,7 @@ class Outbox {
   size_t head_ = 0;     // the first entry that is not written
   size_t written_ = 0;  // bytes of that entry that are written
   size_t queued_bytes_ = 0;
-  int64_t written_sequence_ = 0;
+  int64_t written_mark_ = 0;
 };
 
 }  // namespace agentdesk::gateway

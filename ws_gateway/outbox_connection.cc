@@ -15,29 +15,37 @@ OutboxConnection::OutboxConnection(const TransportOptions& options,
                                    std::unique_ptr<SocketHandler> handler)
     : options_(options), handler_(std::move(handler)) {}
 
-void OutboxConnection::Send(const Frames& frames) {
-  if (phase_ != Phase::kOpen) return;
+void OutboxConnection::Open() {
+  phase_ = Phase::kOpen;
+  if (stream().tls() == nullptr) bare_fd_ = stream().socket().native_handle();
+}
+
+bool OutboxConnection::Send(const Frames& frames, int64_t mark) {
+  if (phase_ != Phase::kOpen) return false;
   size_t written = 0;
-  if (stream().tls() == nullptr) {
+  if (bare_fd_ >= 0) {
     // The usual case: all of it is written, and there is nothing to keep.
-    written = outbox_.WriteThrough(stream().socket().native_handle(), frames);
-    if (written == frames.bytes.size()) return;
+    written = outbox_.WriteThrough(bare_fd_, frames, mark);
+    if (written == frames.bytes.size()) return true;
   }
-  Queue(frames, written);
+  Queue(frames, mark, written);
+  return outbox_.written_mark() >= mark;
 }
 
 void OutboxConnection::Drop() {
+  phase_ = Phase::kGone;
   Leave();
   NotifyClosed();
 }
 
 void OutboxConnection::Abandon() {
+  phase_ = Phase::kGone;
   Reset();
   NotifyClosed();
 }
 
-void OutboxConnection::Queue(Frames frames, size_t written) {
-  outbox_.Append(std::move(frames), Clock::now(), written);
+void OutboxConnection::Queue(Frames frames, int64_t mark, size_t written) {
+  outbox_.Append(std::move(frames), mark, Clock::now(), written);
   if (!waits_for_room_) Flush();
   SetQueued(outbox_.cost());
   if (phase_ == Phase::kOpen && outbox_.cost() > options_.max_queued_bytes) CloseSlowReader();

@@ -15,8 +15,9 @@ namespace agentdesk::gateway {
 // streamed response have in common. The reading is for the derived class.
 class OutboxConnection : public TcpConnection, public Socket {
  public:
-  void Send(const Frames& frames) override;
-  int64_t written_sequence() const override { return outbox_.written_sequence(); }
+  using Socket::Send;
+  bool Send(const Frames& frames, int64_t mark) override;
+  int64_t written_mark() const override { return outbox_.written_mark(); }
   size_t queued_bytes() const override { return outbox_.queued_bytes(); }
   void Drop() override;
 
@@ -26,13 +27,16 @@ class OutboxConnection : public TcpConnection, public Socket {
     kOpen,
     kClosing,    // the end is queued or written, or writing has failed
     kLingering,  // nothing is read: what is queued is written, what comes discarded
+    kGone,       // the socket is closed
   };
 
   // `options` must outlive the connection. Without a handler nobody is told anything.
   OutboxConnection(const TransportOptions& options, std::unique_ptr<SocketHandler> handler);
 
+  // Once, when the handler may be told of the socket.
+  void Open();
   bool closing() const { return phase_ == Phase::kClosing || phase_ == Phase::kLingering; }
-  void Queue(Frames frames, size_t written = 0);
+  void Queue(Frames frames, int64_t mark = 0, size_t written = 0);
   // Whether the kernel has all that was queued.
   bool flushed() {
     return outbox_.empty() && (stream().tls() == nullptr || stream().tls()->flushed());
@@ -50,6 +54,10 @@ class OutboxConnection : public TcpConnection, public Socket {
   uint16_t close_code_ = 0;  // 0: none was sent or received
 
  private:
+  // Of an open socket without TLS. The stream that owns it lies where a broadcast would have to
+  // wait for its memory.
+  int bare_fd_ = -1;
+
   void Flush();
   void OnTurn() override;
   void CloseSlowReader();

@@ -23,7 +23,7 @@ void StreamConnection::Start(std::string head) {
   Queue(OwnFrames(std::move(head)));
   boost::asio::post(stream_.get_executor(), [this, self = shared_from_this()] {
     if (gone() || phase_ != Phase::kHandshake) return;
-    phase_ = Phase::kOpen;
+    Open();
     handler_->OnOpen(*this);
   });
   Discard();

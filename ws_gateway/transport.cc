@@ -108,7 +108,11 @@ void async_teardown(beast::role_type /*role*/, OutboxStream& stream, Handler&& h
   net::post(stream.get_executor(),
             beast::bind_handler(std::forward<Handler>(handler), ErrorCode()));
 }
-void beast_close_socket(OutboxStream& stream) { stream.peer().Close(); }
+// Its number stays taken until the connection leaves its set.
+void beast_close_socket(OutboxStream& stream) {
+  ErrorCode ignored;
+  stream.peer().socket().shutdown(net::socket_base::shutdown_both, ignored);
+}
 
 class WebSocketConnection final : public OutboxConnection {
  public:
@@ -186,7 +190,7 @@ class WebSocketConnection final : public OutboxConnection {
   void OnAccepted(ErrorCode error) {
     // A new socket has room for the response; one without is no one's.
     if (error || phase_ != Phase::kHandshake || !flushed()) return Drop();
-    phase_ = Phase::kOpen;
+    Open();
     ExpectNothing();
     ping_due_ = Clock::now() + options_.ping_interval;
     if (refusal_ == Refusal::kConnectionsOfAddress) {

@@ -72,15 +72,18 @@ class Socket {
   // else gathered with whatever else waits. Never blocks, never calls back into the handler.
   // Ignored once closing. A socket whose queue passes the limits of TransportOptions is closed with
   // 4430.
-  virtual void Send(const Frames& frames) = 0;
+  void Send(const Frames& frames) { Send(frames, 0); }
+  // The same for frames whose writing is to be known: `mark` is greater than all before it. Returns
+  // whether the kernel has them already.
+  virtual bool Send(const Frames& frames, int64_t mark) = 0;
   // Sends a close frame after the frames that are queued (RFC 6455 section 7) and then drops the
   // socket when the peer has answered, or resets it when `close_timeout` is over. With
   // `drop_queue`, only the frame under way is finished first. Later calls do nothing; messages that
   // still arrive are not delivered. A reason longer than 123 bytes is cut. A stream just ends; with
   // `drop_queue`, perhaps in the midst of what is under way.
   virtual void Close(uint16_t code, absl::string_view reason, bool drop_queue) = 0;
-  // The greatest Frames::sequence whose last byte the kernel has taken.
-  virtual int64_t written_sequence() const = 0;
+  // The greatest mark of whose frames the kernel has taken the last byte.
+  virtual int64_t written_mark() const = 0;
   // What waits to be written here, in bytes; the kernel's own buffer is not counted.
   virtual size_t queued_bytes() const = 0;
 };

@@ -28,20 +28,19 @@ class OutboxTest : public ::testing::Test {
   }
 
   // A frame that the peer is to see.
-  Frames Expect(absl::string_view payload, int64_t sequence) {
+  Frames Expect(absl::string_view payload) {
     Frames frames = MakeFrame(payload);
-    frames.sequence = sequence;
     absl::StrAppend(&expected_, frames.bytes);
     return frames;
   }
-  void Append(absl::string_view payload, int64_t sequence) {
-    outbox_.Append(Expect(payload, sequence), now_);
+  void Append(absl::string_view payload, int64_t mark) {
+    outbox_.Append(Expect(payload), mark, now_);
   }
   // Writes it through as far as it goes, and appends the rest; how much was written.
-  size_t Send(absl::string_view payload, int64_t sequence) {
-    Frames frames = Expect(payload, sequence);
-    const size_t written = outbox_.WriteThrough(fds_[0], frames);
-    outbox_.Append(std::move(frames), now_, written);
+  size_t Send(absl::string_view payload, int64_t mark) {
+    Frames frames = Expect(payload);
+    const size_t written = outbox_.WriteThrough(fds_[0], frames, mark);
+    outbox_.Append(std::move(frames), mark, now_, written);
     return written;
   }
   void Flush() { ASSERT_FALSE(outbox_.Flush(fds_[0])); }
@@ -61,7 +60,7 @@ class OutboxTest : public ::testing::Test {
   // Fills the socket until something stays in the outbox.
   void Block(size_t payload_size) {
     while (outbox_.empty()) {
-      Append(std::string(payload_size, 'x'), ++sequence_);
+      Append(std::string(payload_size, 'x'), ++mark_);
       Flush();
     }
   }
@@ -69,7 +68,7 @@ class OutboxTest : public ::testing::Test {
   std::array<int, 2> fds_ = {-1, -1};
   Outbox outbox_;
   Outbox::Clock::time_point now_;
-  int64_t sequence_ = 0;
+  int64_t mark_ = 0;
   std::string expected_;
   std::string received_;
 };
@@ -77,11 +76,11 @@ class OutboxTest : public ::testing::Test {
 TEST_F(OutboxTest, WritesAtOnceWhatTheSocketTakes) {
   Append("one", 7);
   EXPECT_EQ(outbox_.queued_bytes(), 5u);
-  EXPECT_EQ(outbox_.written_sequence(), 0);
+  EXPECT_EQ(outbox_.written_mark(), 0);
   Flush();
   EXPECT_TRUE(outbox_.empty());
   EXPECT_EQ(outbox_.queued_bytes(), 0u);
-  EXPECT_EQ(outbox_.written_sequence(), 7);
+  EXPECT_EQ(outbox_.written_mark(), 7);
   Receive();
   EXPECT_EQ(received_, expected_);
 }
@@ -89,7 +88,7 @@ TEST_F(OutboxTest, WritesAtOnceWhatTheSocketTakes) {
 TEST_F(OutboxTest, KeepsNothingOfWhatTheSocketTakesAtOnce) {
   EXPECT_EQ(Send("one", 7), 5u);
   EXPECT_TRUE(outbox_.empty());
-  EXPECT_EQ(outbox_.written_sequence(), 7);
+  EXPECT_EQ(outbox_.written_mark(), 7);
   Receive();
   EXPECT_EQ(received_, expected_);
 }
@@ -98,11 +97,11 @@ TEST_F(OutboxTest, KeepsTheRestOfWhatTheSocketTakesInPart) {
   const size_t written = Send(std::string(100000, 'x'), 1);
   EXPECT_GT(written, 0u);
   EXPECT_EQ(outbox_.queued_bytes(), expected_.size() - written);
-  EXPECT_EQ(outbox_.written_sequence(), 0);
+  EXPECT_EQ(outbox_.written_mark(), 0);
   EXPECT_EQ(Send("y", 2), 0u) << "it must not overtake what waits";
   ReceiveAll();
   EXPECT_EQ(received_, expected_);
-  EXPECT_EQ(outbox_.written_sequence(), 2);
+  EXPECT_EQ(outbox_.written_mark(), 2);
 }
 
 TEST_F(OutboxTest, FinishesTheFrameThatTheSocketTookInPart) {
@@ -118,7 +117,7 @@ TEST_F(OutboxTest, GathersManyFramesInOrder) {
   Flush();
   ReceiveAll();
   EXPECT_EQ(received_, expected_);
-  EXPECT_EQ(outbox_.written_sequence(), 1000);
+  EXPECT_EQ(outbox_.written_mark(), 1000);
 }
 
 TEST_F(OutboxTest, PartialWritesLoseAndRepeatNothing) {
@@ -132,16 +131,16 @@ TEST_F(OutboxTest, PartialWritesLoseAndRepeatNothing) {
   EXPECT_EQ(received_, expected_);
 }
 
-TEST_F(OutboxTest, SequenceMovesWithTheLastByteOnly) {
+TEST_F(OutboxTest, MarkMovesWithTheLastByteOnly) {
   Append(std::string(100000, 'x'), 1);
   Append("", 0);
   Append("y", 5);
   Append("z", 3);
   Flush();
   ASSERT_FALSE(outbox_.empty());
-  EXPECT_EQ(outbox_.written_sequence(), 0);
+  EXPECT_EQ(outbox_.written_mark(), 0);
   ReceiveAll();
-  EXPECT_EQ(outbox_.written_sequence(), 5);
+  EXPECT_EQ(outbox_.written_mark(), 5);
   EXPECT_EQ(received_, expected_);
 }
 
@@ -150,19 +149,17 @@ TEST_F(OutboxTest, DropsAllButTheFrameUnderWay) {
   AppendTextFrame(std::string(50000, 'a'), two_frames);
   const size_t first = two_frames.size();
   AppendTextFrame("cut", two_frames);
-  Frames batch = OwnFrames(two_frames);
-  batch.sequence = 9;
-  outbox_.Append(batch, now_);
+  outbox_.Append(OwnFrames(two_frames), 9, now_);
   Append("dropped", 10);
   Flush();
   ASSERT_FALSE(outbox_.empty());
   outbox_.DropUnstarted();
   EXPECT_LT(outbox_.queued_bytes(), first);
-  outbox_.Append(MakeCloseFrame(4430, "slow"), now_);
+  outbox_.Append(MakeCloseFrame(4430, "slow"), 0, now_);
   ReceiveAll();
   EXPECT_EQ(received_,
             absl::StrCat(two_frames.substr(0, first), MakeCloseFrame(4430, "slow").bytes));
-  EXPECT_EQ(outbox_.written_sequence(), 0) << "the second frame of the batch was never written";
+  EXPECT_EQ(outbox_.written_mark(), 0) << "the second frame of the batch was never written";
 }
 
 TEST_F(OutboxTest, DropsEverythingWhenNoFrameIsUnderWay) {
@@ -201,7 +198,7 @@ TEST_F(OutboxTest, BrokenSocketIsAnError) {
   fds_[1] = -1;
   EXPECT_EQ(Send("nobody", 1), 0u);
   EXPECT_EQ(outbox_.Flush(fds_[0]), std::errc::broken_pipe);
-  EXPECT_EQ(outbox_.written_sequence(), 0);
+  EXPECT_EQ(outbox_.written_mark(), 0);
 }
 
 }  // namespace

@@ -65,11 +65,10 @@ class TlsSessionTest : public ::testing::Test {
     }
     FAIL() << "no handshake";
   }
-  void Append(size_t payload_size, int64_t sequence) {
-    Frames frames = MakeFrame(std::string(payload_size, static_cast<char>('a' + sequence % 26)));
-    frames.sequence = sequence;
+  void Append(size_t payload_size, int64_t mark) {
+    Frames frames = MakeFrame(std::string(payload_size, static_cast<char>('a' + mark % 26)));
     absl::StrAppend(&expected_, frames.bytes);
-    outbox_.Append(std::move(frames), std::chrono::steady_clock::now());
+    outbox_.Append(std::move(frames), mark, std::chrono::steady_clock::now());
   }
   // Reads all that is there. How the reading ended.
   int Receive() {
@@ -103,9 +102,9 @@ class TlsSessionTest : public ::testing::Test {
 
 TEST_F(TlsSessionTest, WaitingFramesShareRecords) {
   Shake();
-  for (int64_t sequence = 1; sequence <= 50; ++sequence) Append(300, sequence);
+  for (int64_t mark = 1; mark <= 50; ++mark) Append(300, mark);
   ASSERT_FALSE(outbox_.Flush(*session_));
-  EXPECT_EQ(outbox_.written_sequence(), 50);
+  EXPECT_EQ(outbox_.written_mark(), 50);
   ReceiveAll();
   EXPECT_EQ(received_, expected_);
   EXPECT_EQ(records_.size(), 1u);
@@ -113,27 +112,27 @@ TEST_F(TlsSessionTest, WaitingFramesShareRecords) {
 
 TEST_F(TlsSessionTest, LargeFramesFillRecordsAndAllArrivesInOrder) {
   Shake();
-  int64_t sequence = 0;
+  int64_t mark = 0;
   for (const size_t size : {70'000u, 1u, 20'000u, 5'000u, 16'384u, 200'000u, 126u})
-    Append(size, ++sequence);
+    Append(size, ++mark);
   ASSERT_FALSE(outbox_.Flush(*session_));
   EXPECT_FALSE(outbox_.empty());  // the socket takes less
-  EXPECT_LT(outbox_.written_sequence(), sequence);
+  EXPECT_LT(outbox_.written_mark(), mark);
   ReceiveAll();
   EXPECT_EQ(received_, expected_);
-  EXPECT_EQ(outbox_.written_sequence(), sequence);
+  EXPECT_EQ(outbox_.written_mark(), mark);
   EXPECT_LE(records_.size(), expected_.size() / TlsSession::kMaxRecord + 1);
 }
 
 TEST_F(TlsSessionTest, WhatARecordHasTakenGoesOutWholeThoughTheQueueIsDropped) {
   Shake();
-  int64_t sequence = 0;
+  int64_t mark = 0;
   while (session_->flushed()) {
-    Append(1000, ++sequence);
+    Append(1000, ++mark);
     ASSERT_FALSE(outbox_.Flush(*session_));
   }
-  const int64_t written = outbox_.written_sequence();
-  for (int i = 0; i < 100; ++i) Append(1000, ++sequence);
+  const int64_t written = outbox_.written_mark();
+  for (int i = 0; i < 100; ++i) Append(1000, ++mark);
   outbox_.DropUnstarted();
   EXPECT_TRUE(outbox_.empty());
   expected_.resize(static_cast<size_t>(written) * MakeFrame(std::string(1000, 'x')).bytes.size());

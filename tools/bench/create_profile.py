@@ -1,7 +1,10 @@
 """Prints what a CreateTicket costs the core in instructions, by room, beside what it costs the gRPC floor.
 
+  cmake --preset release -B build/shared -DAGENTDESK_ARCHIVES=OFF
+  cmake --build build/shared --target agentdesk-core agentdesk-rpc-floor agentdesk_python_stubs
   /usr/bin/python3 tools/bench/create_profile.py [CREATES]
 
+Of programs that share their libraries, since callgrind tells by the file which library a function is of.
 Both run under valgrind's callgrind with 64 calls in flight, once for 64 calls and once for CREATES more; the
 difference leaves out the start. Unlike times, the result hardly depends on what else the machine does. It
 counts no work of the kernel. Valgrind has no instructions for SHA-256, so libcrypto, whose true cost is
@@ -18,8 +21,8 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = ROOT / "build/release/bin"
-sys.path.insert(0, str(ROOT / "build/release/python"))
+BUILD = ROOT / "build/shared"
+sys.path.insert(0, str(BUILD / "python"))
 import grpc  # noqa: E402
 from agentdesk.v1 import ticket_pb2, ticket_pb2_grpc  # noqa: E402
 
@@ -82,7 +85,7 @@ def run(program: str, directory: pathlib.Path, creates: int) -> collections.Coun
     log = directory / f"{program}.{creates}.log"
     with log.open("w") as errors:
         server = subprocess.Popen(
-            ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", str(BIN / program),
+            ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", str(BUILD / "bin" / program),
              "--listen=127.0.0.1:0", "--admin_listen=", f"--data_dir={directory}/data.{creates}"], stderr=errors)
     try:
         while not (listening := re.search(r'"listening".*?127\.0\.0\.1:(\d+)', log.read_text())):

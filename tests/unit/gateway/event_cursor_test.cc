@@ -1,5 +1,6 @@
 #include "ws_gateway/event_cursor.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -233,6 +234,120 @@ TEST_F(EventCursorTest, AStateMakesTheViewWholeAgain) {
   socket_.Take();
   EXPECT_EQ(ShownAsOf(), 2);
 }
+
+// What the hub does for each block, beside what Pump alone does: nobody can tell which it was.
+class WholeBlockTest : public ::testing::TestWithParam<Protocol> {
+ protected:
+  struct Reader {
+    explicit Reader(const RecentEvents& recent) : cursor(recent, GetParam()) {
+      cursor.Open(socket, recent.head());
+    }
+    FakeSocket socket;
+    EventCursor cursor;
+    int64_t messages = 0;
+  };
+
+  WholeBlockTest() { recent_.Begin(kDesk, 0); }
+
+  void Start(int64_t position, const EntryFilter& filter = EntryFilter()) {
+    for (Reader* reader : {&quick_, &slow_}) reader->cursor.Start(position, filter);
+  }
+  // Whether the block was sent whole.
+  bool Publish(std::vector<v1::Event> events, const std::string& tenant = "") {
+    for (v1::Event& event : events) event.set_tenant(tenant);
+    const auto block = Block(recent_.head(), events);
+    const WholeBlock whole(*block);
+    recent_.Append(block);
+    EXPECT_TRUE(slow_.cursor.Pump());
+    slow_.messages += slow_.cursor.TakeSent();
+    const std::optional<int64_t> sent = quick_.cursor.SendWhole(whole);
+    if (!sent.has_value()) {
+      EXPECT_TRUE(quick_.cursor.Pump());
+    }
+    quick_.messages += sent.value_or(0) + quick_.cursor.TakeSent();
+    Compare();
+    return sent.has_value();
+  }
+  void Compare() {
+    EXPECT_EQ(quick_.socket.TakeTexts(), slow_.socket.TakeTexts());
+    EXPECT_EQ(quick_.socket.queued_bytes(), slow_.socket.queued_bytes());
+    EXPECT_EQ(quick_.cursor.position(), slow_.cursor.position());
+    EXPECT_EQ(quick_.messages, slow_.messages);
+    for (const char* const session : {kSession, kOtherSession}) {
+      const Uuid id = *Uuid::Parse(session);
+      EXPECT_EQ(quick_.cursor.ShownAsOf(id), slow_.cursor.ShownAsOf(id));
+    }
+  }
+
+  RecentEvents recent_{{.events = 1000, .bytes = 4 << 20}};
+  Reader quick_{recent_};
+  Reader slow_{recent_};
+};
+
+TEST_P(WholeBlockTest, GoesToWhoStandsBeforeIt) {
+  Start(0);
+  EXPECT_TRUE(Publish({Message(1, "a"), TicketCreated(2, "t"), Message(3, "b")}));
+  EXPECT_TRUE(Publish({}));
+  EXPECT_TRUE(Publish({Message(4, "c"), Question(5, "last")}));
+  EXPECT_EQ(quick_.cursor.position(), 5);
+}
+
+TEST_P(WholeBlockTest, IsForPumpWhereAQuestionEndsARun) {
+  Start(0);
+  EXPECT_FALSE(Publish({Question(1, "first"), Message(2, "b")}));
+  EXPECT_TRUE(Publish({Message(3, "c")}));
+}
+
+TEST_P(WholeBlockTest, IsForPumpWhereItIsTooLargeForOneRun) {
+  Start(0);
+  EXPECT_FALSE(
+      Publish({Message(1, std::string(90'000, 'x')), Message(2, std::string(90'000, 'y'))}));
+}
+
+TEST_P(WholeBlockTest, IsForPumpInTheMidstOfIt) {
+  for (Reader* reader : {&quick_, &slow_}) reader->cursor.Reopen(1);
+  Start(1);
+  EXPECT_FALSE(Publish({Message(1, "seen"), Message(2, "b")}));
+  EXPECT_TRUE(Publish({Message(3, "c")}));
+}
+
+TEST_P(WholeBlockTest, IsForPumpUntilAllIsWritten) {
+  Start(0);
+  for (Reader* reader : {&quick_, &slow_}) reader->socket.Stall();
+  EXPECT_TRUE(Publish({Message(1, "a")}));
+  EXPECT_FALSE(Publish({Message(2, "b")}));
+  for (Reader* reader : {&quick_, &slow_}) reader->socket.Take(2);
+  Compare();
+}
+
+TEST_P(WholeBlockTest, IsForPumpWhereSomethingIsKeptBack) {
+  Start(0);
+  for (Reader* reader : {&quick_, &slow_}) reader->cursor.Pause();
+  EXPECT_FALSE(Publish({Message(1, "a")}));
+  for (Reader* reader : {&quick_, &slow_}) {
+    reader->cursor.Resume();
+    EXPECT_TRUE(reader->cursor.Pump());
+    reader->messages += reader->cursor.TakeSent();
+    reader->cursor.RestrictTo("acme");
+  }
+  EXPECT_FALSE(Publish({Message(2, "theirs")}, "globex"));
+  EXPECT_FALSE(Publish({Message(3, "ours")}, "acme"));
+  for (Reader* reader : {&quick_, &slow_}) reader->cursor.Stop();
+  EXPECT_FALSE(Publish({Message(4, "to nobody")}));
+}
+
+TEST_P(WholeBlockTest, IsForPumpWhereTheViewIsPartial) {
+  v1::EventFilter filter;
+  filter.add_session_ids(kSession);
+  Start(0, EntryFilter(filter));
+  EXPECT_FALSE(Publish({Message(1, "a"), Message(2, "b", kOtherSession)}));
+  for (Reader* reader : {&quick_, &slow_}) reader->cursor.Stop();
+  Start(recent_.head());
+  EXPECT_FALSE(Publish({Question(3, "shown")})) << "which question was shown is to be remembered";
+}
+
+INSTANTIATE_TEST_SUITE_P(Protocols, WholeBlockTest,
+                         ::testing::Values(Protocol::kPlain, Protocol::kV1));
 
 TEST_F(EventCursorTest, AnotherLogStartsItsOwnCount) {
   AppendMessages(50);

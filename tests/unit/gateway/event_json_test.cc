@@ -187,11 +187,11 @@ TEST(EventBlockTest, HoldsTheFramesOfBothProtocols) {
   EXPECT_EQ(block->up_to, 6);
   ASSERT_THAT(block->entries, SizeIs(3));
   EXPECT_EQ(block->entries[0].plain_end, block->entries[1].plain_end) << "nothing for plain";
-  EXPECT_EQ(block->entries[2].plain_end, block->plain->size());
-  EXPECT_EQ(block->entries[2].v1_end, block->v1->size());
+  EXPECT_EQ(block->entries[2].plain_end, block->plain.bytes.size());
+  EXPECT_EQ(block->entries[2].v1_end, block->v1.bytes.size());
   EXPECT_EQ(block->entries[0].ticket, *Uuid::Parse(kTicket));
-  EXPECT_THAT(Payloads(*block->plain), ElementsAre(HasSubstr("\"a\""), HasSubstr("xxx")));
-  EXPECT_THAT(Payloads(*block->v1),
+  EXPECT_THAT(Payloads(block->plain.bytes), ElementsAre(HasSubstr("\"a\""), HasSubstr("xxx")));
+  EXPECT_THAT(Payloads(block->v1.bytes),
               ElementsAre(StartsWith(R"({"type":"agent_message","sequence":4)"),
                           StartsWith(R"({"type":"job_waiting","sequence":5)"),
                           StartsWith(R"({"type":"agent_message","sequence":6)")));
@@ -199,12 +199,13 @@ TEST(EventBlockTest, HoldsTheFramesOfBothProtocols) {
 
 TEST(EventBlockTest, MakesTheBytesOfStreamsOnce) {
   const auto block = Block(3, {Message(4, "a"), Message(5, std::string(200, 'x'))});
-  const std::string first = Payloads(*block->v1)[0];
-  EXPECT_THAT(Payloads(*block->bytes(Protocol::kStream)),
+  const std::string first = Payloads(block->v1.bytes)[0];
+  EXPECT_THAT(Payloads(block->frames(Protocol::kStream).bytes),
               ElementsAre(absl::StrCat("id: ", kDesk, ":4\ndata: ", first, "\n\n"),
                           StartsWith(absl::StrCat("id: ", kDesk, ":5\ndata: {"))));
-  EXPECT_EQ(block->end(Protocol::kStream, 1), block->bytes(Protocol::kStream)->size());
-  EXPECT_EQ(block->bytes(Protocol::kStream), block->bytes(Protocol::kStream));
+  EXPECT_EQ(block->end(Protocol::kStream, 1), block->frames(Protocol::kStream).bytes.size());
+  const char* const made = block->frames(Protocol::kStream).bytes.data();
+  EXPECT_EQ(block->frames(Protocol::kStream).bytes.data(), made);
 }
 
 TEST(SnapshotTest, IsCutBetweenItems) {
@@ -254,7 +255,7 @@ TEST(EventBlockTest, JoinedBlocksAreWhatOneBlockWouldBe) {
   EXPECT_EQ(joined->tenants, whole->tenants);
   ASSERT_EQ(joined->entries.size(), whole->entries.size());
   for (const Protocol protocol : {Protocol::kPlain, Protocol::kV1, Protocol::kStream}) {
-    EXPECT_EQ(*joined->bytes(protocol), *whole->bytes(protocol));
+    EXPECT_EQ(joined->frames(protocol).bytes, whole->frames(protocol).bytes);
     for (size_t i = 0; i < joined->entries.size(); ++i) {
       EXPECT_EQ(joined->end(protocol, i), whole->end(protocol, i));
       EXPECT_EQ(joined->entries[i].tenant, whole->entries[i].tenant);

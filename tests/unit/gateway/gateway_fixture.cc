@@ -27,11 +27,15 @@ std::vector<std::string> Payloads(absl::string_view frames) {
   return payloads;
 }
 
-void FakeSocket::Send(const Frames& frames) {
-  if (close_code_ != 0) return;
-  if (!stalled_) return Write(frames);
-  queue_.push_back(frames);
-  queued_bytes_ += frames.bytes.size();
+bool FakeSocket::Send(const Frames& frames, int64_t mark) {
+  if (close_code_ != 0) return false;
+  if (stalled_) {
+    queue_.emplace_back(frames, mark);
+    queued_bytes_ += frames.bytes.size();
+  } else {
+    Write(frames, mark);
+  }
+  return written_mark_ >= mark;
 }
 
 void FakeSocket::Close(uint16_t code, absl::string_view reason, bool drop_queue) {
@@ -43,15 +47,15 @@ void FakeSocket::Close(uint16_t code, absl::string_view reason, bool drop_queue)
 
 void FakeSocket::Take(size_t count) {
   for (; count > 0 && !queue_.empty(); --count) {
-    const Frames frames = queue_.front();
+    const auto [frames, mark] = queue_.front();
     queue_.pop_front();
     queued_bytes_ -= frames.bytes.size();
-    Write(frames);
+    Write(frames, mark);
   }
 }
 
-void FakeSocket::Write(const Frames& frames) {
-  written_sequence_ = std::max(written_sequence_, frames.sequence);
+void FakeSocket::Write(const Frames& frames, int64_t mark) {
+  written_mark_ = std::max(written_mark_, mark);
   for (std::string& text : Payloads(frames.bytes)) texts_.push_back(std::move(text));
 }
 

@@ -34,9 +34,10 @@ std::vector<std::string> Payloads(absl::string_view frames);
 // The far end of a connection. It takes everything at once, or only when the test says so.
 class FakeSocket final : public Socket {
  public:
-  void Send(const Frames& frames) override;
+  using Socket::Send;
+  bool Send(const Frames& frames, int64_t mark) override;
   void Close(uint16_t code, absl::string_view reason, bool drop_queue) override;
-  int64_t written_sequence() const override { return written_sequence_; }
+  int64_t written_mark() const override { return written_mark_; }
   size_t queued_bytes() const override { return queued_bytes_; }
 
   // From now on what is sent waits, until Take.
@@ -51,12 +52,12 @@ class FakeSocket final : public Socket {
   const std::string& close_reason() const { return close_reason_; }
 
  private:
-  void Write(const Frames& frames);
+  void Write(const Frames& frames, int64_t mark);
 
   bool stalled_ = false;
-  std::deque<Frames> queue_;
+  std::deque<std::pair<Frames, int64_t>> queue_;  // each with its mark
   size_t queued_bytes_ = 0;
-  int64_t written_sequence_ = 0;
+  int64_t written_mark_ = 0;
   std::vector<std::string> texts_;
   uint16_t close_code_ = 0;
   std::string close_reason_;
