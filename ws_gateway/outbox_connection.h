@@ -54,14 +54,13 @@ class OutboxConnection : public TcpConnection, public Socket {
   uint16_t close_code_ = 0;  // 0: none was sent or received
 
  private:
-  // Of an open socket without TLS. The stream that owns it lies where a broadcast would have to
-  // wait for its memory.
-  int bare_fd_ = -1;
-
   void Flush();
   void OnTurn() override;
   void CloseSlowReader();
 
+  // Of an open socket without TLS. The stream that owns it lies where a broadcast would have to
+  // wait for its memory.
+  int bare_fd_ = -1;
   bool waits_for_room_ = false;  // and then for its turn
 };
 
