@@ -30,8 +30,7 @@ ABSL_FLAG(std::string, core_token_file, "",
           "file with the gateway's own token for the core, which must know its subject as a "
           "gateway; read again as it changes. Goes with --auth_config");
 ABSL_FLAG(int32_t, threads, 0,
-          "threads that serve browsers, 1 to 64; 0: half the machine's processors, 2 to 4 of them, "
-          "and no more than it has");
+          "threads that serve browsers, 1 to 64; 0: half the machine's cores, at most 4");
 ABSL_FLAG(
     bool, share_port, false,
     "let other gateways of the same user that have this flag listen on the same port, so that "
@@ -99,11 +98,8 @@ constexpr int kMaxHeaderBytes = 65536;
 constexpr int kMinBodyBytes = 1024;
 constexpr int kMaxBodyBytes = 1048576;  // what the protocol promises at most
 
-// Half of the processors, as the core needs some, too. Of two it is both: with one thread the next
-// ticket waits until this one is written to everybody.
 int DefaultThreads() {
-  const int processors = static_cast<int>(std::thread::hardware_concurrency());
-  return processors <= 2 ? std::max(processors, 1) : std::clamp(processors / 2, 2, 4);
+  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()) / 2, 1, 4);
 }
 
 absl::Status Wrong(absl::string_view flag, absl::string_view rule) {
