@@ -465,8 +465,6 @@ void Connection::Pump() {
   Leave(kCloseTooSlow, "read too slowly: resume");
 }
 
-void Connection::OnAppended() { Pump(); }
-
 void Connection::OnDrained() {
   Pump();
   PumpFeed();

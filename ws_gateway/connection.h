@@ -93,12 +93,16 @@ class Connection final : public SocketHandler {
 
   // From the hub. The recent events now have a desk.
   void OnReady();
-  // A block was added to the recent events. Where SendWhole did nothing, it is for OnAppended.
-  std::optional<int64_t> SendWhole(const WholeBlock& block) {
-    return in_hub_ ? cursor_.SendWhole(block) : std::nullopt;
+  // A block was added to the recent events. Returns how many messages are yet to be counted as
+  // sent, so that most connections are counted together.
+  int64_t OnAppended(const WholeBlock& block) {
+    if (in_hub_) {
+      if (const std::optional<int64_t> sent = cursor_.SendWhole(block)) return *sent;
+    }
+    Pump();
+    return 0;
   }
-  void OnAppended();
-  // Tells the processor that both will soon touch the connection, and then its socket.
+  // Tells the processor that OnAppended will soon touch the connection, and then its socket.
   void Prefetch() const { PrefetchLines(this); }
   void PrefetchSocket() const { PrefetchLines(socket_); }
   // The hub could not go on without a gap, or follows another desk now: the recent events are gone.

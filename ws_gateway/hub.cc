@@ -1,7 +1,6 @@
 #include "ws_gateway/hub.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -55,12 +54,7 @@ void Hub::Publish(const std::shared_ptr<const EventBlock>& block, absl::Time cor
     if (i + kAhead < count) connections_[i + kAhead]->Prefetch();
     if (i + kAhead / 2 < count) connections_[i + kAhead / 2]->PrefetchSocket();
     if (first) connections_[i]->OnReady();
-    const std::optional<int64_t> messages = connections_[i]->SendWhole(whole);
-    if (messages.has_value()) {
-      sent += *messages;
-    } else {
-      connections_[i]->OnAppended();
-    }
+    sent += connections_[i]->OnAppended(whole);
   }
   metrics_.Sent(sent);
   if (committed == absl::InfinitePast() || connections_.empty()) return;

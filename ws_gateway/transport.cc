@@ -108,7 +108,8 @@ void async_teardown(beast::role_type /*role*/, OutboxStream& stream, Handler&& h
   net::post(stream.get_executor(),
             beast::bind_handler(std::forward<Handler>(handler), ErrorCode()));
 }
-// Its number stays taken until the connection leaves its set.
+// Closed it is only when the connection leaves its set: until then the connection may write to it
+// by its number.
 void beast_close_socket(OutboxStream& stream) {
   ErrorCode ignored;
   stream.peer().socket().shutdown(net::socket_base::shutdown_both, ignored);
