@@ -16,7 +16,7 @@
 #include "core_service/base/log.h"
 #include "core_service/base/metrics.h"
 #include "core_service/base/openssl_exit.h"
-#include "core_service/base/out_of_memory.h"
+#include "core_service/base/out_of_resources.h"
 #include "core_service/base/sd_notify.h"
 #include "core_service/base/span_exporter.h"
 #include "core_service/base/uuid.h"
@@ -109,7 +109,7 @@ int Main(int argc, char** argv) {
     for (const std::string& line : EffectiveFlags()) std::printf("%s\n", line.c_str());
     return 0;
   }
-  EndWhenOutOfMemory("agentdesk-core");
+  EndWhenOutOfResources("agentdesk-core");
   signal(SIGPIPE, SIG_IGN);
   sigset_t signals;
   sigemptyset(&signals);

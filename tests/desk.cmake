@@ -16,6 +16,13 @@ target_link_libraries(desk_fault_test PRIVATE agentdesk_desk_fixture GTest::gmoc
 gtest_discover_tests(desk_fault_test PROPERTIES LABELS fault TIMEOUT 120)
 agentdesk_test_headers(agentdesk_desk_fixture desk_test desk_fault_test)
 
+if(NOT AGENTDESK_SANITIZE)
+  add_executable(out_of_resources_test unit/base/out_of_resources_test.cc)
+  target_link_libraries(out_of_resources_test PRIVATE agentdesk_base GTest::gtest_main)
+  gtest_discover_tests(out_of_resources_test PROPERTIES LABELS unit TIMEOUT 120)
+  agentdesk_test_headers(out_of_resources_test)
+endif()
+
 if(AGENTDESK_SANITIZE MATCHES "thread")
   add_executable(planted_race fault/planted_race.cc)
   target_link_libraries(planted_race PRIVATE agentdesk_events)

@@ -9,6 +9,7 @@
 #include "core_service/base/flags.h"
 #include "core_service/base/log.h"
 #include "core_service/base/openssl_exit.h"
+#include "core_service/base/out_of_resources.h"
 #include "ws_gateway/config.h"
 #include "ws_gateway/server.h"
 
@@ -40,6 +41,7 @@ int Main(int argc, char** argv) {
     for (const std::string& line : EffectiveFlags()) std::puts(line.c_str());
     return 0;
   }
+  EndWhenOutOfResources("agentdesk-gateway");
   // Before the first thread, which inherits it.
   sigset_t signals;
   sigemptyset(&signals);

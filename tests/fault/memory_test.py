@@ -72,7 +72,8 @@ class MemoryTest(unittest.TestCase):
         checked = command_line("admin", "check", self.core.data_dir)
         self.assertEqual(checked.returncode, 0, checked.stderr)
         if code == 1:
-            self.assertIn("out of memory", how)
+            # Which of them depends on who asks first: our code, who starts a thread, the store.
+            self.assertRegex(how, "out of memory|thread could not be started|allocate memory")
         print(f"{len(acks)} writes acknowledged before memory ran out; exit code {code}")
 
 

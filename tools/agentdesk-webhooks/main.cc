@@ -10,6 +10,7 @@
 #include "core_service/base/flags.h"
 #include "core_service/base/log.h"
 #include "core_service/base/openssl_exit.h"
+#include "core_service/base/out_of_resources.h"
 #include "core_service/base/sd_notify.h"
 #include "core_service/client/channel.h"
 #include "tools/agentdesk-webhooks/config.h"
@@ -133,6 +134,7 @@ int Main(int argc, char** argv) {
     for (const std::string& line : EffectiveFlags()) std::puts(line.c_str());
     return 0;
   }
+  EndWhenOutOfResources("agentdesk-webhooks");
   signal(SIGPIPE, SIG_IGN);
   sigset_t signals;
   sigemptyset(&signals);

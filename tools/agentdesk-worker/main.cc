@@ -15,6 +15,7 @@
 #include "core_service/base/flags.h"
 #include "core_service/base/log.h"
 #include "core_service/base/openssl_exit.h"
+#include "core_service/base/out_of_resources.h"
 #include "tools/agentdesk-worker/config.h"
 #include "tools/agentdesk-worker/worker.h"
 
@@ -75,6 +76,7 @@ void OpenStandardStreams() {
 }
 
 int Run(Config config) {
+  EndWhenOutOfResources("agentdesk-worker");
   std::signal(SIGPIPE, SIG_IGN);
   // Never destroyed: gRPC's threads may still be leaving it when this thread ends.
   auto& io = *new boost::asio::io_context(1);
