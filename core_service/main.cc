@@ -20,6 +20,7 @@
 #include "core_service/base/sd_notify.h"
 #include "core_service/base/span_exporter.h"
 #include "core_service/base/uuid.h"
+#include "core_service/client/awake_pollers.h"
 #include "core_service/config.h"
 #include "core_service/desk/desk.h"
 #include "core_service/pulse.h"
@@ -64,6 +65,7 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
   const absl::StatusOr<std::unique_ptr<SpanExporter>> spans =
       SpanExporter::Start({.endpoint = config.otlp_endpoint, .service = "agentdesk-core"}, metrics);
   if (!spans.ok()) return Fail("--otlp_endpoint cannot be used", spans.status());
+  const client::AwakePollers pollers;
   absl::StatusOr<std::unique_ptr<rpc::Server>> server = rpc::Server::Start(
       {config.listen, config.max_connections, config.limits, config.auth, config.tls}, **desk,
       metrics, spans->get());

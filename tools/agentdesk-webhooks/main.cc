@@ -12,6 +12,7 @@
 #include "core_service/base/openssl_exit.h"
 #include "core_service/base/out_of_resources.h"
 #include "core_service/base/sd_notify.h"
+#include "core_service/client/awake_pollers.h"
 #include "core_service/client/channel.h"
 #include "tools/agentdesk-webhooks/config.h"
 #include "tools/agentdesk-webhooks/cursor_file.h"
@@ -103,6 +104,7 @@ int Run(const Config& config, const sigset_t& signals) {
     LogError("--state_dir cannot be used", {{"error", status}});
     return 1;
   }
+  const client::AwakePollers pollers;
   std::vector<std::unique_ptr<Endpoint>> endpoints;
   for (const EndpointConfig& endpoint : config.endpoints) {
     endpoints.push_back(std::make_unique<Endpoint>(

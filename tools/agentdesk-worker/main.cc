@@ -16,6 +16,7 @@
 #include "core_service/base/log.h"
 #include "core_service/base/openssl_exit.h"
 #include "core_service/base/out_of_resources.h"
+#include "core_service/client/awake_pollers.h"
 #include "tools/agentdesk-worker/config.h"
 #include "tools/agentdesk-worker/worker.h"
 
@@ -81,6 +82,7 @@ int Run(Config config) {
   // Never destroyed: gRPC's threads may still be leaving it when this thread ends.
   auto& io = *new boost::asio::io_context(1);
   LogInfo("worker starts", {{"core", config.core}, {"name", config.name}, {"agent", config.agent}});
+  const client::AwakePollers pollers;
   Worker worker(std::move(config), io);
   boost::asio::signal_set signals(io, SIGTERM, SIGINT);
   signals.async_wait([&](const boost::system::error_code& error, int) {

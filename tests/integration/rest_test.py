@@ -1,0 +1,41 @@
+"""A desk at rest answers at once: a thread of each process always waits for what comes next.
+
+gRPC's own would all sleep for 100 ms after each second in which nothing came.
+"""
+
+import pathlib
+import time
+import unittest
+
+from agentdesk_test import DeskTestCase
+
+SAMPLES = 800
+SAMPLE_SECONDS = 0.005
+
+
+def waiting_in(pid: int) -> list[str]:
+    """In which function of the kernel each of gRPC's threads for callbacks is; empty: it runs."""
+    return [(task / "wchan").read_text(encoding="utf-8").strip("0")
+            for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
+            if (task / "comm").read_text(encoding="utf-8").strip() == "nexting_thread"]
+
+
+class RestTest(DeskTestCase):
+    def test_somebody_waits_for_calls(self) -> None:
+        self.desk.create("Before the rest")
+        programs = {"core": self.core.pid, "gateway": self.gateway.pid}
+        asleep = dict.fromkeys(programs, 0)
+        seen: set[str] = set()
+        # Not a wait for anything: four seconds of rest are what is looked at.
+        for _ in range(SAMPLES):
+            time.sleep(SAMPLE_SECONDS)
+            for name, pid in programs.items():
+                waits = waiting_in(pid)
+                seen.update(waits)
+                asleep[name] += all("nanosleep" in wait for wait in waits)
+        self.assertTrue(any("poll" in wait for wait in seen), f"nobody polls, or it is not told: {seen}")
+        self.assertEqual(asleep, {"core": 0, "gateway": 0})
+
+
+if __name__ == "__main__":
+    unittest.main()
