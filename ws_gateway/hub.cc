@@ -19,7 +19,7 @@ constexpr size_t kAhead = 4;
 }  // namespace
 
 // While the hub goes through its connections nothing is added or removed: the transport calls no
-// handler from within a call.
+// handler from within a call. Between two strides of a fan-out it may.
 
 Hub::Hub(Commands& commands, Clock& clock, IdSource& ids, RecentEvents::Limits recent,
          LoadLimits& limits, ConnectionMetrics& metrics, const Authenticator* authenticator)
@@ -39,26 +39,47 @@ std::string Hub::NewGuestName() {
   return absl::StrFormat("guest-%04x", static_cast<unsigned>(ids_.Fraction() * 0x10000));
 }
 
-void Hub::Publish(const std::shared_ptr<const EventBlock>& block, absl::Time core_time) {
+void Hub::Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time) {
+  FinishPublishing();
   core_ahead_ = core_time - clock_.Now();
-  const absl::Duration began = clock_.Monotonic();
-  const absl::Time committed = block->committed;
+  began_ = clock_.Monotonic();
   const bool first = !recent_.known();
   if (!first && block->after != recent_.head()) SendAway(*block);
   if (first) recent_.Begin(block->desk_id, block->after);
-  const WholeBlock whole(*block);
   if (block->up_to > recent_.head()) recent_.Append(block);
-  int64_t sent = 0;
+  if (first) {
+    for (Connection* connection : connections_) connection->OnReady();
+  }
+  block_ = std::move(block);
+  whole_.emplace(*block_);
+  next_ = 0;
+  sent_ = 0;
+  GoOn();
+}
+
+void Hub::GoOn() {
+  if (!publishing()) return;
+  const WholeBlock& whole = *whole_;
   const size_t count = connections_.size();
-  for (size_t i = 0; i < count; ++i) {
+  const size_t end = std::min(count, next_ + kStride);
+  int64_t sent = 0;
+  for (size_t i = next_; i < end; ++i) {
     if (i + kAhead < count) connections_[i + kAhead]->Prefetch();
     if (i + kAhead / 2 < count) connections_[i + kAhead / 2]->PrefetchSocket();
-    if (first) connections_[i]->OnReady();
     sent += connections_[i]->OnAppended(whole);
   }
-  metrics_.Sent(sent);
-  if (committed == absl::InfinitePast() || connections_.empty()) return;
-  metrics_.FannedOut(clock_.Monotonic() - began, clock_.Now() - committed);
+  next_ = end;
+  sent_ += sent;
+  if (next_ < count) return;
+  metrics_.Sent(sent_);
+  if (block_->committed != absl::InfinitePast() && count > 0) {
+    metrics_.FannedOut(clock_.Monotonic() - began_, clock_.Now() - block_->committed);
+  }
+  block_.reset();
+}
+
+void Hub::FinishPublishing() {
+  while (publishing()) GoOn();
 }
 
 // A hole in what comes must not become one in what is sent: whoever comes back resumes exactly.
@@ -72,6 +93,7 @@ void Hub::SendAway(const EventBlock& block) {
 }
 
 void Hub::ReportGap(const Gap& gap) {
+  FinishPublishing();
   recent_.Forget();
   for (Connection* connection : connections_) connection->OnGap(gap);
 }
@@ -149,9 +171,16 @@ void Hub::Add(Connection& connection) {
 }
 
 void Hub::Dismiss(Connection& connection) {
-  if (connection.hub_slot == Connection::kNoSlot) return;
-  connections_.back()->hub_slot = connection.hub_slot;
-  connections_[connection.hub_slot] = connections_.back();
+  size_t slot = connection.hub_slot;
+  if (slot == Connection::kNoSlot) return;
+  const auto fill = [this](size_t hole, size_t from) {
+    connections_[hole] = connections_[from];
+    connections_[hole]->hub_slot = hole;
+    return from;
+  };
+  // Who has not had the events that are being written must not come to lie among those who have.
+  if (publishing() && slot < next_) slot = fill(slot, --next_);
+  fill(slot, connections_.size() - 1);
   connections_.pop_back();
   connection.hub_slot = Connection::kNoSlot;
 }

@@ -84,8 +84,17 @@ void Shard::Post(Task task) {
 }
 
 void Shard::Run() {
-  while (loop_->io.run_one() > 0) {
-    if (!TakeNews()) continue;
+  boost::asio::io_context& io = loop_->io;
+  while (!io.stopped()) {
+    if (publishing()) {
+      // One thing a stride: a request need not wait until an event is with everybody, and a storm
+      // of browsers that come back does not stretch that much. Before the stride, since it may be
+      // all that tells of news, for which the end of the last one looks.
+      io.poll_one();
+      PublishMore();
+      continue;
+    }
+    if (io.run_one() == 0 || publishing() || !TakeNews()) continue;
     if (clock_.Monotonic() < pace_.next()) {
       PublishLater();
     } else {
@@ -129,45 +138,55 @@ void Shard::PublishLater() {
 }
 
 void Shard::PublishArrived() {
-  std::vector<Arrival> arrived;
   {
     MutexLock lock(mutex_);
-    arrived.swap(arrived_);
+    due_.swap(arrived_);
     news_ = false;
   }
-  if (arrived.empty()) return;
-  const absl::Duration began = clock_.Monotonic();
-  std::vector<std::shared_ptr<const EventBlock>> joined;
-  size_t size = 0;
-  absl::Time core_time;
-  const auto publish = [&] {
-    if (!joined.empty()) hub_->Publish(JoinBlocks(std::exchange(joined, {})), core_time);
-    size = 0;
-  };
+  if (due_.empty()) return;
+  next_due_ = 0;
+  publishing_since_ = clock_.Monotonic();
   // The next ones are read while these are written.
-  for (Arrival& arrival : arrived) arrival.taken.reset();
-  for (Arrival& arrival : arrived) {
-    if (arrival.block == nullptr) {
-      publish();
-      hub_->ReportGap(arrival.gap);
-      continue;
-    }
-    const bool follows = joined.empty() || (arrival.block->after == joined.back()->up_to &&
-                                            arrival.block->desk_id == joined.back()->desk_id);
-    if (!follows || size + arrival.block->size() > kMaxJoined) publish();
-    size += arrival.block->size();
-    core_time = arrival.core_time;
-    joined.push_back(std::move(arrival.block));
-  }
-  publish();
-  pace_.Wrote(arrived.size(), began, clock_.Monotonic());
+  for (Arrival& arrival : due_) arrival.taken.reset();
+  PublishMore();
+}
+
+void Shard::PublishMore() {
+  hub_->GoOn();
+  while (!hub_->publishing() && next_due_ < due_.size()) PublishNext();
+  if (hub_->publishing()) return;
+  pace_.Wrote(due_.size(), publishing_since_, clock_.Monotonic());
+  due_.clear();
   // What has come meanwhile must not keep the thread from its sockets.
   if (TakeNews()) PublishLater();
 }
 
+void Shard::PublishNext() {
+  if (due_[next_due_].block == nullptr) return hub_->ReportGap(due_[next_due_++].gap);
+  std::vector<std::shared_ptr<const EventBlock>> joined;
+  size_t size = 0;
+  absl::Time core_time;
+  for (; next_due_ < due_.size(); ++next_due_) {
+    Arrival& arrival = due_[next_due_];
+    if (arrival.block == nullptr) break;
+    if (!joined.empty() && (arrival.block->after != joined.back()->up_to ||
+                            arrival.block->desk_id != joined.back()->desk_id ||
+                            size + arrival.block->size() > kMaxJoined)) {
+      break;
+    }
+    size += arrival.block->size();
+    core_time = arrival.core_time;
+    joined.push_back(std::move(arrival.block));
+  }
+  hub_->Publish(JoinBlocks(std::move(joined)), core_time);
+}
+
 void Shard::Drain(absl::Duration spread, absl::Duration timeout) {
   Post([this, spread, timeout] {
+    // All that has come, before the first goodbye.
+    while (publishing()) PublishMore();
     PublishArrived();
+    while (publishing()) PublishMore();
     if (options_.shares_port) transport_->StopAccepting();
     transport_->DrainHttp();
     hub_->StartDrain(spread);

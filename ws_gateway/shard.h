@@ -69,9 +69,9 @@ class Shard final : private TransportHandler {
   void Post(Task task);
   // Gives the hub these events, with all others that have come by the time that the thread gets to
   // it, and lets go of `taken` then. The thread gets to it before whatever else waits for it, such
-  // as thousands of sockets that have room again; but while events come faster than they can be
-  // written to every browser, each browser is written to less often. See FanOutPace and
-  // Hub::Publish.
+  // as thousands of sockets that have room again, and sees to one such thing for each stride of the
+  // hub. But while events come faster than they can be written to every browser, each browser is
+  // written to less often. See FanOutPace and Hub::Publish.
   void Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time,
                std::shared_ptr<void> taken = nullptr) ABSL_LOCKS_EXCLUDED(mutex_);
   // The same for a gap between what was published before and what will be. See Hub::ReportGap.
@@ -100,9 +100,16 @@ class Shard final : private TransportHandler {
   void Arrive(Arrival arrival) ABSL_LOCKS_EXCLUDED(mutex_);
   // Whether something has come of which the thread does not know.
   bool TakeNews() ABSL_LOCKS_EXCLUDED(mutex_);
-  // After a rest, if there is to be one, and after all that waits for the thread by then.
+  // After a rest, if there is to be one, and after all that waits for the thread by then. Once for
+  // any news that was taken, and not while something is being published.
   void PublishLater();
+  // Begins to publish all that has arrived, when what came before is published.
   void PublishArrived() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool publishing() const { return !due_.empty(); }
+  // Goes on with it, by one stride of the hub.
+  void PublishMore() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Gives the hub the next of it: a gap, or as many blocks as can be joined.
+  void PublishNext();
   void StartTicks();
   void OnTick();
 
@@ -118,6 +125,10 @@ class Shard final : private TransportHandler {
   std::unique_ptr<RequestHandler> handler_;
   std::unique_ptr<Transport> transport_;
   FanOutPace pace_;
+  // What is being published, and which of it is the next that the hub gets.
+  std::vector<Arrival> due_;
+  size_t next_due_ = 0;
+  absl::Duration publishing_since_;
   Mutex mutex_;
   std::vector<Arrival> arrived_ ABSL_GUARDED_BY(mutex_);
   bool news_ ABSL_GUARDED_BY(mutex_) = false;  // the thread does not know of the first of them

@@ -6,6 +6,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <semaphore>
 #include <string>
 #include <thread>
 #include <utility>
@@ -190,6 +191,48 @@ TEST_F(ShardTest, AnEventGoesBeforeAllElseThatWaitsForTheThread) {
   });
   EXPECT_THAT(metrics.get_future().get(), HasSubstr("agentdesk_fanout_seconds_count 1\n"));
   EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("content":"one")"));
+}
+
+// A request must not wait until an event has been written to ten thousand browsers.
+TEST_F(ShardTest, WhatElseWaitsForTheThreadIsSeenToWhileAnEventGoesToMany) {
+  Start(1);
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (size_t i = 0; i < 3 * Hub::kStride; ++i) clients.push_back(Follow());
+  std::promise<std::string> metrics;
+  shards_[0]->Post([&, shard = shards_[0].get()] {
+    shard->Publish(Block(0, {Message(1, "one")}), absl::Now());
+    shard->Post([&] { metrics.set_value(metrics_.Text()); });
+  });
+  EXPECT_THAT(metrics.get_future().get(), HasSubstr("agentdesk_fanout_seconds_count 0\n"));
+  for (const std::unique_ptr<RawClient>& client : clients) {
+    EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("content":"one")"));
+  }
+}
+
+TEST_F(ShardTest, WhatComesWhileAnEventGoesToManyIsNotForgotten) {
+  Start(1);
+  constexpr int64_t kEvents = 1000;
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (size_t i = 0; i < 2 * Hub::kStride; ++i) clients.push_back(Follow());
+  // As the subscription to the core does: the next is read when one before was taken.
+  const auto credits = std::make_shared<std::counting_semaphore<>>(4);
+  std::thread core([this, credits] {
+    for (int64_t after = 0; after < kEvents; ++after) {
+      if (!credits->try_acquire_for(std::chrono::seconds(10))) {
+        ADD_FAILURE() << "nobody takes event " << after - 3;
+        return;
+      }
+      shards_[0]->Publish(Block(after, {Message(after + 1, absl::StrCat(after + 1))}), absl::Now(),
+                          std::shared_ptr<void>(nullptr, [credits](void*) { credits->release(); }));
+    }
+  });
+  core.join();
+  for (const std::unique_ptr<RawClient>& client : clients) {
+    for (int64_t sequence = 1; sequence <= kEvents && !HasFailure(); ++sequence) {
+      ASSERT_THAT(client->ReadFrame()->payload,
+                  HasSubstr(absl::StrCat("\"content\":\"", sequence, "\"")));
+    }
+  }
 }
 
 TEST_F(ShardTest, WhatComesAfterAHoleIsNotJoinedToWhatWasBefore) {
