@@ -178,7 +178,7 @@ void Shard::PublishNext() {
     core_time = arrival.core_time;
     joined.push_back(std::move(arrival.block));
   }
-  hub_->Publish(JoinBlocks(std::move(joined)), core_time);
+  hub_->Publish(JoinBlocks(joined), core_time);
 }
 
 void Shard::Drain(absl::Duration spread, absl::Duration timeout) {
