@@ -9,8 +9,8 @@ add_executable(gateway_test
   unit/gateway/fan_out_pace_test.cc
   unit/gateway/gateway_fixture.cc
   unit/gateway/http_observer_test.cc
-  unit/gateway/hub_test.cc
   unit/gateway/http_test.cc
+  unit/gateway/hub_test.cc
   unit/gateway/load_limits_test.cc
   unit/gateway/request_rules_test.cc
   unit/gateway/shard_test.cc
