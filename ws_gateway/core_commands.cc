@@ -110,45 +110,63 @@ struct FeedState {
   }
 };
 
-// Encodes on gRPC's thread and hands over on the shard's.
+// Encodes on a thread of the link's, so that no feed holds up the live events, and hands over on
+// the shard's. What follows a part is asked for when the shard has had that part, so they stay in
+// order.
 class FeedConsumer final : public client::EventStream::Consumer {
  public:
-  FeedConsumer(Shard& shard, std::weak_ptr<FeedState> state, const SubscribeFrom& from)
-      : shard_(shard),
+  FeedConsumer(CoreLink& link, Shard& shard, std::weak_ptr<FeedState> state,
+               const SubscribeFrom& from)
+      : link_(link),
+        shard_(shard),
         state_(std::move(state)),
         snapshot_(from.kind == SubscribeFrom::Kind::kSnapshot),
         position_(from.after) {}
 
   void OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) override {
-    FeedPart part;
     const int64_t up_to = batch->up_to_sequence();
     if (batch->has_snapshot()) {
       snapshot_begun_ = true;
-      part.snapshot = EncodeSnapshot(batch->snapshot(), up_to, kMaxSnapshotFrame);
-      part.snapshot_complete = !batch->snapshot().more();
-      if (part.snapshot_complete) snapshot_ = false;
+      if (!batch->snapshot().more()) snapshot_ = false;
     }
     if (batch->has_snapshot() || snapshot_) position_ = up_to;
-    part.events = EncodeEvents(batch->desk_id(), position_, up_to, batch->events());
-    position_ = up_to;
-    HandOver(std::move(part));
+    const int64_t after = std::exchange(position_, up_to);
+    const bool posted = link_.feed_work().Post(
+        [&shard = shard_, state = state_, after, batch = std::move(batch)]() mutable {
+          HandOver(shard, std::move(state), Encode(*batch, after));
+        });
+    if (!posted) HandOver(shard_, state_, absl::ResourceExhaustedError("too many feeds"));
   }
   void OnInterrupted(const absl::Status& status) override {
     // The next attempt would show another state: what was handed over cannot be completed.
-    if (snapshot_ && snapshot_begun_) HandOver(absl::AbortedError(status.message()));
+    if (snapshot_ && snapshot_begun_) {
+      HandOver(shard_, state_, absl::AbortedError(status.message()));
+    }
   }
   std::optional<client::StreamStart> OnRefused(const absl::Status& status) override {
-    HandOver(status);
+    HandOver(shard_, state_, status);
     return std::nullopt;
   }
 
  private:
-  void HandOver(absl::StatusOr<FeedPart> part) {
-    shard_.Post([state = state_, part = std::move(part)]() mutable {
+  static FeedPart Encode(const v1::SubscribeResponse& batch, int64_t after) {
+    const int64_t up_to = batch.up_to_sequence();
+    FeedPart part;
+    if (batch.has_snapshot()) {
+      part.snapshot = EncodeSnapshot(batch.snapshot(), up_to, kMaxSnapshotFrame);
+      part.snapshot_complete = !batch.snapshot().more();
+    }
+    part.events = EncodeEvents(batch.desk_id(), after, up_to, batch.events());
+    return part;
+  }
+  static void HandOver(Shard& shard, std::weak_ptr<FeedState> state,
+                       absl::StatusOr<FeedPart> part) {
+    shard.Post([state = std::move(state), part = std::move(part)]() mutable {
       if (const std::shared_ptr<FeedState> live = state.lock()) live->Take(std::move(part));
     });
   }
 
+  CoreLink& link_;
   Shard& shard_;
   const std::weak_ptr<FeedState> state_;
   bool snapshot_;  // not complete yet
@@ -197,16 +215,18 @@ class CoreCommands::CoreFeed final : public Feed {
     options.start.after = {from.desk_id, from.after};
     options.filter = filter_;
     options.labels = commands_.Labels(caller_);
-    subscription_.consumer = std::make_unique<FeedConsumer>(commands_.shard_, state_, from);
+    subscription_.consumer =
+        std::make_unique<FeedConsumer>(commands_.link_, commands_.shard_, state_, from);
     subscription_.stream = std::make_unique<client::EventStream>(
-        commands_.link_.channel(), std::move(options), *subscription_.consumer);
+        commands_.link_.channel(), commands_.link_.completions(), std::move(options),
+        *subscription_.consumer);
   }
   // Gives up its stream of the core.
   void Leave() {
     std::deque<CoreFeed*>& open = commands_.open_feeds_;
     open.erase(std::find(open.begin(), open.end(), this));
     // Where too many end at once, this thread waits for its own.
-    const bool posted = commands_.link_.endings().Post(
+    const bool posted = commands_.link_.feed_work().Post(
         [ending = std::exchange(subscription_, {})]() mutable { ending.stream.reset(); });
     (void)posted;
   }
@@ -258,46 +278,70 @@ client::CallLabels CoreCommands::Labels(const Caller& caller) const {
           .client_address = caller.address};
 }
 
-template <typename Request, typename Response, typename Begin>
-void CoreCommands::Start(const Caller& caller, Request request, Reply<Response> reply,
-                         Begin begin) {
-  struct State {
-    Trail trail;
-    grpc::ClientContext context;
-    Request request;
-    Response response;
-    Reply<Response> reply;
-  };
-  auto state = std::make_shared<State>();
-  state->request = std::move(request);
-  state->reply = std::move(reply);
-  state->trail = Trail(caller, Request::descriptor()->name());
+// A call that is under way. It ends on the completion thread, and is deleted there.
+template <typename Response>
+class CoreCommands::CoreCall final : public client::CompletionThread::Operation {
+ public:
+  CoreCall(CoreLink& link, Shard& shard, Reply<Response> reply, Trail trail, absl::Time user_until)
+      : link_(link),
+        shard_(shard),
+        reply_(std::move(reply)),
+        trail_(std::move(trail)),
+        user_until_(user_until) {}
+
+  grpc::ClientContext& context() { return context_; }
+  void Begin(std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader) {
+    reader_ = std::move(reader);
+    reader_->StartCall();
+    reader_->Finish(&response_, &status_, this);
+  }
+
+ private:
+  void OnCompleted(bool /*ok*/) override {
+    const std::unique_ptr<CoreCall> self(this);
+    absl::StatusOr<Response> result = std::move(response_);
+    if (!status_.ok()) result = ForUser(client::FromRpc(status_), user_until_);
+    trail_.End(result.status(), link_.spans());
+    // What the reply holds belongs to the shard's thread: it must not stay here.
+    shard_.Post([result = std::move(result), reply = std::move(reply_)]() mutable {
+      reply(std::move(result));
+    });
+    link_.Leave(context_);
+  }
+
+  CoreLink& link_;
+  Shard& shard_;
+  Reply<Response> reply_;
+  Trail trail_;
+  const absl::Time user_until_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader_;
+  Response response_;
+  grpc::Status status_;
+};
+
+template <typename Request, typename Response, typename Prepare>
+void CoreCommands::Start(const Caller& caller, const Request& request, Reply<Response> reply,
+                         Prepare prepare) {
+  Trail trail(caller, Request::descriptor()->name());
   client::CallLabels labels = Labels(caller);
-  labels.traceparent = state->trail.trace().ToHeader();
-  client::PrepareCall(labels, kTimeout, state->context);
-  if (!link_.Enter(state->context)) return;  // the shard has stopped
-  begin(state->context, state->request, state->response,
-        [&link = link_, &shard = shard_, state,
-         user_until = caller.user_until](const grpc::Status& status) {
-          absl::StatusOr<Response> result = std::move(state->response);
-          if (!status.ok()) result = ForUser(client::FromRpc(status), user_until);
-          state->trail.End(result.status(), link.spans());
-          // What the reply holds belongs to the shard's thread: it must not stay in `state`.
-          shard.Post([result = std::move(result), reply = std::move(state->reply)]() mutable {
-            reply(std::move(result));
-          });
-          link.Leave(state->context);
-        });
+  labels.traceparent = trail.trace().ToHeader();
+  auto call = std::make_unique<CoreCall<Response>>(link_, shard_, std::move(reply),
+                                                   std::move(trail), caller.user_until);
+  client::PrepareCall(labels, kTimeout, call->context());
+  if (!link_.Enter(call->context())) return;  // the shard has stopped
+  auto reader = prepare(&call->context(), request, &link_.completions().queue());
+  call.release()->Begin(std::move(reader));
 }
 
 // One call of a service: `Service` is the link's accessor of its stub.
-#define AGENTDESK_DEFINE_CALL(Service, Method)                                     \
-  void CoreCommands::Call(const Caller& caller, v1::Method##Request request,       \
-                          Reply<v1::Method##Response> reply) {                     \
-    Start(caller, std::move(request), std::move(reply),                            \
-          [this](auto& context, auto& in, auto& out, auto done) {                  \
-            link_.Service().async()->Method(&context, &in, &out, std::move(done)); \
-          });                                                                      \
+#define AGENTDESK_DEFINE_CALL(Service, Method)                                    \
+  void CoreCommands::Call(const Caller& caller, v1::Method##Request request,      \
+                          Reply<v1::Method##Response> reply) {                    \
+    Start(caller, request, std::move(reply),                                      \
+          [this](auto* context, const auto& message, auto* queue) {               \
+            return link_.Service().PrepareAsync##Method(context, message, queue); \
+          });                                                                     \
   }
 
 AGENTDESK_DEFINE_CALL(tickets, CreateTicket)

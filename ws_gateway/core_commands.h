@@ -48,12 +48,14 @@ class CoreCommands final : public Commands {
                                const v1::EventFilter& filter, FeedReceiver receiver) override;
 
  private:
+  template <typename Response>
+  class CoreCall;
   class CoreFeed;
 
   client::CallLabels Labels(const Caller& caller) const;
 
-  template <typename Request, typename Response, typename Begin>
-  void Start(const Caller& caller, Request request, Reply<Response> reply, Begin begin);
+  template <typename Request, typename Response, typename Prepare>
+  void Start(const Caller& caller, const Request& request, Reply<Response> reply, Prepare prepare);
   // Lets feeds that wait begin, as far as there is room. Where there is none, one whose browser
   // reads slowly makes room: it goes on from where it was when the browser has caught up.
   void BeginFeeds();

@@ -1,5 +1,8 @@
 #include "ws_gateway/core_link.h"
 
+#include <algorithm>
+#include <thread>
+
 #include "core_service/client/channel.h"
 
 namespace agentdesk::gateway {
@@ -13,7 +16,8 @@ CoreLink::CoreLink(const std::string& target, const client::CoreTls& tls,
       tickets_(v1::TicketService::NewStub(channel_)),
       sessions_(v1::SessionService::NewStub(channel_)),
       events_(v1::EventService::NewStub(channel_)),
-      endings_(/*threads=*/1, /*queue_limit=*/65536) {}
+      feed_work_(std::clamp(static_cast<int>(std::thread::hardware_concurrency()) / 2, 1, 16),
+                 /*queue_limit=*/65536) {}
 
 CoreLink::~CoreLink() {
   MutexLock lock(mutex_);

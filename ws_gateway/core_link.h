@@ -13,6 +13,7 @@
 #include "core_service/base/span_exporter.h"
 #include "core_service/base/thread_pool.h"
 #include "core_service/client/bearer_token.h"
+#include "core_service/client/completion_thread.h"
 #include "core_service/client/core_tls.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
@@ -40,15 +41,19 @@ class CoreLink {
   v1::SessionService::Stub& sessions() { return *sessions_; }
   v1::EventService::Stub& events() { return *events_; }
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+  // What completes the calls and the streams.
+  client::CompletionThread& completions() { return completions_; }
   // May be null.
   const std::shared_ptr<client::BearerToken>& token() const { return token_; }
   // Where the spans of calls go; may be null.
   SpanExporter* spans() const { return spans_; }
-  // Ends subscriptions, which blocks for a moment.
-  ThreadPool& endings() { return endings_; }
+  // Encodes what feeds bring, and ends them, which blocks for a moment: neither is for the thread
+  // of the live events, or for a shard's.
+  ThreadPool& feed_work() { return feed_work_; }
 
  private:
   SpanExporter* const spans_;
+  client::CompletionThread completions_;
   const std::shared_ptr<grpc::Channel> channel_;
   const std::shared_ptr<client::BearerToken> token_;
   const std::unique_ptr<v1::TicketService::Stub> tickets_;
@@ -60,7 +65,7 @@ class CoreLink {
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   absl::flat_hash_set<grpc::ClientContext*> calls_ ABSL_GUARDED_BY(mutex_);
 
-  ThreadPool endings_;  // last, so that it is the first to end
+  ThreadPool feed_work_;  // last, so that it is the first to end
 };
 
 }  // namespace agentdesk::gateway

@@ -16,7 +16,6 @@
 #include "core_service/base/sd_notify.h"
 #include "core_service/base/span_exporter.h"
 #include "core_service/base/uuid.h"
-#include "core_service/client/awake_pollers.h"
 #include "ws_gateway/address_limit.h"
 #include "ws_gateway/core_commands.h"
 #include "ws_gateway/core_link.h"
@@ -146,7 +145,6 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
   const absl::StatusOr<std::unique_ptr<SpanExporter>> spans = SpanExporter::Start(
       {.endpoint = config.otlp_endpoint, .service = "agentdesk-gateway"}, metrics);
   if (!spans.ok()) return spans.status();
-  const client::AwakePollers pollers;
   CoreLink link(config.core, config.core_tls, config.core_token_file, spans->get());
   for (Shard* shard : all) {
     shard->Start(std::make_unique<CoreCommands>(link, *shard),

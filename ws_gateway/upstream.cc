@@ -55,8 +55,8 @@ Upstream::Upstream(CoreLink& link, std::vector<Shard*> shards, GatewayState& sta
                     {}, [&state] { return state.core_live ? 1.0 : 0.0; });
   client::EventStreamOptions options;
   options.labels.token = link.token();
-  stream_ = std::make_unique<client::EventStream>(link.channel(), std::move(options),
-                                                  static_cast<Consumer&>(*this));
+  stream_ = std::make_unique<client::EventStream>(
+      link.channel(), link.completions(), std::move(options), static_cast<Consumer&>(*this));
   flow_->SetStream(stream_.get());
 }
 
@@ -84,8 +84,7 @@ void Upstream::OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) {
   // Destroyed when the last shard has taken the batch, or has ended.
   const std::shared_ptr<void> taken(nullptr, [flow = flow_](void*) { flow->OnTaken(); });
   for (Shard* shard : shards_) shard->Publish(block, FromProto(batch->time()), taken);
-  // Only now: from here on another thread may be told of the next batch, which must come after this
-  // one.
+  // Last, since gRPC tells the core at once that it reads on: the events need not wait for that.
   flow_->OnBatch();
 }
 

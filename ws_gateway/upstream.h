@@ -44,7 +44,7 @@ class Upstream final : private client::EventStream::Consumer {
     bool next_is_due_ ABSL_GUARDED_BY(mutex_) = false;
   };
 
-  // On gRPC's threads, one at a time.
+  // On the completion thread.
   void OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) override;
   void OnInterrupted(const absl::Status& status) override;
   std::optional<client::StreamStart> OnRefused(const absl::Status& status) override;

@@ -7,8 +7,9 @@
 #include "core_service/base/uuid.h"
 #include "core_service/client/rpc_status.h"
 #include "grpc/support/time.h"
+#include "grpcpp/alarm.h"
 #include "grpcpp/client_context.h"
-#include "grpcpp/support/client_callback.h"
+#include "grpcpp/support/async_stream.h"
 
 namespace agentdesk::client {
 namespace {
@@ -31,47 +32,80 @@ bool IsRefusal(absl::StatusCode code) {
 
 }  // namespace
 
-// One attempt. It holds the call open (AddHold) while no read is under way, since the next read is
-// asked for from outside its reactions.
-class EventStream::Call final : public grpc::ClientReadReactor<v1::SubscribeResponse> {
+// One attempt. Of its operations one at a time is under way, and none while the consumer has a
+// batch, since the next read is asked for later and on any thread.
+class EventStream::Call final : public CompletionThread::Operation {
  public:
-  Call(EventStream& stream, v1::SubscribeRequest request)
-      : stream_(stream), request_(std::move(request)) {}
+  explicit Call(EventStream& stream) : stream_(stream) {}
 
-  void Start(v1::EventService::Stub& stub, std::shared_ptr<Call> self) {
+  void Start(v1::EventService::Stub& stub, const v1::SubscribeRequest& request,
+             std::shared_ptr<Call> self) {
     self_ = std::move(self);
     PrepareCall(stream_.options_.labels, absl::InfiniteDuration(), context_);
-    stub.async()->Subscribe(&context_, &request_, this);
-    AddHold();
-    Read();
-    StartCall();
+    reader_ = stub.PrepareAsyncSubscribe(&context_, request, &stream_.thread_.queue());
+    step_ = &Call::OnStarted;
+    reader_->StartCall(this);
   }
   void Read() {
     batch_ = std::make_unique<v1::SubscribeResponse>();
-    StartRead(batch_.get());
+    step_ = &Call::OnRead;
+    reader_->Read(batch_.get(), this);
   }
   std::unique_ptr<v1::SubscribeResponse> TakeBatch() { return std::move(batch_); }
   void Cancel() { context_.TryCancel(); }
-  // Lets the call end. Only once, and no Read after it.
-  void Release() { RemoveHold(); }
+  // Asks for how it ended. Only once, and no Read after it.
+  void Finish() {
+    step_ = &Call::OnFinished;
+    reader_->Finish(&status_, this);
+  }
 
  private:
-  void OnReadDone(bool ok) override { stream_.OnRead(*this, ok); }
-  void OnDone(const grpc::Status& status) override {
+  void OnCompleted(bool ok) override { (this->*step_)(ok); }
+  void OnStarted(bool ok) { ok ? Read() : Finish(); }
+  void OnRead(bool ok) { stream_.OnRead(*this, ok); }
+  void OnFinished(bool /*ok*/) {
     const std::shared_ptr<Call> self = std::move(self_);
-    stream_.OnCallDone(FromRpc(status));
+    stream_.OnCallDone(FromRpc(status_));
   }
 
   EventStream& stream_;
-  const v1::SubscribeRequest request_;
   grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientAsyncReader<v1::SubscribeResponse>> reader_;
+  void (Call::*step_)(bool ok) = nullptr;  // what follows the operation that is under way
   std::unique_ptr<v1::SubscribeResponse> batch_;
-  std::shared_ptr<Call> self_;  // until OnDone
+  grpc::Status status_;
+  std::shared_ptr<Call> self_;  // until it has finished
 };
 
-EventStream::EventStream(const std::shared_ptr<grpc::Channel>& channel, EventStreamOptions options,
-                         Consumer& consumer)
+class EventStream::Timer final : public CompletionThread::Operation {
+ public:
+  Timer(EventStream& stream, void (EventStream::*then)()) : stream_(stream), then_(then) {}
+
+  void Start(absl::Duration delay, std::shared_ptr<Timer> self) {
+    self_ = std::move(self);
+    alarm_.Set(&stream_.thread_.queue(),
+               gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                            gpr_time_from_micros(absl::ToInt64Microseconds(delay), GPR_TIMESPAN)),
+               this);
+  }
+  void Cancel() { alarm_.Cancel(); }
+
+ private:
+  void OnCompleted(bool fired) override {
+    const std::shared_ptr<Timer> self = std::move(self_);
+    fired ? (stream_.*then_)() : stream_.Leave();
+  }
+
+  EventStream& stream_;
+  void (EventStream::*const then_)();
+  grpc::Alarm alarm_;
+  std::shared_ptr<Timer> self_;  // until it has fired or was cancelled
+};
+
+EventStream::EventStream(const std::shared_ptr<grpc::Channel>& channel, CompletionThread& thread,
+                         EventStreamOptions options, Consumer& consumer)
     : stub_(v1::EventService::NewStub(channel)),
+      thread_(thread),
       options_(std::move(options)),
       consumer_(consumer),
       start_(options_.start),
@@ -95,7 +129,7 @@ EventStream::~EventStream() {
   }
   if (call != nullptr) {
     call->Cancel();
-    if (held_by_consumer) call->Release();
+    if (held_by_consumer) call->Finish();
   }
   MutexLock lock(mutex_);
   while (under_way_ > 0) left_.Wait(mutex_);
@@ -104,10 +138,12 @@ EventStream::~EventStream() {
 // Consumes one count of under_way_, which the call takes over.
 void EventStream::StartCall() {
   std::shared_ptr<Call> call;
+  v1::SubscribeRequest request;
   {
     MutexLock lock(mutex_);
     if (!stopping_) {
-      call = std::make_shared<Call>(*this, Request());
+      request = Request();
+      call = std::make_shared<Call>(*this);
       call_ = call;
       reading_ = true;
       reading_since_ = Clock::Real().Monotonic();
@@ -115,7 +151,7 @@ void EventStream::StartCall() {
     }
   }
   if (call == nullptr) return Leave();
-  call->Start(*stub_, call);
+  call->Start(*stub_, request, call);
 }
 
 void EventStream::OnRead(Call& call, bool ok) {
@@ -129,7 +165,7 @@ void EventStream::OnRead(Call& call, bool ok) {
       Advance(*batch);
     }
   }
-  if (batch == nullptr) return call.Release();
+  if (batch == nullptr) return call.Finish();
   consumer_.OnBatch(std::move(batch));
 }
 
@@ -192,13 +228,8 @@ void EventStream::CheckSilence() {
 
 void EventStream::SetTimer(absl::Duration delay, void (EventStream::*then)()) {
   ++under_way_;
-  timer_ = std::make_unique<grpc::Alarm>();
-  timer_->Set(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-                           gpr_time_from_micros(absl::ToInt64Microseconds(delay), GPR_TIMESPAN)),
-              [this, then](bool fired) {
-                if (!fired) return Leave();
-                (this->*then)();
-              });
+  timer_ = std::make_shared<Timer>(*this, then);
+  timer_->Start(delay, timer_);
 }
 
 void EventStream::Advance(const v1::SubscribeResponse& batch) {

@@ -12,7 +12,7 @@
 #include "agentdesk/v1/event.grpc.pb.h"
 #include "core_service/base/mutex.h"
 #include "core_service/client/channel.h"
-#include "grpcpp/alarm.h"
+#include "core_service/client/completion_thread.h"
 #include "grpcpp/channel.h"
 
 namespace agentdesk::client {
@@ -44,7 +44,7 @@ struct EventStreamOptions {
 // A subscription to the core's events that survives the loss of the connection and of the core: it
 // comes back by itself and goes on exactly after the last position that it handed over.
 //
-// Next() is thread-safe. The consumer is called on threads of gRPC, one call at a time.
+// Next() is thread-safe. The consumer is called on the completion thread.
 class EventStream {
  public:
   class Consumer {
@@ -53,7 +53,7 @@ class EventStream {
 
     // Events, a part of a snapshot, or only how far the stream is complete. The next batch comes
     // after EventStream::Next, which may be called from here and later, from any thread: until then
-    // no more than gRPC's window is on its way.
+    // no more than gRPC's window is on its way. It never comes before this has returned.
     virtual void OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) = 0;
     // The stream broke or could not begin; it will be tried again. Where a snapshot was not
     // complete, it begins anew.
@@ -64,11 +64,11 @@ class EventStream {
     virtual std::optional<StreamStart> OnRefused(const absl::Status& status) = 0;
   };
 
-  // Begins at once. `consumer` must outlive the stream.
-  EventStream(const std::shared_ptr<grpc::Channel>& channel, EventStreamOptions options,
-              Consumer& consumer);
-  // Ends the stream; returns when no call to the consumer is under way or will come. Not from
-  // within one.
+  // Begins at once. `thread` and `consumer` must outlive the stream.
+  EventStream(const std::shared_ptr<grpc::Channel>& channel, CompletionThread& thread,
+              EventStreamOptions options, Consumer& consumer);
+  // Ends the stream; returns when no call to the consumer is under way or will come. Not on the
+  // completion thread.
   ~EventStream() ABSL_LOCKS_EXCLUDED(mutex_);
   EventStream(const EventStream&) = delete;
   EventStream& operator=(const EventStream&) = delete;
@@ -78,12 +78,13 @@ class EventStream {
 
  private:
   class Call;
+  class Timer;
 
   void StartCall() ABSL_LOCKS_EXCLUDED(mutex_);
   void OnRead(Call& call, bool ok) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnCallDone(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   void CheckSilence() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Calls `then` after `delay`, in place of what the timer was set to before.
+  // Calls `then` after `delay`.
   void SetTimer(absl::Duration delay, void (EventStream::*then)())
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Advance(const v1::SubscribeResponse& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -92,6 +93,7 @@ class EventStream {
   void Leave() ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::unique_ptr<v1::EventService::Stub> stub_;
+  CompletionThread& thread_;
   const EventStreamOptions options_;
   Consumer& consumer_;
 
@@ -108,7 +110,7 @@ class EventStream {
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Duration reading_since_ ABSL_GUARDED_BY(mutex_);
   // The wait for the next attempt, or during a call the watch for silence.
-  std::unique_ptr<grpc::Alarm> timer_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<Timer> timer_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace agentdesk::client

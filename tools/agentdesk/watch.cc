@@ -32,7 +32,7 @@ std::string JsonArray(const Messages& messages) {
   return absl::StrCat(array, "]");
 }
 
-// Prints what comes, on the threads of gRPC: the stream waits for the terminal.
+// Prints what comes, on the completion thread: the stream waits for the terminal.
 class Printer final : public EventStream::Consumer {
  public:
   Printer(Output output, asio::io_context& io) : output_(output), text_(output.Text()), io_(io) {}
@@ -168,9 +168,10 @@ absl::Status RunWatch(const Invocation& invocation, DeskConnection& desk, Output
   signals.async_wait([&](const boost::system::error_code&, int) { io.stop(); });
   Printer printer(output, io);
   {
+    client::CompletionThread completions;
     EventStream stream(
-        client::MakeChannel(desk.target(), client::ChannelUse::kSubscription, desk.tls()), *options,
-        printer);
+        client::MakeChannel(desk.target(), client::ChannelUse::kSubscription, desk.tls()),
+        completions, *options, printer);
     printer.Attach(stream);
     io.run();
   }

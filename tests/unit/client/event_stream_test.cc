@@ -128,7 +128,7 @@ class EventStreamTest : public ::testing::Test {
     options.first_backoff = absl::Milliseconds(1);
     options.silence = silence;
     return std::make_unique<EventStream>(MakeChannel(service_.address(), ChannelUse::kSubscription),
-                                         options, listener_);
+                                         completions_, options, listener_);
   }
   static StreamStart Live() { return {}; }
   static StreamStart After(int64_t sequence) {
@@ -137,6 +137,7 @@ class EventStreamTest : public ::testing::Test {
 
   Listener listener_;
   FakeEventService service_;
+  CompletionThread completions_;
 };
 
 TEST_F(EventStreamTest, GoesOnAfterTheLastPositionThatItHandedOver) {
@@ -263,7 +264,7 @@ TEST_F(EventStreamTest, EndsInEveryState) {
   Listener holding;
   {
     EventStreamOptions options;
-    const EventStream stream(MakeChannel(service_.address()), options, holding);
+    const EventStream stream(MakeChannel(service_.address()), completions_, options, holding);
     while (!holding.has_batch()) {
       const FakeEventService::SubscriberPtr subscriber = service_.Next();
       ASSERT_NE(subscriber, nullptr);
