@@ -21,8 +21,8 @@ class CompletionThread {
    public:
     // It has ended; `ok` is what gRPC's documentation of grpc::CompletionQueue::Next says for its
     // kind. Called once for each time it was begun, on the thread, for one operation at a time in
-    // the order of their ends; so it must not block. The last thing that is done with the
-    // operation.
+    // the order of their ends; so it must not block. It may delete the operation: the thread does
+    // not look at it afterwards.
     virtual void OnCompleted(bool ok) = 0;
 
    protected:
