@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "core_service/admin_port.h"
+#include "core_service/base/authenticator.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/flags.h"
 #include "core_service/base/log.h"
@@ -47,6 +48,13 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
       {.data_dir = config.data_dir, .readers = 4, .vfs = {}}, Clock::Real(), IdSource::Real());
   if (!store.ok()) return Fail("the desk cannot be opened", store.status());
 
+  std::unique_ptr<Authenticator> authenticator;
+  if (config.auth.has_value()) {
+    authenticator = std::make_unique<Authenticator>(*config.auth, Clock::Real());
+    // Before the desk starts, so that the wait is no part of a lease's term or a question's time.
+    authenticator->AwaitKeys();
+  }
+
   std::atomic<int> exit_code{0};
   desk::DeskOptions options;
   options.expiry_hold = config.expiry_hold;
@@ -67,8 +75,8 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
   if (!spans.ok()) return Fail("--otlp_endpoint cannot be used", spans.status());
   const client::AwakePollers pollers;
   absl::StatusOr<std::unique_ptr<rpc::Server>> server = rpc::Server::Start(
-      {config.listen, config.max_connections, config.limits, config.auth, config.tls}, **desk,
-      metrics, spans->get());
+      {config.listen, config.max_connections, config.limits, authenticator.get(), config.tls},
+      **desk, metrics, spans->get());
   if (!server.ok()) return Fail("--listen cannot be served", server.status());
   // The first to go: what it reads is alive as long as it.
   const absl::StatusOr<std::unique_ptr<AdminPort>> admin =

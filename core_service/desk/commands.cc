@@ -399,19 +399,18 @@ class RequestCommand final : public Command {
     if (!decision.ok()) return decision.status();
     if (absl::Status status = turn.Apply(decision->change); !status.ok()) return status;
     if constexpr (kIdempotent) {
-      // What changed nothing is judged anew when it is repeated.
-      if (!decision->change.empty()) {
-        absl::Status status = Remember(turn, caller_, request_.request_id(), fingerprint_,
-                                       decision->response, context.now);
-        if (!status.ok()) return status;
+      // A refused response is judged anew when it is repeated; what was OK is not, though it had
+      // nothing to change: by then it might.
+      absl::Status status;
+      if (!kIsResponse || !decision->change.empty()) {
+        status = Remember(turn, caller_, request_.request_id(), fingerprint_, decision->response,
+                          context.now);
       } else if constexpr (kIsResponse) {
         const bool of_session =
             decision->response.outcome() != v1::RESPONSE_OUTCOME_UNKNOWN_SESSION;
-        if (!judged_as_of.has_value() && of_session) {
-          absl::Status status = RememberPosition(turn, context.now);
-          if (!status.ok()) return status;
-        }
+        if (!judged_as_of.has_value() && of_session) status = RememberPosition(turn, context.now);
       }
+      if (!status.ok()) return status;
     }
     return std::move(decision->response);
   }
@@ -450,6 +449,8 @@ class ClaimCommand final : public Command {
   }
 
   Progress Run(Turn& turn) override {
+    // Nobody is there any more to work on what it would get.
+    if (called_off()) return Progress::kDecided;
     turn.transaction().HoldTo(caller_.HeldTo());
     absl::StatusOr<std::optional<v1::ClaimJobResponse>> claimed = Claim(turn);
     turn.transaction().HoldTo(std::nullopt);
@@ -458,8 +459,7 @@ class ClaimCommand final : public Command {
       return Progress::kDecided;
     }
     if (!claimed->has_value()) {
-      return waits_until_ > turn.around().clock.Monotonic() && !called_off() ? Progress::kWaits
-                                                                             : Progress::kDecided;
+      return waits_until_ > turn.around().clock.Monotonic() ? Progress::kWaits : Progress::kDecided;
     }
     result_ = **std::move(claimed);
     return Progress::kDecided;

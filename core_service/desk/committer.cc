@@ -35,7 +35,9 @@ Committer::Committer(Limits limits, store::Store& store, events::EventLog& log, 
       clock_(around.clock),
       around_(std::move(around)),
       on_fatal_(std::move(on_fatal)),
-      forget_at_(clock_.Monotonic() + kForgetInterval) {
+      started_(clock_.Now()),
+      started_monotonic_(clock_.Monotonic()),
+      forget_at_(started_monotonic_ + kForgetInterval) {
   writer_ = std::thread([this] { Write(); });
   publisher_ = std::thread([this] { Publish(); });
 }
@@ -224,11 +226,15 @@ absl::Status Committer::Retain(Turn& turn) {
   return turn.transaction().SetOldest(oldest);
 }
 
+absl::Time Committer::SteadyNow() const {
+  return std::min(clock_.Now(), started_ + (clock_.Monotonic() - started_monotonic_));
+}
+
 void Committer::Forget(Turn& turn) {
   const absl::Duration now = clock_.Monotonic();
   if (now < forget_at_ || !turn.failure().ok()) return;
   const absl::StatusOr<int> forgotten =
-      turn.Forget(clock_.Now() - limits_.remember_requests, kForgetAtOnce);
+      turn.Forget(SteadyNow() - limits_.remember_requests, kForgetAtOnce);
   // While there is a backlog each batch takes a share of it.
   if (forgotten.ok() && *forgotten < kForgetAtOnce) forget_at_ = now + kForgetInterval;
 }

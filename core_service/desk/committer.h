@@ -120,6 +120,9 @@ class Committer {
   // Stops counting, or counts again, commands that wait.
   void Park(const Command& command) ABSL_LOCKS_EXCLUDED(mutex_);
   void Unpark(const Commands& commands) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The wall clock's time, without what it leapt ahead since the start: a leap must not make every
+  // remembered request an old one.
+  absl::Time SteadyNow() const;
   void Forget(Turn& turn);
   absl::Status Retain(Turn& turn);
   absl::Status Commit(store::Transaction& transaction, Turn& turn, Published& published);
@@ -141,6 +144,8 @@ class Committer {
   Surroundings around_;
   absl::AnyInvocable<void(absl::Status)> on_fatal_;
   Commands waiting_;  // in the order in which they came
+  const absl::Time started_;
+  const absl::Duration started_monotonic_;
   absl::Duration forget_at_;
   absl::Status failed_;
 

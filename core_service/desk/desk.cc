@@ -56,13 +56,13 @@ absl::StatusOr<std::unique_ptr<Desk>> Desk::Start(DeskOptions options, store::St
   if (!view.ok()) return view.status();
   auto desk = std::unique_ptr<Desk>(
       new Desk(options, store, clock, ids, (*view)->head(), (*view)->oldest()));
-  const absl::StatusOr<absl::Duration> no_expiry_before =
-      desk->LoadTimers(**view, options.expiry_hold);
-  if (!no_expiry_before.ok()) return no_expiry_before.status();
   OpenTickets open_tickets(options.max_open_tickets);
   const absl::Status loaded = desk->metrics_->Load(
       **view, [&open_tickets](const v1::Job& job) { open_tickets.Add(job.tenant()); });
   if (!loaded.ok()) return loaded;
+  const absl::StatusOr<absl::Duration> no_expiry_before =
+      desk->LoadTimers(**view, options.expiry_hold);
+  if (!no_expiry_before.ok()) return no_expiry_before.status();
   view->reset();
   Committer::Limits limits;
   limits.max_commands = options.max_commands;
@@ -117,7 +117,8 @@ absl::StatusOr<absl::Duration> Desk::LoadTimers(store::View& view, absl::Duratio
   // Times were stored by a clock that never went back; one that was set back since must not make
   // what remains of them longer.
   const absl::Time now = std::max(clock_.Now(), view.last_time());
-  // Only here: what was read above took its time, and during that nobody could answer.
+  // Only here, after all that is read at a start: it took its time, and during that nobody could
+  // answer.
   const absl::Duration ready = clock_.Monotonic();
   const absl::Duration no_expiry_before = ready + expiry_hold;
   for (const store::JobRecord& job : *leased) {

@@ -60,7 +60,7 @@ constexpr int64_t kEveryone = 100;
 
 CallLimitOptions LimitsOf(const ServerOptions& options) {
   CallLimitOptions limits = options.limits;
-  if (!options.auth.has_value()) {
+  if (options.authenticator == nullptr) {
     limits.calls_per_second *= kEveryone;
     limits.streams *= kEveryone;
   }
@@ -69,7 +69,7 @@ CallLimitOptions LimitsOf(const ServerOptions& options) {
 
 // Without tokens a certificate is all that can prove anything.
 bool WantsCertificates(const ServerOptions& options) {
-  return !options.auth.has_value() && options.tls.has_value() &&
+  return options.authenticator == nullptr && options.tls.has_value() &&
          !options.tls->paths.authorities.empty();
 }
 
@@ -84,7 +84,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
       Acceptor::Listen(options.listen, options.max_connections);
   if (!acceptor.ok()) return acceptor.status();
   std::unique_ptr<Server> server(new Server(*std::move(acceptor), options, desk, metrics, spans));
-  if (!server->Build()) return absl::InternalError("gRPC could not start");
+  if (!server->Build(options)) return absl::InternalError("gRPC could not start");
   return server;
 }
 
@@ -96,16 +96,12 @@ Server::Server(std::unique_ptr<Acceptor> acceptor, const ServerOptions& options,
                         : nullptr),
       credentials_(certificates_ == nullptr ? grpc::InsecureServerCredentials()
                                             : TlsCredentials(*certificates_)),
-      authenticator_(options.auth.has_value()
-                         ? std::make_unique<Authenticator>(*options.auth, desk.clock())
-                         : nullptr),
-      access_(authenticator_.get(), desk.clock(), WantsCertificates(options)),
+      access_(options.authenticator, desk.clock(), WantsCertificates(options)),
       limits_(LimitsOf(options), desk.clock()),
       observer_(desk.clock(), IdSource::Real(), metrics, spans),
       calls_(desk.clock(), observer_),
       health_(MakeHealthService(DescribedServices(), calls_)),
       services_(MakeReflectionServices(calls_)) {
-  if (authenticator_ != nullptr) authenticator_->AwaitKeys();
   const Backend backend{desk, calls_, access_, limits_};
   services_.push_back(MakeTicketService(backend));
   services_.push_back(MakeSessionService(backend));
@@ -132,7 +128,7 @@ void Server::AddReadings(desk::Desk& desk, Metrics& metrics) {
       });
 }
 
-bool Server::Build() {
+bool Server::Build(const ServerOptions& options) {
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
   // gRPC inflates a message whole before it looks at its size: 1 MB would become 1 GB.
@@ -150,7 +146,7 @@ bool Server::Build() {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingMs);
-  if (authenticator_ != nullptr) {
+  if (options.authenticator != nullptr) {
     builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
   }
   builder.RegisterService(&health_->service());

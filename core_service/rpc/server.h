@@ -30,10 +30,10 @@ struct ServerOptions {
   int max_connections = 10000;
   // While authentication is off everyone is one identity, which may do a hundred times as much.
   CallLimitOptions limits;
-  // Whose tokens are believed; nothing: authentication is off.
-  std::optional<AuthConfig> auth;
+  // Says whose tokens are believed, and outlives the server; null: authentication is off.
+  const Authenticator* authenticator = nullptr;
   // Nothing: what goes over the network is not encrypted. With authorities, callers show a
-  // certificate of theirs; with `auth` they need not, since a token may do.
+  // certificate of theirs; with an authenticator they need not, since a token may do.
   std::optional<Certificates> tls;
 };
 
@@ -63,14 +63,13 @@ class Server {
  private:
   Server(std::unique_ptr<Acceptor> acceptor, const ServerOptions& options, desk::Desk& desk,
          Metrics& metrics, SpanExporter* spans);
-  bool Build();
+  bool Build(const ServerOptions& options);
   void AddReadings(desk::Desk& desk, Metrics& metrics);
   void ShutDown(std::chrono::system_clock::time_point deadline);
 
   const std::unique_ptr<Acceptor> acceptor_;
   const std::unique_ptr<const CertificateFiles> certificates_;  // null: no TLS
   const std::shared_ptr<grpc::ServerCredentials> credentials_;
-  const std::unique_ptr<const Authenticator> authenticator_;  // null: authentication is off
   const Access access_;
   CallLimits limits_;
   CallObserver observer_;

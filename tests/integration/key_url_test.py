@@ -210,11 +210,21 @@ class KeyUrlTest(unittest.TestCase):
                 self.assertIn("keys of its issuer are not known", self.said(desk, token))
         self.assertEqual(good.hits, 0)
 
-    def test_a_server_that_says_nothing_delays_the_start_for_a_while_and_no_end(self) -> None:
+    def test_a_server_that_says_nothing_delays_the_start_and_costs_nobody_a_lease(self) -> None:
         silent = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
         self.addCleanup(silent.server_close)  # it listens, and answers nobody
-        core, _ = self.start(f"http://127.0.0.1:{silent.server_address[1]}/keys")
+        system = System(gateway=False)
+        self.addCleanup(system.close)
+        desk = DeskClient(system.core.address)
+        self.addCleanup(desk.close)
+        desk.start(lease_s=5)
+        core = system.core
+        self.assertEqual(core.stop(), 0)
+
+        core.flags.append(f"--auth_config={self.config(f'http://127.0.0.1:{silent.server_address[1]}/keys')}")
+        core.start()
         self.assertTrue(core.logged("an issuer's tokens are refused until its keys come"))
+        self.assertFalse(core.logged("a lease ran out"), "while nobody could renew it")
         began = time.monotonic()
         self.assertEqual(core.stop(), 0)
         self.assertLess(time.monotonic() - began, 30)

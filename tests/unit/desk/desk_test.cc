@@ -127,6 +127,26 @@ TEST_F(DeskTest, ARefusalIsNotRemembered) {
   EXPECT_TRUE(Call<v1::CancelTicketResponse>(cancel).ok());
 }
 
+TEST_F(DeskTest, ARepeatOfWhatHadNothingToDoDoesNothingLaterEither) {
+  v1::CancelTicketRequest cancel;
+  cancel.set_ticket_id(Create("Over").ticket_id());
+  ASSERT_TRUE(Call<v1::CancelTicketResponse>(cancel).ok());
+  cancel.set_request_id("nothing to do");
+  const auto first = Call<v1::CancelTicketResponse>(cancel);
+  ASSERT_TRUE(first.ok());
+  v1::RetryTicketRequest retry;
+  retry.set_ticket_id(cancel.ticket_id());
+  ASSERT_TRUE(Call<v1::RetryTicketResponse>(retry).ok());
+
+  const auto again = Call<v1::CancelTicketResponse>(cancel);
+  ASSERT_TRUE(again.ok());
+  EXPECT_TRUE(again->replayed());
+  EXPECT_EQ(again->ticket().job_id(), first->ticket().job_id());
+  EXPECT_EQ(Ticket(cancel.ticket_id()).status(), v1::JOB_STATUS_QUEUED);
+  retry.set_request_id(cancel.request_id());
+  EXPECT_EQ(DetailOf(Call<v1::RetryTicketResponse>(retry).status()).reason, "request_id_reused");
+}
+
 TEST_F(DeskTest, AnOwnTicketIdIsTakenOnce) {
   v1::CreateTicketRequest create;
   create.set_ticket_name("Mine");

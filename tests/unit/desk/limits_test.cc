@@ -198,6 +198,20 @@ TEST_F(LimitsTest, ABacklogOfOldRequestsIsForgottenAlsoWhileNobodyCalls) {
   EXPECT_FALSE(is_remembered("id-1000"));
 }
 
+TEST_F(LimitsTest, ARequestIsRememberedForAWeekWhateverTheWallClockSays) {
+  const auto first = Create("Once", "kept");
+  clock_.Advance(absl::Hours(6 * 24));
+  Create("The writer looks what is old");
+  EXPECT_EQ(Create("Once", "kept").ticket_id(), first.ticket_id());
+
+  const auto second = Create("Twice", "kept, too");
+  clock_.JumpWall(absl::Hours(10 * 24));
+  clock_.Advance(absl::Minutes(2));
+  Create("The writer looks again");
+  clock_.JumpWall(absl::Hours(-10 * 24));
+  EXPECT_EQ(Create("Twice", "kept, too").ticket_id(), second.ticket_id());
+}
+
 TEST_F(LimitsTest, APageEndsAtItsSizeAndTheNextGoesOnThere) {
   std::vector<std::string> created;
   for (int i = 0; i < 100; ++i) created.push_back(Create("Ticket").ticket_id());

@@ -2,6 +2,7 @@
 
 #include <future>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core_service/base/error.h"
@@ -145,6 +146,20 @@ TEST_F(SlowDiskTest, AnAnswerThatCameBeforeTheDeadlineIsInTime) {
   EXPECT_EQ(in_time.get()->outcome(), v1::RESPONSE_OUTCOME_RECEIVED);
 }
 
+TEST_F(SlowDiskTest, AClaimThatIsCalledOffBeforeItsTurnTakesNoJob) {
+  Create("Not for the one who left");
+  Stall();
+  std::promise<absl::StatusOr<v1::ClaimJobResponse>> answer;
+  v1::ClaimJobRequest request;
+  request.set_worker("gone");
+  auto claim = desk_->Claim({}, request, [&](auto r) { answer.set_value(std::move(r)); });
+  claim->Cancel();
+  Resume();
+  const auto claimed = answer.get_future().get();
+  ASSERT_TRUE(claimed.ok());
+  EXPECT_FALSE(claimed->has_job());
+}
+
 class StartTest : public DeskFixture {};
 
 TEST_F(StartTest, AClockThatWasSetBackMakesNoWaitLonger) {
@@ -180,12 +195,12 @@ TEST_F(StartTest, TimestampsNeverGoBackThoughTheClockDoes) {
   }
 }
 
-// A clock that goes on while somebody reads it.
+// A clock that goes on by `step` before it is read for the first time.
 class SlowClock final : public Clock {
  public:
   SlowClock(FakeClock& clock, absl::Duration step) : clock_(clock), step_(step) {}
   absl::Time Now() override {
-    clock_.Advance(step_);
+    clock_.Advance(std::exchange(step_, absl::ZeroDuration()));
     return clock_.Now();
   }
   absl::Duration Monotonic() override { return clock_.Monotonic(); }
@@ -196,7 +211,7 @@ class SlowClock final : public Clock {
 
  private:
   FakeClock& clock_;
-  const absl::Duration step_;
+  absl::Duration step_;
 };
 
 TEST_F(StartTest, NothingExpiresInTheFirstHalfMinuteAfterASlowStart) {
