@@ -44,7 +44,7 @@ std::string FormatTimestamp(const google::protobuf::Timestamp& timestamp) {
   };
   thread_local Second last;
   if (last.seconds != timestamp.seconds()) {
-    last.text = absl::FormatTime("%Y-%m-%dT%H:%M:%S", absl::FromUnixSeconds(timestamp.seconds()),
+    last.text = absl::FormatTime("%E4Y-%m-%dT%H:%M:%S", absl::FromUnixSeconds(timestamp.seconds()),
                                  absl::UTCTimeZone());
     last.seconds = timestamp.seconds();
   }

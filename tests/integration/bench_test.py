@@ -63,6 +63,10 @@ class BenchTest(unittest.TestCase):
         self.assertTrue(text.endswith(analysis.read_text(encoding="utf-8")))
         self.assertGreaterEqual(len(list(out.parent.glob("performance/*.svg"))), 4)
 
+    def test_two_thousand_browsers_get_a_burst_complete_and_in_order(self) -> None:
+        done = self.bench("--json", "fanout", "--clients=2000", "--many_clients=2000")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_a_run_that_goes_wrong_gives_no_figures(self) -> None:
         # The bench starts the programs beside it.
         programs = pathlib.Path(self.directory.name) / "bin"

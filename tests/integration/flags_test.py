@@ -50,6 +50,15 @@ PROGRAMS = {
          ("--concurrency=many", "concurrency")]),
 }
 
+# What people and scripts rely on without a flag.
+DEFAULTS = {
+    "agentdesk-core": {"listen": "127.0.0.1:50051", "admin_listen": "127.0.0.1:50052",
+                       "expiry_hold": "30s", "retain_events": "0"},
+    "agentdesk-gateway": {"listen": "127.0.0.1:8000", "core": "127.0.0.1:50051"},
+    "agentdesk-worker": {"core": "127.0.0.1:50051", "cancel_grace": "10s", "core_loss_grace": "15m",
+                         "lease": "30s", "concurrency": "1"},
+}
+
 
 def run(program: str, *flags: str, **env: str) -> subprocess.CompletedProcess:
     plain = {name: value for name, value in os.environ.items()
@@ -72,6 +81,12 @@ class FlagsTest(unittest.TestCase):
                 for flag in right:
                     name, value = flag.removeprefix("--").split("=", 1)
                     self.assertEqual(printed[name], value)
+
+    def test_what_nothing_is_said_of(self) -> None:
+        for program, defaults in DEFAULTS.items():
+            with self.subTest(program):
+                printed = self.printed(program, *(["--agent=true"] if "worker" in program else []))
+                self.assertEqual({name: printed[name] for name in defaults}, defaults)
 
     def test_check_config_refuses_what_is_wrong_and_names_the_flag(self) -> None:
         for program, (right, wrong) in PROGRAMS.items():

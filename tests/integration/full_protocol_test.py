@@ -5,7 +5,7 @@ import unittest
 
 import oracle
 from agentdesk_test import DeskTestCase
-from desk_client import new_id
+from desk_client import new_id, ticket_pb2
 from ws_client import FullBrowser
 
 
@@ -155,6 +155,23 @@ class FullProtocolTest(DeskTestCase):
         self.assertLessEqual(ack["sequence"], self.head())
         error = browser.ask({"type": "user_response", "request_id": "r-2"})
         self.assertEqual((error["type"], error["request_id"]), ("error", "r-2"))
+
+    def test_cancel_and_retry_repeated_under_their_ids(self) -> None:
+        created = self.desk.create(queue="nobody")
+        browser = self.browser("live=1")
+        browser.wait_type("hello")
+
+        def ask(kind: str, request_id: str) -> str:
+            ack = browser.ask({"type": kind, "ticket_id": created.ticket_id, "request_id": request_id})
+            self.assertEqual(ack["type"], "ack", ack)
+            return self.desk.ticket(created.ticket_id).job_id
+
+        cancel, retry = new_id(), new_id()
+        self.assertEqual(ask("cancel_ticket", cancel), created.job_id)
+        retried = ask("retry_ticket", retry)
+        self.assertNotEqual(retried, created.job_id)
+        self.assertEqual([ask("cancel_ticket", cancel), ask("retry_ticket", retry)], [retried] * 2)
+        self.assertEqual(self.desk.job(retried).status, ticket_pb2.JOB_STATUS_QUEUED)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,18 @@ class HttpTest(DeskTestCase):
         self.assertNotEqual(retried["job_id"], created["job_id"])
         self.assert_error(self.call("POST", f"/tickets/{new_id()}/cancel"), 404)
 
+    def test_cancel_and_retry_repeated_under_their_ids(self) -> None:
+        path = f"/tickets/{self.create(queue='nobody')['ticket_id']}"
+        cancel, retry = {"request_id": new_id()}, {"request_id": new_id()}
+        first = self.call("POST", f"{path}/cancel", cancel).json
+        retried = self.call("POST", f"{path}/retry", retry).json
+        self.assertEqual(self.call("POST", f"{path}/cancel", cancel).json, first)
+        self.assertEqual(self.call("POST", f"{path}/retry", retry).json, retried)
+        by_header = [self.call("POST", f"{path}/cancel", Idempotency_Key=retry["request_id"] + "x")
+                     for _ in range(2)]
+        self.assertEqual(by_header[0].json, by_header[1].json)
+        self.assert_error(self.call("POST", f"{path}/retry", cancel), 422, code="request_id_reused")
+
     def test_job_shows_the_true_state(self) -> None:
         created = self.create(queue="true-state", max_attempts=3)
         lease = self.desk.claim("true-state", worker="w-7")

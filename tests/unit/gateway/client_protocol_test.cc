@@ -1,14 +1,19 @@
 #include "ws_gateway/client_protocol.h"
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "core_service/base/error.h"
+#include "core_service/domain/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/gateway/gateway_fixture.h"
+#include "ws_gateway/server_message.h"
+#include "ws_gateway/transport.h"
 
 namespace agentdesk::gateway {
 namespace {
@@ -33,6 +38,24 @@ std::string Complaint(absl::string_view text, Protocol protocol = Protocol::kPla
   const ErrorDetail detail = DetailOf(status);
   if (status.ok()) return "ok";
   return detail.field.empty() ? detail.reason : detail.reason + " " + detail.field;
+}
+
+TEST(HelloTest, TellsTheLimitsOfTheCore) {
+  const std::string hello = HelloMessage({});
+  for (const auto& [name, limit] : std::vector<std::pair<absl::string_view, size_t>>{
+           {"ticket_name_characters", domain::kMaxTicketNameCharacters},
+           {"content_bytes", domain::kMaxContentBytes},
+           {"response_bytes", domain::kMaxResponseBytes},
+           {"summary_bytes", domain::kMaxSummaryBytes},
+           {"json_bytes", domain::kMaxJsonBytes},
+           {"choices", domain::kMaxChoices},
+           {"choice_characters", domain::kMaxChoiceCharacters},
+           {"question_bytes", domain::kMaxQuestionBytes},
+           {"labels", domain::kMaxLabels},
+           {"message_bytes", TransportOptions().max_message_bytes},
+           {"open_questions", domain::kMaxOpenQuestions}}) {
+    EXPECT_THAT(hello, HasSubstr(absl::StrCat("\"", name, "\":", limit, ",")));
+  }
 }
 
 TEST(ClientMessageTest, PingMayCarryAnything) {
