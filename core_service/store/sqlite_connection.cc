@@ -8,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core_service/store/row_queue.h"
 
 namespace agentdesk::store {
 namespace {
@@ -59,6 +60,10 @@ std::string FrozenUri(const std::string& path) {
   return absl::StrCat(uri, "?immutable=1");
 }
 
+bool Names(const Sql& sql, const RowQueue& queue) {
+  return absl::StrContains(sql.text, queue.table());
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& path,
@@ -101,7 +106,7 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
 }
 
 Connection::~Connection() {
-  for (const auto& [sql, statement] : prepared_) sqlite3_finalize(statement);
+  for (const auto& [sql, prepared] : prepared_) sqlite3_finalize(prepared->statement);
   sqlite3_close(handle_);
 }
 
@@ -124,14 +129,32 @@ absl::Status Connection::Execute(const char* purpose, const char* script) {
   return code == SQLITE_OK ? absl::OkStatus() : Error(code, purpose);
 }
 
+void Connection::Add(RowQueue& queue) {
+  queues_.push_back(&queue);
+  for (const auto& [sql, prepared] : prepared_) {
+    if (Names(*sql, queue)) prepared->queues.push_back(&queue);
+  }
+}
+
 absl::StatusOr<sqlite3_stmt*> Connection::Prepared(const Sql& sql) {
-  sqlite3_stmt*& statement = prepared_[&sql];
-  if (statement == nullptr) {
-    const int code =
-        sqlite3_prepare_v3(handle_, sql.text, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+  std::unique_ptr<PreparedSql>& entry = prepared_[&sql];
+  if (entry == nullptr) {
+    entry = std::make_unique<PreparedSql>();
+    for (RowQueue* queue : queues_) {
+      if (Names(sql, *queue)) entry->queues.push_back(queue);
+    }
+  }
+  PreparedSql& prepared = *entry;  // writing rows may move the entry
+  for (RowQueue* queue : prepared.queues) {
+    if (queue->empty()) continue;
+    if (absl::Status status = queue->Write(); !status.ok()) return status;
+  }
+  if (prepared.statement == nullptr) {
+    const int code = sqlite3_prepare_v3(handle_, sql.text, -1, SQLITE_PREPARE_PERSISTENT,
+                                        &prepared.statement, nullptr);
     if (code != SQLITE_OK) return Error(code, sql.purpose);
   }
-  return statement;
+  return prepared.statement;
 }
 
 absl::Status Connection::Error(int code, const char* purpose) const {

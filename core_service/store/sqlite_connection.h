@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
@@ -15,6 +16,8 @@
 #include "core_service/base/uuid.h"
 
 namespace agentdesk::store {
+
+class RowQueue;
 
 // One SQL statement of the program's own text, and what it does in words for errors: `read a
 // ticket`. Defined once, as a constant: its address names the prepared statement in each
@@ -51,6 +54,8 @@ class Connection {
   bool in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
   int64_t last_key() const { return sqlite3_last_insert_rowid(handle_); }
   int changes() const { return sqlite3_changes(handle_); }
+  // From now on the rows of `queue` are written before a statement that names its table runs.
+  void Add(RowQueue& queue);
   // For SQLite's own interfaces that have no SQL.
   sqlite3* handle() { return handle_; }
 
@@ -62,13 +67,20 @@ class Connection {
  private:
   friend class Statement;
   explicit Connection(std::string path) : path_(std::move(path)) {}
+  struct PreparedSql {
+    sqlite3_stmt* statement = nullptr;
+    std::vector<RowQueue*> queues;  // of tables that it names
+  };
+
+  // Ready to run: what is queued for the tables that it names is written.
   absl::StatusOr<sqlite3_stmt*> Prepared(const Sql& sql);
 
   const std::string path_;
   sqlite3* handle_ = nullptr;
   int wal_pages_ = 0;        // in the write-ahead log, as of the last commit
   int copied_at_pages_ = 0;  // its length when it was last copied
-  absl::flat_hash_map<const Sql*, sqlite3_stmt*> prepared_;
+  absl::flat_hash_map<const Sql*, std::unique_ptr<PreparedSql>> prepared_;
+  std::vector<RowQueue*> queues_;
 };
 
 // A text of bytes that is bound as a blob.
@@ -76,7 +88,8 @@ struct Blob {
   absl::string_view bytes;
 };
 
-// One use of a prepared statement: binds at construction, is ready for the next use when destroyed.
+// One use of a prepared statement: binds at construction or one value after the other, is ready for
+// the next use when destroyed.
 // A failure to prepare or bind is what Next() or Run() answers. Texts and blobs that are bound must
 // stay where they are until then; ids and numbers are copied. Not two at once of the same Sql on
 // one connection.
@@ -97,13 +110,7 @@ class Statement {
   // Runs to the end; rows are ignored.
   absl::Status Run();
 
-  int64_t Int(int column) const { return sqlite3_column_int64(handle_, column); }
-  bool IsNull(int column) const { return sqlite3_column_type(handle_, column) == SQLITE_NULL; }
-  // Valid until the next call of Next().
-  absl::string_view Bytes(int column) const;
-
- private:
-  void Prepare();
+  // Binds the next parameter.
   void Bind(int64_t value);
   void Bind(int value) { Bind(int64_t{value}); }
   void Bind(bool value) { Bind(int64_t{value}); }
@@ -113,6 +120,14 @@ class Statement {
   void Bind(const std::optional<std::string>& text);
   void Bind(Blob blob);
   void Bind(const Uuid& id);
+
+  int64_t Int(int column) const { return sqlite3_column_int64(handle_, column); }
+  bool IsNull(int column) const { return sqlite3_column_type(handle_, column) == SQLITE_NULL; }
+  // Valid until the next call of Next().
+  absl::string_view Bytes(int column) const;
+
+ private:
+  void Prepare();
 
   Connection& connection_;
   const Sql& sql_;

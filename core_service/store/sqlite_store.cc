@@ -90,20 +90,21 @@ class SqliteView final : public SqliteReads<View> {
 
 class SqliteStore final : public Store {
  public:
-  SqliteStore(DataDir dir, std::string vfs, Clock& clock, DeskIdentity identity, Writer writer)
+  SqliteStore(DataDir dir, std::string vfs, Clock& clock, DeskIdentity identity,
+              std::unique_ptr<Writer> writer)
       : dir_(std::move(dir)),
         vfs_(std::move(vfs)),
         identity_(std::move(identity)),
         writer_(std::move(writer)),
         readers_(clock) {}
-  ~SqliteStore() override { assert(!writer_.busy); }
+  ~SqliteStore() override { assert(!writer_->busy); }
 
   void AddReader(std::unique_ptr<Connection> connection) { readers_.Add(std::move(connection)); }
 
   const std::string& desk_id() const override { return identity_.desk_id; }
   const Origin& origin() const override { return identity_.origin; }
   absl::StatusOr<std::unique_ptr<Transaction>> Begin() override {
-    return SqliteTransaction::Begin(writer_);
+    return SqliteTransaction::Begin(*writer_);
   }
   absl::StatusOr<std::unique_ptr<View>> OpenView() override { return SqliteView::Open(readers_); }
   absl::StatusOr<std::unique_ptr<Copy>> BeginCopy() override {
@@ -117,7 +118,7 @@ class SqliteStore final : public Store {
   const std::string vfs_;
   const DeskIdentity identity_;
   std::atomic<bool> copying_{false};
-  Writer writer_;
+  const std::unique_ptr<Writer> writer_;
   Readers readers_;
 };
 
@@ -142,14 +143,12 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& opti
   if (absl::Status status = dir->Sync(); !status.ok()) return status;
   absl::StatusOr<LogEnd> end = ReadLogEnd(**writer);
   if (!end.ok()) return end.status();
+  const absl::StatusOr<LastKeys> keys = ReadLastKeys(**writer);
+  if (!keys.ok()) return keys.status();
 
-  auto store =
-      std::make_unique<SqliteStore>(*std::move(dir), options.vfs, clock, *std::move(identity),
-                                    Writer{.connection = *std::move(writer),
-                                           .checkpoint_pages = options.checkpoint_pages,
-                                           .end = *end,
-                                           .failed = absl::OkStatus(),
-                                           .busy = false});
+  auto store = std::make_unique<SqliteStore>(
+      *std::move(dir), options.vfs, clock, *std::move(identity),
+      std::make_unique<Writer>(*std::move(writer), options.checkpoint_pages, *end, *keys));
   for (int i = 0; i < options.readers; ++i) {
     absl::StatusOr<std::unique_ptr<Connection>> reader =
         Connection::Open(path, options.vfs, Connection::Access::kRead);

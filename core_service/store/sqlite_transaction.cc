@@ -14,21 +14,26 @@ constexpr Sql kBegin = {"begin a transaction", "BEGIN IMMEDIATE"};
 constexpr Sql kCommit = {"commit a transaction", "COMMIT"};
 constexpr Sql kRollback = {"undo a transaction", "ROLLBACK"};
 
-constexpr Sql kInsertTicket = {
-    "store a ticket",
-    "INSERT INTO tickets (ticket_id, session_id, status, tenant, actor, trace_id, record)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id) DO NOTHING"};
+constexpr Sql kLastKeys = {
+    "find the last rows",
+    "SELECT (SELECT max(ticket_key) FROM tickets), (SELECT max(job_key) FROM jobs)"};
+
+constexpr RowQueue::Table kTickets = {
+    "store a ticket", "tickets",
+    "ticket_key, ticket_id, session_id, status, tenant, actor, trace_id, record"};
+constexpr RowQueue::Table kJobs = {
+    "store a job", "jobs",
+    "job_key, job_id, ticket_key, status, queue, priority, claimable, lease_token, due_us, tenant,"
+    " actor, trace_id, record"};
+constexpr RowQueue::Table kEvents = {
+    "append an event", "events",
+    "sequence, type, time_us, ticket_key, event, content_hash, chain, tenant, actor, trace_id"};
+
 constexpr Sql kUpdateTicket = {"store a ticket",
                                "UPDATE tickets SET record = ? WHERE ticket_key = ?"};
 constexpr Sql kUpdateTicketStatus = {
     "store a ticket", "UPDATE tickets SET status = ?, record = ? WHERE ticket_key = ?"};
 
-constexpr Sql kJobKey = {"find a job", "SELECT job_key FROM jobs WHERE job_id = ?"};
-constexpr Sql kInsertJob = {
-    "store a job",
-    "INSERT INTO jobs (job_id, ticket_key, status, queue, priority, claimable, lease_token, due_us,"
-    " tenant, actor, trace_id, record)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job_id) DO NOTHING"};
 constexpr Sql kUpdateJob = {"store a job", "UPDATE jobs SET record = ? WHERE job_key = ?"};
 constexpr Sql kUpdateJobColumns = {
     "store a job",
@@ -62,12 +67,25 @@ constexpr Sql kPutActivityKey = {"store an activity key",
                                  "INSERT INTO activity_keys (ticket_key, agent_key) VALUES (?, ?)"
                                  " ON CONFLICT (ticket_key, agent_key) DO NOTHING"};
 constexpr Sql kSetOldest = {"move the oldest position", "UPDATE meta SET oldest = ?"};
-constexpr Sql kAppend = {
-    "append an event",
-    "INSERT INTO events (sequence, type, time_us, ticket_key, event, content_hash, chain, tenant,"
-    " actor, trace_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"};
 
 }  // namespace
+
+absl::StatusOr<LastKeys> ReadLastKeys(Connection& connection) {
+  Statement read(connection, kLastKeys);
+  const absl::StatusOr<bool> row = read.Next();
+  if (!row.ok()) return row.status();
+  return LastKeys{.ticket = read.Int(0), .job = read.Int(1)};
+}
+
+Writer::Writer(std::unique_ptr<Connection> to_write, int pages, const LogEnd& log_end,
+               const LastKeys& last_keys)
+    : connection(std::move(to_write)),
+      checkpoint_pages(pages),
+      end(log_end),
+      keys(last_keys),
+      tickets(*connection, kTickets),
+      jobs(*connection, kJobs),
+      events(*connection, kEvents) {}
 
 absl::StatusOr<std::unique_ptr<Transaction>> SqliteTransaction::Begin(Writer& writer) {
   if (!writer.failed.ok()) {
@@ -88,11 +106,16 @@ absl::StatusOr<std::unique_ptr<Transaction>> SqliteTransaction::Begin(Writer& wr
 SqliteTransaction::SqliteTransaction(Writer& writer)
     : SqliteReads<Transaction>(*writer.connection, writer.end, &rows_),
       writer_(writer),
+      keys_(writer.keys),
       appended_(std::make_shared<EventBlock>()) {
   writer_.busy = true;
 }
 
 SqliteTransaction::~SqliteTransaction() {
+  for (RowQueue* queue : {&writer_.tickets, &writer_.jobs, &writer_.events}) {
+    queue->Discard();
+    Written(queue->failure()).IgnoreError();
+  }
   if (connection_.in_transaction()) {
     const absl::Status status = Statement(connection_, kRollback).Run();
     if (!status.ok() && writer_.failed.ok()) writer_.failed = status;
@@ -126,18 +149,9 @@ absl::Status SqliteTransaction::PutTicket(const TicketRecord& record) {
 
   KnownRows::Ticket& row = rows_.tickets[*session_id];
   if (row.key == 0) {
-    Statement insert(connection_, kInsertTicket, *id, *session_id, status_number, ticket.tenant(),
-                     ticket.created_by().id(), ticket.trace_id(), Blob{record_});
-    if (absl::Status status = Write(insert); !status.ok()) return status;
-    if (connection_.changes() == 1) {
-      row = {connection_.last_key(), status_number};
-      return absl::OkStatus();
-    }
-    // It was there, only not read in this transaction.
-    rows_.tickets.erase(*session_id);
-    const absl::StatusOr<int64_t> key = TicketKeyOfSession(ticket.session_id());
-    if (!key.ok()) return key.status();
-    return *key == 0 ? Refuse("cannot find a ticket which exists") : PutTicket(record);
+    row = {++keys_.ticket, status_number};
+    return Written(writer_.tickets.Add(row.key, *id, *session_id, status_number, ticket.tenant(),
+                                       ticket.created_by().id(), ticket.trace_id(), Blob{record_}));
   }
   if (row.status == status_number) {
     Statement update(connection_, kUpdateTicket, Blob{record_}, row.key);
@@ -160,20 +174,11 @@ absl::Status SqliteTransaction::PutJob(const JobRecord& record) {
     absl::StatusOr<int64_t> ticket = TicketKeyOfSession(job.session_id());
     if (!ticket.ok()) return ticket.status();
     if (*ticket == 0) return Refuse(absl::StrCat("no ticket is stored for ", job.job_id()));
-    Statement insert(connection_, kInsertJob, *id, *ticket, columns.status, columns.queue,
-                     columns.priority, columns.claimable, columns.lease_token, columns.due_us,
-                     job.tenant(), job.created_by().id(), job.trace_id(), Blob{record_});
-    if (absl::Status status = Write(insert); !status.ok()) return status;
-    if (connection_.changes() == 1) {
-      row = {connection_.last_key(), columns};
-      return absl::OkStatus();
-    }
-    Statement find(connection_, kJobKey, *id);
-    absl::StatusOr<bool> found = find.Next();
-    if (!found.ok()) return found.status();
-    if (!*found) return Refuse(absl::StrCat("cannot find ", job.job_id(), ", which exists"));
-    row.key = find.Int(0);
-    row.columns.status = -1;  // what the indexes hold is not known
+    row = {++keys_.job, columns};
+    return Written(writer_.jobs.Add(row.key, *id, *ticket, columns.status, columns.queue,
+                                    columns.priority, columns.claimable, columns.lease_token,
+                                    columns.due_us, job.tenant(), job.created_by().id(),
+                                    job.trace_id(), Blob{record_}));
   }
   if (row.columns == columns) {
     Statement update(connection_, kUpdateJob, Blob{record_}, row.key);
@@ -268,10 +273,11 @@ absl::Status SqliteTransaction::Append(const v1::Event& event) {
   const Digest content_hash = ContentHash(parts->payload);
   const Digest chain = ChainValue(end_.chain, parts->header, parts->type, content_hash);
   const int64_t time_us = absl::ToUnixMicros(FromProto(event.time()));
-  Statement append(connection_, kAppend, entry.sequence, static_cast<int>(parts->type), time_us,
-                   *ticket, Blob{encoded}, Blob{Bytes(content_hash)}, Blob{Bytes(chain)},
-                   event.tenant(), event.actor().id(), event.trace_id());
-  if (absl::Status status = Write(append); !status.ok()) return status;
+  absl::Status status =
+      Written(writer_.events.Add(entry.sequence, static_cast<int>(parts->type), time_us, *ticket,
+                                 Blob{encoded}, Blob{Bytes(content_hash)}, Blob{Bytes(chain)},
+                                 event.tenant(), event.actor().id(), event.trace_id()));
+  if (!status.ok()) return status;
   end_.head = entry.sequence;
   end_.time_us = time_us;
   end_.chain = chain;
@@ -305,9 +311,13 @@ absl::StatusOr<std::shared_ptr<const EventBlock>> SqliteTransaction::Commit() {
   if (!connection_.in_transaction()) {
     return Refuse("the transaction has ended already");
   }
+  for (RowQueue* queue : {&writer_.tickets, &writer_.jobs, &writer_.events}) {
+    if (absl::Status status = Written(queue->Write()); !status.ok()) return status;
+  }
   Statement commit(connection_, kCommit);
   if (absl::Status status = Write(commit); !status.ok()) return status;
   writer_.end = end_;
+  writer_.keys = keys_;
   return std::shared_ptr<const EventBlock>(std::move(appended_));
 }
 

@@ -7,19 +7,34 @@
 
 #include "absl/status/status.h"
 #include "core_service/store/event_block.h"
+#include "core_service/store/row_queue.h"
 #include "core_service/store/sqlite_connection.h"
 #include "core_service/store/sqlite_reads.h"
 #include "core_service/store/store.h"
 
 namespace agentdesk::store {
 
+// The keys of the last rows of two tables, from which no row is ever removed; 0: there is none.
+struct LastKeys {
+  int64_t ticket = 0;
+  int64_t job = 0;
+};
+
+absl::StatusOr<LastKeys> ReadLastKeys(Connection& connection);
+
 // What passes from one transaction to the next. Belongs to the thread that writes.
 struct Writer {
-  std::unique_ptr<Connection> connection;
-  int checkpoint_pages = 0;
+  Writer(std::unique_ptr<Connection> to_write, int pages, const LogEnd& end, const LastKeys& keys);
+
+  const std::unique_ptr<Connection> connection;
+  const int checkpoint_pages;
   LogEnd end;           // as of the last commit
+  LastKeys keys;        // the same
   absl::Status failed;  // the first write that failed; nothing is written after it
   bool busy = false;    // a transaction exists
+  RowQueue tickets;
+  RowQueue jobs;
+  RowQueue events;
 };
 
 class SqliteTransaction final : public SqliteReads<Transaction> {
@@ -47,10 +62,10 @@ class SqliteTransaction final : public SqliteReads<Transaction> {
   absl::Status Written(absl::Status status);
   // A mistake of the caller: this transaction can no longer be committed.
   absl::Status Refuse(absl::string_view mistake);
-  // The key of a stored ticket; 0: there is none.
 
   Writer& writer_;
   KnownRows rows_;
+  LastKeys keys_;
   std::shared_ptr<EventBlock> appended_;
   absl::Status failed_;
   std::string record_;  // the record being written

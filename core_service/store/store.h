@@ -157,7 +157,8 @@ class View {
 // the transaction can only be destroyed.
 class Transaction : public View {
  public:
-  // Inserts or replaces by id, a ticket by that of its session.
+  // Replaces what was read, or put, in this transaction: a ticket by the id of its session, a job
+  // by its own. Anything else must be new; that it was not may be told only by a later call.
   virtual absl::Status PutTicket(const TicketRecord& ticket) = 0;
   virtual absl::Status PutJob(const JobRecord& job) = 0;
   virtual absl::Status PutQuestion(const QuestionRecord& question) = 0;

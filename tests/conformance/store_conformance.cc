@@ -195,12 +195,12 @@ TEST_P(StoreConformance, PutReplacesById) {
   }
   const std::vector<v1::JobStatus> statuses = {v1::JOB_STATUS_RUNNING, v1::JOB_STATUS_RUNNING,
                                                v1::JOB_STATUS_FAILED, v1::JOB_STATUS_QUEUED};
-  for (bool read_first : {false, true}) {
+  for (bool reads_question : {false, true}) {
     for (v1::JobStatus status : statuses) {
       auto transaction = Begin();
-      if (read_first) {
-        ticket = Value(transaction->FindTicket(ticket.ticket().ticket_id()));
-        job = Value(transaction->FindJob(job.job().job_id()));
+      ticket = Value(transaction->FindTicket(ticket.ticket().ticket_id()));
+      job = Value(transaction->FindJob(job.job().job_id()));
+      if (reads_question) {
         question = Value(transaction->FindQuestion(question.question().question_id()));
       }
       ticket.mutable_ticket()->set_status(status);

@@ -51,7 +51,7 @@ TEST_P(StoreConformance, ACheckpointHasTheStateOfWhatHasNotEnded) {
 
   // What happens after it does not change it.
   transaction = Begin();
-  TicketRecord renamed = live;
+  TicketRecord renamed = Value(transaction->FindTicket(live.ticket().ticket_id()));
   renamed.mutable_ticket()->set_ticket_name("renamed");
   EXPECT_THAT(transaction->PutTicket(renamed), IsOk());
   EXPECT_THAT(transaction->Append(AgentMessageEvent(live, 3, "hello")), IsOk());

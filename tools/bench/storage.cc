@@ -1,10 +1,8 @@
 #include "tools/bench/storage.h"
 
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -16,6 +14,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "core_service/base/uuid.h"
+#include "core_service/store/row_queue.h"
+#include "core_service/store/sqlite_connection.h"
 #include "core_service/store/sqlite_store.h"
 
 namespace agentdesk::bench {
@@ -53,96 +54,68 @@ class FileStorage final : public Storage {
   std::string bytes_;
 };
 
-// As the core sets up the connection that writes.
-constexpr char kSettings[] =
-    "PRAGMA synchronous = FULL;"
-    "PRAGMA wal_autocheckpoint = 4096;"
-    "PRAGMA cache_size = -65536;";
-constexpr char kInsertTicket[] =
-    "INSERT INTO tickets (ticket_id, session_id, status, tenant, actor, trace_id, record)"
-    " VALUES (?1, ?2, 1, '', 'floor', '', ?3)";
-constexpr char kInsertJob[] =
-    "INSERT INTO jobs (job_id, ticket_key, status, queue, priority, claimable, lease_token, due_us,"
-    " tenant, actor, trace_id, record) VALUES (?1, ?2, 1, 'default', 5, 1, 0, 0, '', 'floor', '', "
-    "?3)";
-constexpr char kInsertEvent[] =
-    "INSERT INTO events (sequence, type, time_us, ticket_key, event, content_hash, chain, tenant,"
-    " actor, trace_id) VALUES (?1, 10, 1764466501946551, ?1, ?2, ?3, ?3, '', 'floor', '')";
+constexpr store::Sql kBegin = {"begin", "BEGIN IMMEDIATE"};
+constexpr store::Sql kCommit = {"commit", "COMMIT"};
+constexpr store::RowQueue::Table kTickets = {
+    "store a ticket", "tickets",
+    "ticket_key, ticket_id, session_id, status, tenant, actor, trace_id, record"};
+constexpr store::RowQueue::Table kJobs = {
+    "store a job", "jobs",
+    "job_key, job_id, ticket_key, status, queue, priority, claimable, lease_token, due_us, tenant,"
+    " actor, trace_id, record"};
+constexpr store::RowQueue::Table kEvents = {
+    "append an event", "events",
+    "sequence, type, time_us, ticket_key, event, content_hash, chain, tenant, actor, trace_id"};
+constexpr int64_t kTimeUs = 1'764'466'501'946'551;
+constexpr int kCheckpointPages = 4096;
 // A job's record is shorter than a ticket's, which has its texts.
-constexpr int kJobBytes = 171;
+constexpr size_t kJobBytes = 171;
 
+// Writes as the core does, by the same means.
 class TableStorage final : public Storage {
  public:
-  explicit TableStorage(const std::string& directory) {
-    const std::string data_dir = absl::StrCat(directory, "/tables");
-    // The core makes the tables, so that they are the same ones.
-    const auto made = store::OpenSqliteStore({.data_dir = data_dir, .readers = 1, .vfs = ""},
-                                             Clock::Real(), IdSource::Real());
-    if (!made.ok()) Fail(made.status().message());
-    Check(sqlite3_open_v2(absl::StrCat(data_dir, "/desk.sqlite3").c_str(), &database_,
-                          SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr));
-    Check(sqlite3_exec(database_, kSettings, nullptr, nullptr, nullptr));
-    begin_ = Prepare("BEGIN IMMEDIATE");
-    ticket_ = Prepare(kInsertTicket);
-    job_ = Prepare(kInsertJob);
-    event_ = Prepare(kInsertEvent);
-    commit_ = Prepare("COMMIT");
-  }
-  ~TableStorage() override {
-    for (sqlite3_stmt* statement : {begin_, ticket_, job_, event_, commit_}) {
-      sqlite3_finalize(statement);
-    }
-    sqlite3_close(database_);
-  }
+  explicit TableStorage(const std::string& directory) : connection_(Open(directory)) {}
 
   void Keep(const std::vector<std::string>& tickets) override {
-    Run(begin_);
+    Check(connection_->Checkpoint(kCheckpointPages));
+    Check(store::Statement(*connection_, kBegin).Run());
     for (const std::string& ticket : tickets) KeepOne(ticket);
-    Run(commit_);
+    for (store::RowQueue* queue : {&tickets_, &jobs_, &events_}) Check(queue->Write());
+    Check(store::Statement(*connection_, kCommit).Run());
   }
 
  private:
-  using Id = std::array<uint64_t, 2>;
-
-  void Check(int code) {
-    if (code != SQLITE_OK && code != SQLITE_DONE) Fail(sqlite3_errmsg(database_));
+  static void Check(const absl::Status& status) {
+    if (!status.ok()) Fail(status.message());
   }
-  sqlite3_stmt* Prepare(const char* sql) {
-    sqlite3_stmt* statement = nullptr;
-    Check(sqlite3_prepare_v3(database_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr));
-    return statement;
-  }
-  void Run(sqlite3_stmt* statement) {
-    Check(sqlite3_step(statement));
-    Check(sqlite3_reset(statement));
+  static std::unique_ptr<store::Connection> Open(const std::string& directory) {
+    const std::string data_dir = absl::StrCat(directory, "/tables");
+    // The core makes the tables, so that they are the same ones.
+    Check(store::OpenSqliteStore({.data_dir = data_dir, .readers = 1, .vfs = ""}, Clock::Real(),
+                                 IdSource::Real())
+              .status());
+    auto connection = store::Connection::Open(absl::StrCat(data_dir, "/desk.sqlite3"), "",
+                                              store::Connection::Access::kWrite);
+    Check(connection.status());
+    return *std::move(connection);
   }
   // In the order of time but for the last of their bits, as the core's are.
-  Id NewId() { return {__builtin_bswap64(static_cast<uint64_t>(number_)), random_()}; }
+  Uuid NewId() { return {static_cast<uint64_t>(number_), random_()}; }
   void KeepOne(const std::string& ticket) {
     ++number_;
-    const int size = static_cast<int>(ticket.size());
-    const std::array<Id, 3> ids = {NewId(), NewId(), NewId()};
-    const std::array<Id, 2> digest = {Id{random_(), random_()}, Id{random_(), random_()}};
-    sqlite3_bind_blob(ticket_, 1, &ids[0], sizeof(Id), SQLITE_STATIC);
-    sqlite3_bind_blob(ticket_, 2, &ids[1], sizeof(Id), SQLITE_STATIC);
-    sqlite3_bind_blob(ticket_, 3, ticket.data(), size, SQLITE_STATIC);
-    Run(ticket_);
-    sqlite3_bind_blob(job_, 1, &ids[2], sizeof(Id), SQLITE_STATIC);
-    sqlite3_bind_int64(job_, 2, number_);
-    sqlite3_bind_blob(job_, 3, ticket.data(), std::min(size, kJobBytes), SQLITE_STATIC);
-    Run(job_);
-    sqlite3_bind_int64(event_, 1, number_);
-    sqlite3_bind_blob(event_, 2, ticket.data(), size, SQLITE_STATIC);
-    sqlite3_bind_blob(event_, 3, &digest, sizeof(digest), SQLITE_STATIC);
-    Run(event_);
+    const std::array<uint64_t, 4> digest = {random_(), random_(), random_(), random_()};
+    const store::Blob hash{{reinterpret_cast<const char*>(digest.data()), sizeof(digest)}};
+    const store::Blob record{ticket};
+    Check(tickets_.Add(number_, NewId(), NewId(), 1, "", "floor", "", record));
+    Check(jobs_.Add(number_, NewId(), number_, 1, "default", 5, true, 0, 0, "", "floor", "",
+                    store::Blob{absl::string_view(ticket).substr(0, kJobBytes)}));
+    Check(events_.Add(number_, 10, kTimeUs, number_, record, hash, hash, "", "floor", ""));
   }
 
-  sqlite3* database_ = nullptr;
-  sqlite3_stmt* begin_ = nullptr;
-  sqlite3_stmt* ticket_ = nullptr;
-  sqlite3_stmt* job_ = nullptr;
-  sqlite3_stmt* event_ = nullptr;
-  sqlite3_stmt* commit_ = nullptr;
+  const std::unique_ptr<store::Connection> connection_;
+  store::RowQueue tickets_{*connection_, kTickets};
+  store::RowQueue jobs_{*connection_, kJobs};
+  store::RowQueue events_{*connection_, kEvents};
   int64_t number_ = 0;
   std::mt19937_64 random_;
 };
