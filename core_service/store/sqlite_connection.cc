@@ -1,5 +1,7 @@
 #include "core_service/store/sqlite_connection.h"
 
+#include <sys/stat.h>
+
 #include <cassert>
 #include <cerrno>
 #include <cstring>
@@ -66,6 +68,23 @@ bool Names(const Sql& sql, const RowQueue& queue) {
 
 }  // namespace
 
+absl::Status CheckWhole(const std::string& file) {
+  for (const char* suffix : {"-wal", "-journal"}) {
+    const std::string log = file + suffix;
+    struct stat info {};
+    if (stat(log.c_str(), &info) != 0) {
+      if (errno == ENOENT) continue;
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", log));
+    }
+    if (info.st_size == 0) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        file, " is not whole: its last changes may be only in ", log,
+        ", which a core left that was killed or still runs; take a backup from the core, or, "
+        "while none runs, let `agentdesk admin check` of the directory put the two together"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& path,
                                                              const std::string& vfs,
                                                              Access access) {
@@ -74,6 +93,9 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
   auto connection = std::unique_ptr<Connection>(new Connection(path));
   const bool writes = access == Access::kWrite;
   const bool frozen = access == Access::kFrozen;
+  if (frozen) {
+    if (absl::Status whole = CheckWhole(path); !whole.ok()) return whole;
+  }
   const int flags = (frozen ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI : SQLITE_OPEN_READWRITE) |
                     (writes ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX |
                     SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;

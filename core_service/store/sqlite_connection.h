@@ -27,16 +27,23 @@ struct Sql {
   const char* text;
 };
 
+// The files of a database, by what SQLite adds to the first one's name for the others.
+inline constexpr const char* kDatabaseFiles[] = {"", "-wal", "-shm", "-journal"};
+
+// FailedPrecondition where a log beside `file` may hold what the file itself lacks, since the
+// program that wrote it was killed or still runs. A copy of the file alone would lose that.
+absl::Status CheckWhole(const std::string& file);
+
 // A connection to the desk's file. Used by one thread at a time.
 class Connection {
  public:
   enum class Access {
     kWrite,  // the one that writes and checkpoints
     kRead,   // reads only, and never touches the write-ahead log's end
-    kFrozen  // reads a file that nobody changes, such as a backup, and leaves nothing beside it
+    kFrozen  // reads a whole file that nobody changes, such as a backup; leaves nothing beside it
   };
 
-  // `vfs` may be empty: the system's.
+  // `vfs` may be empty: the system's. With kFrozen, errors as CheckWhole.
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& path,
                                                           const std::string& vfs, Access access);
   ~Connection();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core_service/store/sqlite_connection.h"
 #include "core_service/store/sqlite_reads.h"
 #include "core_service/store/sqlite_schema.h"
@@ -61,6 +62,35 @@ absl::Status CopyFile(const std::string& from, const std::string& to) {
   return fsync(out.number()) == 0 ? absl::OkStatus() : SystemError("make durable", to);
 }
 
+// AlreadyExists where a desk is in the directory, or anything that SQLite keeps beside one: the new
+// desk would take up the log of a desk whose file alone was moved away.
+absl::Status CheckNoDesk(const DataDir& dir) {
+  std::vector<std::string> found;
+  for (const char* suffix : kDatabaseFiles) {
+    const std::string name = absl::StrCat(DataDir::kDeskFile, suffix);
+    const std::string file = dir.File(name.c_str());
+    struct stat info {};
+    if (lstat(file.c_str(), &info) == 0) {
+      found.push_back(name);
+    } else if (errno != ENOENT) {
+      return SystemError("look for", file);
+    }
+  }
+  if (found.empty()) return absl::OkStatus();
+  return absl::AlreadyExistsError(absl::StrCat(
+      dir.path(), " has a desk already, or the rest of one: ", absl::StrJoin(found, ", "),
+      "; restore into another directory, or move all of them away together"));
+}
+
+// Removes a file and what SQLite keeps beside it, where they exist.
+absl::Status RemoveDatabase(const std::string& file) {
+  for (const char* suffix : kDatabaseFiles) {
+    const std::string name = file + suffix;
+    if (unlink(name.c_str()) != 0 && errno != ENOENT) return SystemError("remove", name);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::string> MakeAnotherDesk(const std::string& file, const Uuid& new_desk_id) {
   absl::StatusOr<std::unique_ptr<Connection>> writer =
       Connection::Open(file, "", Connection::Access::kWrite);
@@ -88,16 +118,15 @@ absl::StatusOr<Restoration> Restoration::Begin(const std::string& backup,
   if (!S_ISREG(info.st_mode)) {
     return absl::FailedPreconditionError(absl::StrCat(backup, " is not a backup: it is no file"));
   }
+  if (absl::Status status = CheckWhole(backup); !status.ok()) return status;
   absl::StatusOr<DataDir> dir = DataDir::Hold(data_dir);
   if (!dir.ok()) return dir.status();
   Restoration restoration(*std::move(dir));
-  const std::string desk = restoration.dir_.File(DataDir::kDeskFile);
-  if (access(desk.c_str(), F_OK) == 0) {
-    return absl::AlreadyExistsError(absl::StrCat(
-        data_dir, " has a desk already; restore into another directory, or move that one away"));
-  }
   const std::string file = restoration.file();
-  if (absl::Status status = CopyFile(backup, file); !status.ok()) return status;
+  absl::Status status = CheckNoDesk(restoration.dir_);
+  if (status.ok()) status = RemoveDatabase(file);  // what a killed process was restoring
+  if (status.ok()) status = CopyFile(backup, file);
+  if (!status.ok()) return status;
   absl::StatusOr<std::string> desk_id = MakeAnotherDesk(file, ids.NewUuid(clock.Now()));
   if (!desk_id.ok()) return desk_id.status();
   restoration.desk_id_ = *std::move(desk_id);
@@ -105,8 +134,7 @@ absl::StatusOr<Restoration> Restoration::Begin(const std::string& backup,
 }
 
 Restoration::~Restoration() {
-  if (!dir_.held()) return;
-  for (const char* suffix : {"", "-wal", "-shm"}) unlink(absl::StrCat(file(), suffix).c_str());
+  if (dir_.held()) RemoveDatabase(file()).IgnoreError();
 }
 
 std::string Restoration::file() const { return dir_.File(kPartFile); }

@@ -18,9 +18,9 @@ class Restoration {
   // Copies a backup into a directory that has no desk (it is made where it is missing), brings it
   // to this program's schema and gives it a new desk id.
   //
-  // AlreadyExists: the directory has a desk. NotFound: there is no such backup. DataLoss,
-  // FailedPrecondition: it is no backup, or a newer version wrote it. ResourceExhausted: the disk
-  // is full.
+  // AlreadyExists: the directory has a desk, or a file of one. NotFound: there is no such backup.
+  // DataLoss, FailedPrecondition: it is no backup, or no whole one, or a newer version wrote it.
+  // ResourceExhausted: the disk is full.
   static absl::StatusOr<Restoration> Begin(const std::string& backup, const std::string& data_dir,
                                            Clock& clock, IdSource& ids);
   Restoration(Restoration&&) = default;

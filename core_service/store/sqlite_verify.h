@@ -33,7 +33,8 @@ struct VerifiedDesk {
 // is for who knows the rules of the desk.
 //
 // DataLoss names the first fault, NotFound says that there is no desk, FailedPrecondition that a
-// process holds it or that another version wrote it. Reads the whole file.
+// process holds it, that another version wrote it, or that the file is no backup but a part of a
+// desk (CheckWhole). Reads the whole file.
 absl::StatusOr<VerifiedDesk> VerifySqliteStore(const VerifyOptions& options);
 
 // One entry of a log, after those before it were found to lead to it.

@@ -206,6 +206,36 @@ class BackupTest(unittest.TestCase):
         self.assertEqual(again.returncode, 1)
         self.assertIn("has a desk already", again.stderr)
 
+    def test_what_a_killed_core_left_is_not_mixed_with_a_backup(self) -> None:
+        """Its last commits are in a log beside its file, and belong to that file alone."""
+        self.desk.create("In the backup")
+        backup = self.scratch / "backup"
+        told = self.run_tool("admin", "backup", backup)
+        head = self.desk.create("Only in the log").sequence
+        self.core.kill()
+        data, elsewhere = self.scratch / "data", self.scratch / "elsewhere"
+        file = data / "desk.sqlite3"
+        for command in (("check", file), ("restore", file, elsewhere)):
+            refused = command_line("admin", *command)
+            self.assertEqual(refused.returncode, 1, refused.stdout)
+            self.assertIn("desk.sqlite3-wal", refused.stderr)
+
+        away = self.scratch / "away"
+        away.mkdir()
+        file.rename(away / file.name)
+        refused = command_line("admin", "restore", backup, data)
+        self.assertEqual(refused.returncode, 1, refused.stdout)
+        self.assertIn("desk.sqlite3-wal, desk.sqlite3-shm; restore into another", refused.stderr)
+        for rest in data.glob("desk.sqlite3-*"):
+            rest.rename(away / rest.name)
+        restored = self.run_tool("admin", "restore", backup, data)
+        self.assertEqual(restored["head_sequence"], told["sequence"])
+
+        # What was moved is a desk still, and once it is whole its file is as good as a backup.
+        self.assertEqual(self.run_tool("admin", "check", away)["head_sequence"], head)
+        copy = self.run_tool("admin", "restore", away / file.name, elsewhere)
+        self.assertEqual(copy["head_sequence"], head)
+
     def test_a_bad_backup_makes_no_desk(self) -> None:
         stored_desk.live(self.desk)
         backup = self.scratch / "backup"
