@@ -21,9 +21,9 @@ struct CheckReport {
   int64_t tickets = 0;       // whose state was compared with their events
 };
 
-// Checks a desk from end to end and changes nothing of it: the file, the log without holes and its
-// chain (store/sqlite_verify.h), and that the state of every ticket is what its events tell, as of
-// the last checkpoint and now. `since_checkpoint`: only what happened after it.
+// Checks a desk from end to end and changes nothing that it holds: the file, the log without holes
+// and its chain (store/sqlite_verify.h), and that the state of every ticket is what its events
+// tell, as of the last checkpoint and now. `since_checkpoint`: only what happened after it.
 //
 // `path` is the data directory of a desk that no core runs, or a backup. Errors as
 // VerifySqliteStore.

@@ -145,6 +145,13 @@ absl::Status Connection::Checkpoint(int pages) {
   return done ? absl::OkStatus() : Error(code, "copy the write-ahead log");
 }
 
+absl::Status Connection::EmptyLog() {
+  errno = 0;
+  const int code =
+      sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  return code == SQLITE_OK ? absl::OkStatus() : Error(code, "copy the write-ahead log");
+}
+
 absl::Status Connection::Execute(const char* purpose, const char* script) {
   errno = 0;
   const int code = sqlite3_exec(handle_, script, nullptr, nullptr, nullptr);

@@ -54,6 +54,9 @@ class Connection {
   // did. Reads that are under way may keep some of it back until a later time; a log of many times
   // that length makes this wait for them, a tenth of a second at most.
   absl::Status Checkpoint(int pages);
+  // Copies all of the write-ahead log into the file, durably, and empties it. Unavailable where
+  // that is not possible, also while another connection reads.
+  absl::Status EmptyLog();
 
   // Runs statements whose rows are of no interest.
   absl::Status Execute(const char* purpose, const char* script);

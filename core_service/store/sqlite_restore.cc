@@ -91,9 +91,10 @@ absl::Status RemoveDatabase(const std::string& file) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> MakeAnotherDesk(const std::string& file, const Uuid& new_desk_id) {
+absl::StatusOr<std::string> MakeAnotherDesk(const std::string& file, const std::string& vfs,
+                                            const Uuid& new_desk_id) {
   absl::StatusOr<std::unique_ptr<Connection>> writer =
-      Connection::Open(file, "", Connection::Access::kWrite);
+      Connection::Open(file, vfs, Connection::Access::kWrite);
   if (!writer.ok()) return writer.status();
   const absl::StatusOr<DeskIdentity> before = OpenSchema(**writer, new_desk_id);
   if (!before.ok()) return before.status();
@@ -102,9 +103,10 @@ absl::StatusOr<std::string> MakeAnotherDesk(const std::string& file, const Uuid&
   }
   const absl::StatusOr<LogEnd> end = ReadLogEnd(**writer);
   if (!end.ok()) return end.status();
-  if (absl::Status status = SetIdentity(**writer, new_desk_id, end->head); !status.ok()) {
-    return status;
-  }
+  absl::Status status = SetIdentity(**writer, new_desk_id, end->head);
+  // Closing would do it too, but keep to itself that it could not; the file would be the old desk.
+  if (status.ok()) status = (*writer)->EmptyLog();
+  if (!status.ok()) return status;
   return new_desk_id.ToString();
 }
 
@@ -112,7 +114,7 @@ absl::StatusOr<std::string> MakeAnotherDesk(const std::string& file, const Uuid&
 
 absl::StatusOr<Restoration> Restoration::Begin(const std::string& backup,
                                                const std::string& data_dir, Clock& clock,
-                                               IdSource& ids) {
+                                               IdSource& ids, const std::string& vfs) {
   struct stat info {};
   if (stat(backup.c_str(), &info) != 0) return SystemError("read the backup", backup);
   if (!S_ISREG(info.st_mode)) {
@@ -127,7 +129,7 @@ absl::StatusOr<Restoration> Restoration::Begin(const std::string& backup,
   if (status.ok()) status = RemoveDatabase(file);  // what a killed process was restoring
   if (status.ok()) status = CopyFile(backup, file);
   if (!status.ok()) return status;
-  absl::StatusOr<std::string> desk_id = MakeAnotherDesk(file, ids.NewUuid(clock.Now()));
+  absl::StatusOr<std::string> desk_id = MakeAnotherDesk(file, vfs, ids.NewUuid(clock.Now()));
   if (!desk_id.ok()) return desk_id.status();
   restoration.desk_id_ = *std::move(desk_id);
   return restoration;
@@ -140,7 +142,6 @@ Restoration::~Restoration() {
 std::string Restoration::file() const { return dir_.File(kPartFile); }
 
 absl::Status Restoration::Commit() {
-  // As the last connection to the file closed, SQLite copied its log into it and synced it.
   const std::string desk = dir_.File(DataDir::kDeskFile);
   if (std::rename(file().c_str(), desk.c_str()) != 0) return SystemError("make", desk);
   return dir_.Sync();

@@ -20,9 +20,11 @@ class Restoration {
   //
   // AlreadyExists: the directory has a desk, or a file of one. NotFound: there is no such backup.
   // DataLoss, FailedPrecondition: it is no backup, or no whole one, or a newer version wrote it.
-  // ResourceExhausted: the disk is full.
+  // ResourceExhausted: the disk is full. Unavailable: it could not be written. `vfs` as in
+  // SqliteOptions.
   static absl::StatusOr<Restoration> Begin(const std::string& backup, const std::string& data_dir,
-                                           Clock& clock, IdSource& ids);
+                                           Clock& clock, IdSource& ids,
+                                           const std::string& vfs = "");
   Restoration(Restoration&&) = default;
   ~Restoration();
 

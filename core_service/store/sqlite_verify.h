@@ -27,10 +27,11 @@ struct VerifiedDesk {
   std::unique_ptr<View> view;
 };
 
-// Reads a desk from end to end and changes nothing of it: SQLite's own integrity check, the schema,
-// the log without holes, each event's content against its hash and the chain over all of them, each
-// row against its record and against what it belongs to. Whether the rows say what the events tell
-// is for who knows the rules of the desk.
+// Reads a desk from end to end and changes nothing that it holds: SQLite's own integrity check, the
+// schema, the log without holes, each event's content against its hash and the chain over all of
+// them, each row against its record and against what it belongs to. Whether the rows say what the
+// events tell is for who knows the rules of the desk. Where a killed core has left a write-ahead
+// log in a data directory, its content is in the desk's own file when this is over.
 //
 // DataLoss names the first fault, NotFound says that there is no desk, FailedPrecondition that a
 // process holds it, that another version wrote it, or that the file is no backup but a part of a
@@ -53,11 +54,11 @@ struct VerifiedLog {
   Digest chain{};  // at the head
 };
 
-// Reads a desk's log alone, from its first entry to its last, and changes nothing of it: SQLite's
-// integrity check, no holes, each content that was not erased against its hash, the chain over all
-// entries, and what the columns beside an entry repeat of it. Each entry is shown to `visit` when
-// all this held up to and with it; what `visit` refuses ends the reading. `path` and errors as
-// VerifySqliteStore.
+// Reads a desk's log alone, from its first entry to its last, and changes nothing that it holds:
+// SQLite's integrity check, no holes, each content that was not erased against its hash, the chain
+// over all entries, and what the columns beside an entry repeat of it. Each entry is shown to
+// `visit` when all this held up to and with it; what `visit` refuses ends the reading. `path`, what
+// becomes of a write-ahead log, and errors as VerifySqliteStore.
 absl::StatusOr<VerifiedLog> VerifySqliteLog(const std::string& path,
                                             absl::FunctionRef<absl::Status(const LogEntry&)> visit);
 

@@ -10,6 +10,7 @@
 #include "core_service/store/sqlite_verify.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/fault_vfs.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/store_records.h"
 #include "tests/support/temp_dir.h"
@@ -119,6 +120,32 @@ TEST_F(SqliteRestoreTest, AFileWhoseEndIsInALogBesideItIsNoBackup) {
   std::ofstream(dir_.File("undone-journal")) << "x";
   EXPECT_THAT(store::VerifySqliteStore({.path = dir_.File("undone")}),
               HasError(absl::StatusCode::kFailedPrecondition, "undone-journal"));
+}
+
+// The desk that comes of it is the new one, whole, or there is none.
+TEST_F(SqliteRestoreTest, ADiskThatFailsMakesNoDeskWithTheOldId) {
+  const std::string backup = dir_.File("backup/desk.sqlite3");
+  NewDesk(dir_.File("backup"), 3).reset();
+  for (const auto operation : {FaultVfs::Operation::kWrite, FaultVfs::Operation::kSync}) {
+    int refused = 0;
+    for (int n = 1;; ++n) {
+      SCOPED_TRACE(absl::StrCat("operation ", static_cast<int>(operation), ", number ", n));
+      FaultVfs vfs;
+      vfs.FailAt(operation, n, FaultVfs::Failure::kIoError, /*sticky=*/true);
+      auto restoration =
+          store::Restoration::Begin(backup, target_, Clock::Real(), ids_, vfs.name());
+      if (restoration.ok()) {
+        const auto desk = store::VerifySqliteStore({.path = restoration->file()});
+        ASSERT_THAT(desk, IsOk());
+        EXPECT_EQ(desk->desk_id, restoration->desk_id());
+      } else {
+        EXPECT_THAT(restoration, HasCode(absl::StatusCode::kUnavailable));
+        ++refused;
+      }
+      if (!vfs.failed()) break;
+    }
+    EXPECT_GT(refused, 1);
+  }
 }
 
 }  // namespace

@@ -212,7 +212,9 @@ CommandSpec AdminCheck() {
       .summary = "check a backup, or the directory of a desk that no core runs",
       .details =
           "Verifies the file, the log without holes, its hash chain, and that the state is what\n"
-          "the events tell. Changes nothing. Ends with 1 and names the first fault.",
+          "the events tell. Changes nothing that is stored; in the directory of a core that was\n"
+          "killed it puts SQLite's log into the file, as a start does. Ends with 1 and names\n"
+          "the first fault.",
       .flags = {{.name = "since_checkpoint",
                  .value = "",
                  .help = "only what happened after the last `admin compact`"}}};
