@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
 #include <cstring>
@@ -143,6 +144,23 @@ absl::Status Connection::Checkpoint(int pages) {
       nullptr);
   const bool done = code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY;
   return done ? absl::OkStatus() : Error(code, "copy the write-ahead log");
+}
+
+absl::Status Connection::RewriteLog() {
+  constexpr sqlite3_int64 kBytesAtOnce = 64 * 1024;  // SQLite's own layer takes less than 128 KiB
+  sqlite3_file* log = nullptr;
+  errno = 0;
+  int code = sqlite3_file_control(handle_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  sqlite3_int64 size = 0;
+  if (code == SQLITE_OK && log->pMethods != nullptr) code = log->pMethods->xFileSize(log, &size);
+  std::string bytes(static_cast<size_t>(std::min(size, kBytesAtOnce)), '\0');
+  for (sqlite3_int64 at = 0; code == SQLITE_OK && at < size; at += kBytesAtOnce) {
+    const auto part = static_cast<int>(std::min(size - at, kBytesAtOnce));
+    code = log->pMethods->xRead(log, bytes.data(), part, at);
+    if (code == SQLITE_OK) code = log->pMethods->xWrite(log, bytes.data(), part, at);
+  }
+  if (code == SQLITE_OK && size > 0) code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+  return code == SQLITE_OK ? absl::OkStatus() : Error(code, "write the write-ahead log again");
 }
 
 absl::Status Connection::EmptyLog() {

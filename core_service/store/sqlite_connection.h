@@ -54,8 +54,12 @@ class Connection {
   // did. Reads that are under way may keep some of it back until a later time; a log of many times
   // that length makes this wait for them, a tenth of a second at most.
   absl::Status Checkpoint(int pages);
-  // Copies all of the write-ahead log into the file, durably, and empties it. Unavailable where
-  // that is not possible, also while another connection reads.
+  // Makes durable what another process has left in the write-ahead log. That it can be read proves
+  // nothing: the process may have been killed before it synced it, and what a sync has failed for
+  // is passed over by the next one, unless it is written again.
+  absl::Status RewriteLog();
+  // Copies all of the write-ahead log into the file, durably, and empties it. Unavailable while
+  // another connection reads.
   absl::Status EmptyLog();
 
   // Runs statements whose rows are of no interest.

@@ -141,6 +141,11 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& opti
   // Also for the journal that SQLite deleted when it turned the write-ahead log on: found again
   // after a loss of power, it would undo the file, and SQLite drops the log of an empty file.
   if (absl::Status status = dir->Sync(); !status.ok()) return status;
+  // Nobody may be served from what the process before this one has left until it is on the disk. It
+  // goes there first as it is: from a log with a hole the file could not be made whole again.
+  absl::Status durable = (*writer)->RewriteLog();
+  if (durable.ok()) durable = (*writer)->EmptyLog();
+  if (!durable.ok()) return durable;
   absl::StatusOr<LogEnd> end = ReadLogEnd(**writer);
   if (!end.ok()) return end.status();
   const absl::StatusOr<LastKeys> keys = ReadLastKeys(**writer);

@@ -22,9 +22,12 @@ struct SqliteOptions {
 
 // Opens the desk in a directory, making it (with a new desk id) or migrating it forward as needed.
 //
+// All that is in it then is on the disk, also what a process that was killed, or had failed, had
+// written and not made durable.
+//
 // FailedPrecondition: another process holds the directory, or the file was written by a newer
 // version; the text says which. PermissionDenied, Unavailable, DataLoss: what the file system or
-// SQLite said.
+// SQLite said, such as that another program reads the file.
 absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& options, Clock& clock,
                                                        IdSource& ids);
 

@@ -115,5 +115,60 @@ TEST(DeskPowerLoss, WhatTheDeskAcknowledgedIsThere) {
   EXPECT_GT(lost, seeds / 2) << "too few runs were cut for this to mean anything";
 }
 
+// Brings one ticket after the other until the desk has failed; answers how many it acknowledged.
+int BringNamedTickets(Desk& desk, int from, int to) {
+  for (int i = from; i < to; ++i) {
+    v1::CreateTicketRequest request;
+    request.set_ticket_name(absl::StrCat("Ticket ", i));
+    request.set_request_id(absl::StrCat("request-", i));
+    std::promise<absl::StatusOr<v1::CreateTicketResponse>> answer;
+    desk.Execute(Caller{}, std::move(request),
+                 [&answer](auto response) { answer.set_value(std::move(response)); });
+    if (!answer.get_future().get().ok()) return i;
+  }
+  return to;
+}
+
+// A core is killed between the write of a commit and its sync. The next one finds it in the log,
+// and acknowledges the repeated call with nothing to write.
+TEST(DeskPowerLoss, WhatIsAcknowledgedAgainAfterAKillIsThere) {
+  constexpr int kTickets = 6;
+  int repeated = 0;
+  for (int64_t killed_at = 1;; ++killed_at) {
+    SCOPED_TRACE(absl::StrCat("killed at operation ", killed_at));
+    TempDir before;
+    TempDir after;
+    SeededIds ids(9);
+    FaultVfs vfs;
+    vfs.CutPowerAt(killed_at);
+    int acknowledged = 0;
+    if (auto store = Open(before.path(), vfs.name(), ids); store.ok()) {
+      if (auto desk = Desk::Start({}, **store, Clock::Real(), ids); desk.ok()) {
+        acknowledged = BringNamedTickets(**desk, 0, kTickets);
+      }
+    }
+    if (!vfs.power_is_cut()) break;
+    vfs.StartAgain();
+    {
+      auto store = Open(before.path(), vfs.name(), ids);
+      ASSERT_THAT(store, IsOk());
+      auto desk = Desk::Start({}, **store, Clock::Real(), ids);
+      ASSERT_THAT(desk, IsOk());
+      if (acknowledged < kTickets) {
+        ASSERT_EQ(BringNamedTickets(**desk, acknowledged, acknowledged + 1), acknowledged + 1);
+        ++acknowledged;
+        ++repeated;
+      }
+      vfs.WriteDiskAfterLoss(after.path(), static_cast<uint64_t>(killed_at));
+    }
+    FaultVfs sound;
+    auto store = Open(after.path(), sound.name(), ids);
+    ASSERT_THAT(store, IsOk());
+    EXPECT_EQ((*(*store)->OpenView())->head(), acknowledged);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(repeated, 50) << "too few kills for this to mean anything";
+}
+
 }  // namespace
 }  // namespace agentdesk::desk

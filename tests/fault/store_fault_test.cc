@@ -82,6 +82,95 @@ TEST(StorePowerLoss, WhatWasAcknowledgedIsThereAndNothingIsHalf) {
   }
 }
 
+// A process that is killed leaves to the next one what it has written and not synced. Whoever is
+// served from that takes it for stored, so it must be.
+TEST(StorePowerLoss, WhatARestartedStoreServesIsThere) {
+  int64_t killed_at = 1;
+  for (;; ++killed_at) {
+    SCOPED_TRACE(absl::StrCat("killed at operation ", killed_at));
+    TempDir before;
+    TempDir after;
+    StoreWorkload workload(3);
+    SeededIds ids(3);
+    FaultVfs vfs;
+    vfs.CutPowerAt(killed_at);
+    if (auto store = Open(before.path(), vfs.name(), ids); store.ok()) {
+      (void)workload.Run(**store, 5);
+    }
+    if (!vfs.power_is_cut()) break;
+    vfs.StartAgain();
+    auto store = Open(before.path(), vfs.name(), ids);
+    ASSERT_THAT(store, IsOk());
+    ASSERT_THAT(workload.Check(**store), IsOk());
+    const auto seed = static_cast<uint64_t>(killed_at);
+    vfs.WriteDiskAfterLoss(after.path(), seed);
+    ExpectSound(after.path(), workload, seed);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(killed_at, 100) << "too few operations for this to mean anything";
+}
+
+// The pages of a sync that failed are not written by a later one. What comes after them in the log
+// would be lost with them.
+TEST(StorePowerLoss, ASyncThatFailedLeavesNoHole) {
+  int64_t failed_at = 1;
+  for (;; ++failed_at) {
+    SCOPED_TRACE(absl::StrCat("sync ", failed_at));
+    TempDir before;
+    TempDir after;
+    StoreWorkload workload(5);
+    SeededIds ids(5);
+    FaultVfs vfs;
+    vfs.FailAt(FaultVfs::Operation::kSync, failed_at, FaultVfs::Failure::kIoError, /*sticky=*/true);
+    if (auto store = Open(before.path(), vfs.name(), ids); store.ok()) {
+      (void)workload.Run(**store, kCommits);
+    }
+    if (!vfs.failed()) break;
+    vfs.StartAgain();
+    auto store = Open(before.path(), vfs.name(), ids);
+    ASSERT_THAT(store, IsOk());
+    ASSERT_THAT(workload.Check(**store), IsOk());
+    ASSERT_THAT(workload.Run(**store, 3), IsOk());
+    const auto seed = static_cast<uint64_t>(failed_at);
+    vfs.WriteDiskAfterLoss(after.path(), seed);
+    ExpectSound(after.path(), workload, seed);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(failed_at, kCommits);
+}
+
+// Nor is anything lost when the power fails while the store starts after that.
+TEST(StorePowerLoss, AStartAfterASyncThatFailedIsCut) {
+  int cut = 0;
+  for (uint64_t seed = 1; seed <= Seeds(); ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    std::mt19937_64 random(seed);
+    TempDir before;
+    TempDir after;
+    StoreWorkload workload(seed);
+    SeededIds ids(seed);
+    FaultVfs vfs;
+    {
+      auto store = Open(before.path(), vfs.name(), ids);
+      ASSERT_THAT(store, IsOk());
+      vfs.FailAt(FaultVfs::Operation::kSync, 1 + static_cast<int64_t>(random() % 15),
+                 FaultVfs::Failure::kIoError, /*sticky=*/true);
+      ASSERT_FALSE(workload.Run(**store, kCommits).ok());
+    }
+    vfs.StartAgain();
+    vfs.CutPowerAt(1 + static_cast<int64_t>(random() % 40));
+    if (auto store = Open(before.path(), vfs.name(), ids); store.ok()) {
+      ASSERT_THAT(workload.Check(**store), IsOk());
+    } else {
+      ++cut;
+    }
+    vfs.WriteDiskAfterLoss(after.path(), seed);
+    ExpectSound(after.path(), workload, seed);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(cut, 10) << "too few starts were cut for this to mean anything";
+}
+
 // The failure of one operation: the answer says so, nothing is half done, nothing more is written.
 // Whether there were so many operations.
 bool FailOne(FaultVfs::Operation operation, int64_t n, FaultVfs::Failure failure, bool sticky) {

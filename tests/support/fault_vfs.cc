@@ -113,6 +113,7 @@ struct FaultFileMethods {
     layer.Stall();
     if (int code = layer.Before(FaultVfs::Operation::kSync, SQLITE_IOERR_FSYNC);
         code != SQLITE_OK) {
+      layer.SyncFailed(*Of(file).path);
       return code;
     }
     layer.Synced(*Of(file).path);
@@ -211,6 +212,13 @@ bool FaultVfs::power_is_cut() const {
   return power_is_cut_;
 }
 
+void FaultVfs::StartAgain() {
+  MutexLock lock(mutex_);
+  power_lasts_ = INT64_MAX;
+  power_is_cut_ = false;
+  faults_ = {};
+}
+
 void FaultVfs::StallNextSync(std::function<void()> stall) {
   MutexLock lock(mutex_);
   stall_ = std::move(stall);
@@ -256,6 +264,11 @@ void FaultVfs::Synced(const std::string& path) {
   disk.exists = true;
   for (const Change& change : disk.unsynced) Apply(disk, change);
   disk.unsynced.clear();
+}
+
+void FaultVfs::SyncFailed(const std::string& path) {
+  MutexLock lock(mutex_);
+  if (!power_is_cut_) disks_[path].unsynced.clear();
 }
 
 void FaultVfs::DirectorySynced() {

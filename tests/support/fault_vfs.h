@@ -20,9 +20,10 @@ namespace agentdesk::testing {
 // hold (the state of the last sync) and what was written since; after a loss any part of the latter
 // may have arrived. Writes within one file arrive in any order when they do not overlap, and may be
 // cut or torn at sectors; that a file was made or deleted is sure once the directory was synced,
-// which SQLite does with the first sync of a journal. SQLite's shared-memory file is not kept: it
-// is made anew. Nothing is synced to the real disk. Registers itself under name() while it lives.
-// Thread-safe.
+// which SQLite does with the first sync of a journal. What a sync has failed for never arrives, as
+// on Linux: later reads see it, later syncs pass it over. SQLite's shared-memory file is not kept:
+// it is made anew. Nothing is synced to the real disk. Registers itself under name() while it
+// lives. Thread-safe.
 class FaultVfs {
  public:
   enum class Operation { kOpen, kWrite, kSync };
@@ -50,6 +51,9 @@ class FaultVfs {
   // Cuts the power before the `n`-th write or sync from now on: from there on nothing works.
   void CutPowerAt(int64_t n);
   bool power_is_cut() const;
+  // Makes everything work again: only the process had ended, and another one starts. It finds all
+  // that was written; what the disk would hold after a loss of power stays what it was.
+  void StartAgain();
   // Writes into a directory what the disk holds after the loss; the choice follows from `seed`.
   void WriteDiskAfterLoss(const std::string& directory, uint64_t seed) const;
 
@@ -77,6 +81,7 @@ class FaultVfs {
   int Before(Operation operation, int io_error_code);
   void Record(const std::string& path, Change change);
   void Synced(const std::string& path);
+  void SyncFailed(const std::string& path);
   void DirectorySynced();
 
   static void Apply(Disk& disk, const Change& change);

@@ -84,6 +84,20 @@ TEST_F(SqliteStoreTest, OneProcessHoldsTheDirectory) {
   EXPECT_THAT(Open(), IsOk());
 }
 
+// What it has to make durable cannot be while another program reads the file.
+TEST_F(SqliteStoreTest, ALogThatAnotherProgramReadsIsNotServed) {
+  MakeDesk();
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open(File().c_str(), &other), SQLITE_OK);
+  for (const char* sql : {"UPDATE meta SET oldest = 2", "BEGIN", "SELECT * FROM meta"}) {
+    ASSERT_EQ(sqlite3_exec(other, sql, nullptr, nullptr, nullptr), SQLITE_OK) << sql;
+  }
+  EXPECT_THAT(Open(), HasError(absl::StatusCode::kUnavailable, "end the other program"));
+  ASSERT_EQ(sqlite3_exec(other, "COMMIT", nullptr, nullptr, nullptr), SQLITE_OK);
+  EXPECT_THAT(Open(), IsOk());
+  sqlite3_close(other);
+}
+
 TEST_F(SqliteStoreTest, OnlyItsUserMayReadIt) {
   auto store = Value(Open());
   for (const char* name : {"", "/desk.sqlite3", "/desk.sqlite3-wal", "/desk.lock"}) {
