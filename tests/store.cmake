@@ -5,8 +5,7 @@ target_link_libraries(agentdesk_store_test_support PUBLIC agentdesk_store GTest:
 add_executable(store_test
   conformance/store_conformance.cc conformance/store_copies_conformance.cc
   conformance/store_events_conformance.cc conformance/store_lists_conformance.cc unit/event_block_test.cc unit/event_chain_test.cc
-  unit/row_queue_test.cc unit/sqlite_store_test.cc)
-  unit/sqlite_restore_test.cc unit/sqlite_store_test.cc)
+  unit/row_queue_test.cc unit/sqlite_restore_test.cc unit/sqlite_store_test.cc)
 target_link_libraries(store_test PRIVATE agentdesk_store_test_support GTest::gmock_main)
 gtest_discover_tests(store_test)
 

@@ -107,9 +107,7 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
   if (code != SQLITE_OK) return connection->Error(code, "open the desk");
   sqlite3_busy_timeout(connection->handle_, kBusyTimeoutMs);
   sqlite3_db_config(connection->handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  if (!writes) {
-    sqlite3_db_config(connection->handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  }
+  if (!writes) connection->KeepLog();
   if (absl::Status status =
           connection->Execute("set up a connection", writes ? kWriterSettings : kReaderSettings);
       !status.ok()) {
@@ -168,6 +166,10 @@ absl::Status Connection::EmptyLog() {
   const int code =
       sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
   return code == SQLITE_OK ? absl::OkStatus() : Error(code, "copy the write-ahead log");
+}
+
+void Connection::KeepLog() {
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
 }
 
 absl::Status Connection::Execute(const char* purpose, const char* script) {

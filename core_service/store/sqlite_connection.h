@@ -62,6 +62,10 @@ class Connection {
   // another connection reads.
   absl::Status EmptyLog();
 
+  // Closing will leave the write-ahead log as it is, for the next process, instead of copying it:
+  // after a write or a sync has failed, SQLite does not know what of the file is still to be synced.
+  void KeepLog();
+
   // Runs statements whose rows are of no interest.
   absl::Status Execute(const char* purpose, const char* script);
   // Whether a transaction is open; SQLite ends one by itself after some errors.

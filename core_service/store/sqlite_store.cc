@@ -97,7 +97,10 @@ class SqliteStore final : public Store {
         identity_(std::move(identity)),
         writer_(std::move(writer)),
         readers_(clock) {}
-  ~SqliteStore() override { assert(!writer_->busy); }
+  ~SqliteStore() override {
+    assert(!writer_->busy);
+    if (!writer_->failed.ok()) writer_->connection->KeepLog();
+  }
 
   void AddReader(std::unique_ptr<Connection> connection) { readers_.Add(std::move(connection)); }
 
@@ -113,7 +116,7 @@ class SqliteStore final : public Store {
 
  private:
   // Destroyed in the reverse order: readers, then the writer, which as the last connection copies
-  // the write-ahead log into the file, then the lock.
+  // the write-ahead log into the file unless a write has failed, then the lock.
   DataDir dir_;
   const std::string vfs_;
   const DeskIdentity identity_;
@@ -145,7 +148,10 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& opti
   // goes there first as it is: from a log with a hole the file could not be made whole again.
   absl::Status durable = (*writer)->RewriteLog();
   if (durable.ok()) durable = (*writer)->EmptyLog();
-  if (!durable.ok()) return durable;
+  if (!durable.ok()) {
+    (*writer)->KeepLog();
+    return durable;
+  }
   absl::StatusOr<LogEnd> end = ReadLogEnd(**writer);
   if (!end.ok()) return end.status();
   const absl::StatusOr<LastKeys> keys = ReadLastKeys(**writer);

@@ -139,6 +139,30 @@ TEST(StorePowerLoss, ASyncThatFailedLeavesNoHole) {
   EXPECT_GT(failed_at, kCommits);
 }
 
+// The store that met the failure does not copy its log as it closes: SQLite would take for written
+// what that sync was to cover, and delete the log.
+TEST(StorePowerLoss, AStoreThatHasFailedLeavesItsLog) {
+  int64_t failed_at = 1;
+  for (;; ++failed_at) {
+    SCOPED_TRACE(absl::StrCat("sync ", failed_at));
+    TempDir before;
+    TempDir after;
+    StoreWorkload workload(1);
+    SeededIds ids(1);
+    FaultVfs vfs;
+    vfs.FailAt(FaultVfs::Operation::kSync, failed_at, FaultVfs::Failure::kIoError,
+               /*sticky=*/false);
+    if (auto store = Open(before.path(), vfs.name(), ids); store.ok()) {
+      (void)workload.Run(**store, kCommits);
+    }
+    if (!vfs.failed()) break;
+    vfs.WriteDiskAfterLoss(after.path(), 1);
+    ExpectSound(after.path(), workload, 1);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(failed_at, kCommits);
+}
+
 // Nor is anything lost when the power fails while the store starts after that.
 TEST(StorePowerLoss, AStartAfterASyncThatFailedIsCut) {
   int cut = 0;
