@@ -7,6 +7,7 @@
 #include "absl/strings/strip.h"
 #include "core_service/base/error.h"
 #include "core_service/base/timestamp.h"
+#include "core_service/domain/job.h"
 #include "core_service/domain/limits.h"
 
 namespace agentdesk::desk {
@@ -106,7 +107,7 @@ domain::Context Turn::ContextFor(const Caller& caller) {
   domain::Context context;
   context.now = Now();
   context.next_sequence = head_ + 1;
-  context.restores = around_.restores;
+  context.lease_epoch = domain::LeaseEpoch(around_.restores, around_.desk_id);
   context.max_open_questions = around_.max_open_questions;
   context.actor = caller.actor;
   context.tenant = caller.tenant;

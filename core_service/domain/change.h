@@ -29,7 +29,7 @@ using record::v1::TicketRecord;
 struct Context {
   absl::Time now;                              // never before the last event's time
   int64_t next_sequence = 1;                   // of the first event that the change appends
-  int64_t restores = 0;                        // how often the desk was restored from a backup
+  int64_t lease_epoch = 0;                     // of the desk: LeaseEpoch (domain/job.h)
   int max_open_questions = kMaxOpenQuestions;  // of one session
   v1::Actor actor;                             // who asked
   std::string tenant;                          // empty: the default one

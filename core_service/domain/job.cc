@@ -18,7 +18,10 @@ namespace agentdesk::domain {
 namespace {
 
 constexpr char kDefaultQueue[] = "default";
-constexpr int kSequenceBits = 48;  // of a lease token
+// Of a lease token, from the lowest bit on.
+constexpr int kSequenceBits = 36;
+constexpr int kDeskBits = 12;
+constexpr int kRestoresShift = kSequenceBits + kDeskBits;
 constexpr char kLostLease[] = "the worker lost its lease";
 
 bool IsCancelling(const TicketState& state) {
@@ -132,6 +135,14 @@ absl::Status CheckLease(const JobRecord& job, int64_t token) {
       "attempt does counts any more");
 }
 
+int64_t LeaseEpoch(int64_t restores, absl::string_view desk_id) {
+  if (restores == 0) return 0;
+  // The end of an id is random.
+  const uint64_t desk =
+      Uuid::Parse(desk_id).value_or(Uuid{}).low & ((uint64_t{1} << kDeskBits) - 1);
+  return (restores << kRestoresShift) | (static_cast<int64_t>(desk) << kSequenceBits);
+}
+
 int64_t LeaseStart(int64_t token) { return token & ((int64_t{1} << kSequenceBits) - 1); }
 
 Decision<v1::ClaimJobResponse> ClaimJob(const v1::ClaimJobRequest& request,
@@ -139,7 +150,7 @@ Decision<v1::ClaimJobResponse> ClaimJob(const v1::ClaimJobRequest& request,
   Transition transition(state, context);
   const absl::Duration term = FromProto(request.lease_duration());
   JobRecord& record = transition.MutableJob();
-  record.set_lease_token((context.restores << kSequenceBits) | context.next_sequence);
+  record.set_lease_token(context.lease_epoch | context.next_sequence);
   record.set_lease_ms(absl::ToInt64Milliseconds(term));
   record.set_claimable(false);
   v1::Job& job = *record.mutable_job();

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "agentdesk/v1/agent.pb.h"
 #include "core_service/domain/change.h"
@@ -28,15 +29,20 @@ absl::Status Validate(const v1::FailJobRequest& request);
 // FailedPrecondition (`lease_lost`) unless `token` is the token of the job's live lease.
 absl::Status CheckLease(const JobRecord& job, int64_t token);
 
-// The sequence of the `agent_started` that began the lease. A token has it in its low 48 bits and
-// above them how often the desk was restored by then: a restored log gives out sequences a second
-// time, and the worker that got one before the machine was lost must not pass for the one that has
-// it now.
+// What the tokens of a desk have above the sequence of the `agent_started` that began the lease. A
+// restored log gives out sequences a second time, and the worker that got one before the machine
+// was lost must not pass for the one that has it now. So from bit 48 on a token says how often the
+// desk was restored and, since a backup may be restored more than once, in the 12 bits below that a
+// part of its id. 36 bits are left, for as many events of 256 bytes as SQLite's largest file holds.
+// 0 for a desk that was never restored.
+int64_t LeaseEpoch(int64_t restores, absl::string_view desk_id);
+
+// The sequence of the `agent_started` that began the lease.
 int64_t LeaseStart(int64_t token);
 
 // Gives the job, which must be claimable, to a worker. The token is greater than that of any claim
-// before. The response's
-// `lease_expires_at` and the job's are now + the term; `desk_id` is left to the caller.
+// before. The response's `lease_expires_at` and the job's are now + the term; `desk_id` is left to
+// the caller.
 Decision<v1::ClaimJobResponse> ClaimJob(const v1::ClaimJobRequest& request,
                                         const TicketState& state, const Context& context);
 

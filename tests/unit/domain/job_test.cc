@@ -135,7 +135,7 @@ TEST(ClaimJobTest, ATokenOfALostDeskIsNotThatOfTheRestoredOne) {
   v1::ClaimJobRequest request = Value(Normalize(Parse<v1::ClaimJobRequest>("worker: 'w'")));
   Context context = desk.context();
   const auto lost = ClaimJob(request, desk.state(), context);
-  context.restores = 1;
+  context.lease_epoch = LeaseEpoch(1, "0197a1b2-0000-7000-8000-000000000fff");
   const auto restored = ClaimJob(request, desk.state(), context);
   EXPECT_EQ(restored.response.sequence(), lost.response.sequence());
   EXPECT_GT(restored.response.lease_token(), lost.response.lease_token());
@@ -143,17 +143,6 @@ TEST(ClaimJobTest, ATokenOfALostDeskIsNotThatOfTheRestoredOne) {
   EXPECT_EQ(LeaseStart(lost.response.lease_token()), lost.response.sequence());
   EXPECT_THAT(CheckLease(*restored.change.job, lost.response.lease_token()),
               IsRefused("lease_lost", ""));
-}
-
-TEST(CheckLeaseTest, WantsTheTokenOfTheLiveLease) {
-  JobRecord job;
-  EXPECT_THAT(CheckLease(job, 0), IsRefused("lease_lost", "Stop the agent"));
-  EXPECT_THAT(CheckLease(job, 7), IsRefused("lease_lost", "Stop the agent"));
-  job.set_lease_token(7);
-  EXPECT_THAT(CheckLease(job, 7), IsOk());
-  for (const int64_t token : {0, 6, 8, -7}) {
-    EXPECT_THAT(CheckLease(job, token), HasCode(absl::StatusCode::kFailedPrecondition));
-  }
 }
 
 TEST(ValidateWorkerCallsTest, NamesTheFieldAndTheRule) {
