@@ -95,6 +95,8 @@ size_t Committer::queued() {
 }
 
 absl::Duration Committer::NextDue() const {
+  // What falls due is not taken any more, and would be due for ever.
+  if (!failed_.ok()) return absl::InfiniteDuration();
   absl::Duration due = std::min(timers_.next(), forget_at_);
   for (const std::unique_ptr<Command>& command : waiting_) {
     due = std::min(due, command->waits_until());

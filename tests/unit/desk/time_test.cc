@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <thread>
 #include <utility>
@@ -108,6 +109,52 @@ TEST_F(SlowDiskTest, ATermBeginsWhenTheWorkerIsTold) {
   const auto claim = Claim();
   clock_.Advance(absl::Seconds(29));
   EXPECT_TRUE(Renew(*claim).ok());
+}
+
+// Tells whether the desk's threads wait, or ask for the time over and over.
+class WatchedClock final : public Clock {
+ public:
+  explicit WatchedClock(Clock& clock) : clock_(clock) {}
+  absl::Time Now() override { return clock_.Now(); }
+  absl::Duration Monotonic() override {
+    if (watched_ && --looks_left_ == 0) rests_.set_value(false);
+    return clock_.Monotonic();
+  }
+  void WaitUntil(Condition& condition, Mutex& mutex, absl::Duration deadline) override
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (deadline == absl::InfiniteDuration() && watched_.exchange(false)) rests_.set_value(true);
+    clock_.WaitUntil(condition, mutex, deadline);
+  }
+
+  void Watch() { watched_ = true; }
+  // Whether a thread began to wait for nothing but to be woken; false: it does not come to that.
+  bool Rests() { return rests_.get_future().get(); }
+
+ private:
+  Clock& clock_;
+  std::atomic<bool> watched_{false};
+  std::atomic<int> looks_left_{10000};
+  std::promise<bool> rests_;
+};
+
+TEST_F(SlowDiskTest, ADeskWhoseDiskHasFailedRestsUntilItEnds) {
+  Close();
+  WatchedClock watched(clock_);
+  OpenStore();
+  StartDesk(watched);
+  Create("Held");
+  ASSERT_TRUE(Claim().ok());
+  disk_.FailAt(FaultVfs::Operation::kSync, 1, FaultVfs::Failure::kIoError, /*sticky=*/true);
+  v1::CreateTicketRequest request;
+  request.set_ticket_name("Not stored");
+  EXPECT_EQ(Call<v1::CreateTicketResponse>(request).status().code(),
+            absl::StatusCode::kUnavailable);
+  watched.Watch();
+  clock_.Advance(absl::Minutes(5));  // the lease and old requests are due
+  EXPECT_TRUE(watched.Rests());
+  EXPECT_EQ(Call<v1::CreateTicketResponse>(request).status().code(),
+            absl::StatusCode::kUnavailable);
+  Close();
 }
 
 TEST_F(SlowDiskTest, OfVeryManyLeasesThatEndAtOnceNoneCanCompleteAnyMore) {
