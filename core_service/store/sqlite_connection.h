@@ -63,7 +63,8 @@ class Connection {
   absl::Status EmptyLog();
 
   // Closing will leave the write-ahead log as it is, for the next process, instead of copying it:
-  // after a write or a sync has failed, SQLite does not know what of the file is still to be synced.
+  // after a write or a sync has failed, SQLite does not know what of the file is still to be
+  // synced.
   void KeepLog();
 
   // Runs statements whose rows are of no interest.
