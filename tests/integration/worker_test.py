@@ -2,15 +2,17 @@
 
 import json
 import os
+import select
 import signal
 import time
 import unittest
 
-from agentdesk_test import ROOT, DeskTestCase, Program, wait_until
+from agentdesk_test import PATIENCE, ROOT, DeskTestCase, Program, wait_until
 from desk_client import event_pb2, new_id, session_pb2, ticket_pb2
 from ws_client import Browser
 
-AGENT = f"exec /usr/bin/python3 -B '{ROOT}/tests/support/scripted_agent.py'"
+# As a user writes it, without `exec`: the shell stays above the agent then.
+AGENT = f"/usr/bin/python3 -B '{ROOT}/tests/support/scripted_agent.py'"
 Status = ticket_pb2.JobStatus
 
 
@@ -45,6 +47,11 @@ class WorkerTest(DeskTestCase):
 
     def kinds(self, session_id: str) -> list[str]:
         return [event.WhichOneof("payload") for event in self.desk.log(session_ids=[session_id])]
+
+    def said(self, session_id: str) -> list[str]:
+        """What its agents have said, once they have said something."""
+        return wait_until(lambda: [event.agent_message.content for event in self.desk.log(
+            session_ids=[session_id]) if event.HasField("agent_message")], "a message")
 
     def answer(self, question: session_pb2.Question, response: str) -> None:
         result = self.desk.answer(question.session_id, response, question_id=question.question_id)
@@ -150,9 +157,7 @@ class WorkerTest(DeskTestCase):
     def test_cancel_ends_the_whole_process_group(self) -> None:
         created, queue = self.create("ignores_cancel")
         worker = self.worker(queue)
-        said = wait_until(lambda: [e.agent_message.content for e in self.desk.log(
-            session_ids=[created.ticket.session_id]) if e.HasField("agent_message")], "a message")
-        child = int(said[0].split()[1])
+        child = int(self.said(created.ticket.session_id)[0].split()[1])
         self.assertTrue(is_alive(child))
         self.desk.call(self.desk.tickets.CancelTicket,
                        ticket_pb2.CancelTicketRequest(ticket_id=created.ticket_id))
@@ -168,9 +173,33 @@ class WorkerTest(DeskTestCase):
         job = self.desk.job(created.job_id)
         self.assertEqual((job.status, job.failed_attempts), (Status.JOB_STATUS_QUEUED, 0))
 
+    def test_what_an_agent_says_when_the_worker_is_stopped_is_stored(self) -> None:
+        created, queue = self.create("has_last_words")
+        worker = self.worker(queue)
+        self.said(created.ticket.session_id)
+        self.end(worker)
+        self.assertEqual(self.said(created.ticket.session_id), ["ready", "last words"])
+        self.assertEqual(self.desk.job(created.job_id).status, Status.JOB_STATUS_QUEUED)
+
+    def test_an_agent_and_its_children_die_with_their_worker(self) -> None:
+        created, queue = self.create("ignores_cancel")
+        worker = self.worker(queue)
+        said = self.said(created.ticket.session_id)[0].split()
+        processes = {name: os.pidfd_open(int(pid)) for name, pid in
+                     (("child", said[1]), ("agent", said[3]))}
+        for descriptor in processes.values():
+            self.addCleanup(os.close, descriptor)
+        keeper = os.getpgid(int(said[3]))
+        with open(f"/proc/{keeper}/cmdline", encoding="utf-8") as words:
+            self.assertNotIn("agentdesk-worker", words.read(), "what pkill -f finds is the worker")
+        worker.kill()
+        for name, descriptor in processes.items():
+            ended = select.select([descriptor], [], [], PATIENCE)[0]
+            self.assertTrue(ended, f"the {name} runs on")
+
     def test_a_human_who_writes_to_the_parked_demonstration_agent_is_answered(self) -> None:
         created, queue = self.create("Count")
-        worker = self.worker(queue, agent=f"exec /usr/bin/python3 -B '{ROOT}/tools/demo_agent.py' "
+        worker = self.worker(queue, agent=f"/usr/bin/python3 -B '{ROOT}/tools/demo_agent.py' "
                                           f"--root='{ROOT}/tests' --park --park_after=0.1")
         session_id = created.ticket.session_id
         self.wait_status(created.job_id, Status.JOB_STATUS_WAITING)

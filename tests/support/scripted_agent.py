@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -58,9 +59,18 @@ def parks_with_a_full_buffer(start: dict) -> None:
 
 def ignores_cancel(_start: dict) -> None:
     child = subprocess.Popen(["sleep", "600"])
-    send(type="message", content=f"child {child.pid}")
+    send(type="message", content=f"child {child.pid} of {os.getpid()}")
     receive("cancel")
     threading.Event().wait()
+
+
+def has_last_words(_start: dict) -> None:
+    def on_sigterm(*_) -> None:
+        send(type="message", content="last words")
+        sys.exit(0)
+    signal.signal(signal.SIGTERM, on_sigterm)
+    send(type="message", content="ready")
+    signal.pause()
 
 
 def shows_environment(_start: dict) -> None:

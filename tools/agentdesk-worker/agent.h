@@ -5,8 +5,12 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace agentdesk::worker {
+
+// Between SIGTERM and SIGKILL.
+inline constexpr absl::Duration kTermGrace = absl::Seconds(2);
 
 // How an agent program ended.
 struct AgentExit {

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,7 +14,9 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/match.h"
+#include "absl/time/time.h"
 #include "core_service/base/log.h"
+#include "tools/agentdesk-worker/agent_keeper.h"
 #include "tools/agentdesk-worker/agent_protocol.h"
 #include "tools/utf8.h"
 
@@ -47,26 +48,6 @@ struct Pipe {
     if (write >= 0) close(std::exchange(write, -1));
   }
 };
-
-// In the child, where after a fork of a process with threads only system calls are safe.
-[[noreturn]] void Exec(const Pipe& input, const Pipe& output, const Pipe& errors, pid_t worker,
-                       char* const* arguments, char* const* environment) {
-  setpgid(0, 0);
-  // Whatever the agent does after the worker's death, the next one may be doing too.
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != worker) _exit(127);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  signal(SIGPIPE, SIG_DFL);
-  if (dup2(input.read, STDIN_FILENO) < 0 || dup2(output.write, STDOUT_FILENO) < 0 ||
-      dup2(errors.write, STDERR_FILENO) < 0) {
-    _exit(127);
-  }
-  close_range(STDERR_FILENO + 1, ~0U, 0);
-  execve("/bin/sh", arguments, environment);
-  _exit(127);
-}
 
 std::vector<char*> EnvironmentForAgent() {
   std::vector<char*> variables;
@@ -110,11 +91,26 @@ absl::StatusOr<AgentProcess::Child> AgentProcess::Fork(const std::string& comman
   std::string text = command;
   char* const arguments[] = {shell.data(), option.data(), text.data(), nullptr};
   const std::vector<char*> environment = EnvironmentForAgent();
+  const KeeperOrders orders = {
+      .worker = getpid(),
+      .input = input.read,
+      .output = output.write,
+      .errors = errors.write,
+      .arguments = arguments,
+      .environment = environment.data(),
+      .grace_s = static_cast<unsigned>(absl::ToInt64Seconds(kTermGrace)),
+  };
   Child child;
-  const pid_t worker = getpid();
+  // What reaches the child before it has its own handlers must not run the worker's.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   child.pid = fork();
-  if (child.pid < 0) return absl::ErrnoToStatus(errno, "cannot fork");
-  if (child.pid == 0) Exec(input, output, errors, worker, arguments, environment.data());
+  if (child.pid == 0) KeepAgent(orders);
+  const int error = errno;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (child.pid < 0) return absl::ErrnoToStatus(error, "cannot fork");
   // Here too, so that the group exists whichever of the two processes comes first.
   setpgid(child.pid, child.pid);
   // Not through glibc 2.36, whose declaration lacks C linkage.
@@ -267,7 +263,7 @@ void AgentProcess::OnErrors() {
 }
 
 void AgentProcess::OnEnded() {
-  // As long as it is not reaped its process group's id belongs to nobody else.
+  // As long as the keeper is not reaped its process group's id belongs to nobody else.
   kill(-pid_, SIGKILL);
   int status = 0;
   waitpid(pid_, &status, 0);

@@ -18,9 +18,10 @@
 
 namespace agentdesk::worker {
 
-// An agent as a child process: `/bin/sh -c COMMAND` in a process group of its own, joined to the
-// worker by three pipes, without any AGENTDESK_ variable. It dies with the worker. When its first
-// process has ended, the rest of the group is killed.
+// An agent as a process group of its own: `/bin/sh -c COMMAND` under a keeper (agent_keeper.h),
+// joined to the worker by three pipes, without any AGENTDESK_ variable. The group dies with the
+// worker. When the shell has ended, the rest of the group is killed; where SIGTERM has ended it,
+// once kTermGrace is over.
 class AgentProcess final : public Agent {
  public:
   // `name` marks the agent's stderr in the log. The caller must ignore SIGPIPE, and run `io` on the
@@ -37,7 +38,7 @@ class AgentProcess final : public Agent {
 
  private:
   struct Child {
-    pid_t pid = -1;
+    pid_t pid = -1;           // the keeper's, and so its group's
     int pid_descriptor = -1;  // readable when the process has ended
     int input = -1;
     int output = -1;

@@ -13,8 +13,6 @@ namespace {
 constexpr size_t kMaxHeldBack = 8 << 20;
 // An agent that is told much (of lines that were refused) and reads nothing is not read either.
 constexpr size_t kMaxUntold = 4 << 20;
-// Between the polite signal and the other one.
-constexpr absl::Duration kTermGrace = absl::Seconds(2);
 constexpr int kTranscriptPage = 1000;
 
 std::string Describe(const AgentExit& exit) {

@@ -1,11 +1,18 @@
 #include "tools/agentdesk-worker/agent_process.h"
 
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tools/agentdesk-worker/agent_protocol.h"
@@ -14,6 +21,28 @@ namespace agentdesk::worker {
 namespace {
 
 using testing::ElementsAre;
+
+constexpr std::chrono::seconds kPatience{60};
+
+// A process that the test waits for and cannot wait on: a child of the agent's.
+class Watched {
+ public:
+  explicit Watched(const std::string& pid)
+      : descriptor_(static_cast<int>(syscall(SYS_pidfd_open, std::atoi(pid.c_str()), 0))) {}
+  ~Watched() { close(descriptor_); }
+  Watched(const Watched&) = delete;
+  Watched& operator=(const Watched&) = delete;
+
+  bool found() const { return descriptor_ >= 0; }
+  // Whether it ends within the test's patience.
+  bool Ends() const {
+    pollfd end = {.fd = descriptor_, .events = POLLIN, .revents = 0};
+    return poll(&end, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())) == 1;
+  }
+
+ private:
+  const int descriptor_;
+};
 
 class AgentProcessTest : public testing::Test, protected Agent::Listener {
  protected:
@@ -27,11 +56,13 @@ class AgentProcessTest : public testing::Test, protected Agent::Listener {
   }
   // Until the agent has ended.
   AgentExit Run() {
-    while (!exit_.has_value()) io_.run_one();
-    return *exit_;
+    while (!exit_.has_value() && io_.run_one_for(kPatience) > 0) continue;
+    EXPECT_TRUE(exit_.has_value()) << "it does not end";
+    return exit_.value_or(AgentExit());
   }
   void RunUntilLines(size_t lines) {
-    while (lines_.size() < lines) io_.run_one();
+    while (lines_.size() < lines && io_.run_one_for(kPatience) > 0) continue;
+    ASSERT_GE(lines_.size(), lines) << "it does not say so much";
   }
 
   void OnLine(absl::string_view line) override { lines_.emplace_back(line); }
@@ -111,19 +142,77 @@ TEST_F(AgentProcessTest, WhatIsHeldBackOutlivesTheAgent) {
   EXPECT_THAT(lines_, ElementsAre("held"));
 }
 
-TEST_F(AgentProcessTest, TheWholeGroupIsSignalled) {
+TEST_F(AgentProcessTest, TheWholeGroupIsKilled) {
   Start("sleep 600 & echo $!; wait");
   RunUntilLines(1);
-  const pid_t child = static_cast<pid_t>(std::atoi(lines_[0].c_str()));
-  EXPECT_EQ(kill(child, 0), 0);
+  const Watched child(lines_[0]);
+  ASSERT_TRUE(child.found());
   agent_->Signal(SIGKILL);
   EXPECT_EQ(Run().signal, SIGKILL);
+  EXPECT_TRUE(child.Ends());
+}
+
+TEST_F(AgentProcessTest, TheWholeGroupIsAskedToEnd) {
+  Start(
+      "trap 'echo shell' TERM; "
+      "(trap 'echo child; exit' TERM; sleep 600 & echo ready; wait) & "
+      "wait; wait; exit 3");
+  RunUntilLines(1);
+  agent_->Signal(SIGTERM);
+  EXPECT_EQ(Run().code, 3);
+  EXPECT_THAT(lines_, testing::UnorderedElementsAre("ready", "shell", "child"));
+}
+
+// dash does not become the last of its commands, and has no reason to outlive SIGTERM.
+TEST_F(AgentProcessTest, WhatTheShellRanHasItsGraceWhenSigtermEndedTheShell) {
+  Start(
+      "/bin/bash -c 'trap \"read line; echo last words; exit\" TERM; sleep 600 & echo ready; "
+      "wait'; "
+      "true");
+  RunUntilLines(1);
+  agent_->Signal(SIGTERM);
+  agent_->Send("go on\n");
+  EXPECT_EQ(Run().signal, SIGTERM);
+  EXPECT_THAT(lines_, ElementsAre("ready", "last words"));
+}
+
+TEST_F(AgentProcessTest, TheGraceOfWhatTheShellRanHasAnEnd) {
+  Start("/bin/bash -c 'trap \"\" TERM; echo $BASHPID; sleep 600; true'; true");
+  RunUntilLines(1);
+  const Watched child(lines_[0]);
+  ASSERT_TRUE(child.found());
+  agent_->Signal(SIGTERM);
+  EXPECT_EQ(Run().signal, SIGKILL);
+  EXPECT_TRUE(child.Ends());
+}
+
+TEST_F(AgentProcessTest, AnAgentIsAskedToEndThatHasHardlyBegun) {
+  Start("exec sleep 600");
+  agent_->Signal(SIGTERM);
+  EXPECT_EQ(Run().signal, SIGTERM);
+}
+
+TEST_F(AgentProcessTest, SignalsThatAnAgentSendsToItsGroupAreItsOwn) {
+  Start(
+      "trap 'echo hup' HUP; trap 'echo alarm' ALRM; trap 'echo usr' USR1; "
+      "kill -HUP 0; kill -ALRM 0; kill -USR1 0; exit 5");
+  EXPECT_EQ(Run().code, 5);
+  EXPECT_THAT(lines_, ElementsAre("hup", "alarm", "usr"));
+}
+
+TEST_F(AgentProcessTest, TheSignalThatKilledTheShellIsToldAsItIs) {
+  Start("kill -ABRT $$");
+  EXPECT_EQ(Run().signal, SIGABRT);
 }
 
 TEST_F(AgentProcessTest, WhatIsLeftOfTheGroupIsKilledWhenTheAgentEnds) {
-  Start("sleep 600 & echo $!");
-  const AgentExit exit = Run();  // and not in 600 s, though the child has the pipes
-  EXPECT_EQ(exit.code, 0);
+  Start("sleep 600 & echo $!; read line");
+  RunUntilLines(1);
+  const Watched child(lines_[0]);
+  ASSERT_TRUE(child.found());
+  agent_->Send("go\n");
+  EXPECT_EQ(Run().code, 0);
+  EXPECT_TRUE(child.Ends());
 }
 
 TEST_F(AgentProcessTest, AProcessThatLeftTheGroupDoesNotHoldTheEndUp) {
@@ -153,12 +242,44 @@ TEST_F(AgentProcessTest, ALineThatIsTooLongIsDropped) {
 }
 
 TEST_F(AgentProcessTest, DestroyingItKillsIt) {
-  Start("echo $$; exec sleep 600");
+  Start("sleep 600 & echo $! $$; wait");
   RunUntilLines(1);
-  const pid_t pid = static_cast<pid_t>(std::atoi(lines_[0].c_str()));
+  const std::vector<std::string> pids = absl::StrSplit(lines_[0], ' ');
+  const Watched child(pids[0]);
+  const Watched shell(pids[1]);
+  ASSERT_TRUE(child.found() && shell.found());
   agent_.reset();
-  EXPECT_NE(kill(pid, 0), 0);
+  EXPECT_TRUE(child.Ends() && shell.Ends());
   io_.poll();  // handlers of what is gone do nothing
+}
+
+// The worker is a process of the test's own, which is killed as the kernel kills for memory.
+TEST_F(AgentProcessTest, TheWholeGroupDiesWithItsWorker) {
+  int pipe_ends[2];
+  ASSERT_EQ(pipe(pipe_ends), 0);
+  const pid_t worker = fork();
+  ASSERT_GE(worker, 0);
+  if (worker == 0) {
+    Start("sleep 600 & echo $! $$; wait");
+    RunUntilLines(1);
+    const std::string said = absl::StrCat(lines_.empty() ? "" : lines_[0], "\n");
+    if (write(pipe_ends[1], said.data(), said.size()) < 0) _exit(1);
+    Run();
+    _exit(0);
+  }
+  close(pipe_ends[1]);
+  char said[64] = {};
+  ASSERT_GT(read(pipe_ends[0], said, sizeof(said) - 1), 0);
+  close(pipe_ends[0]);
+  const std::vector<std::string> pids = absl::StrSplit(said, ' ');
+  ASSERT_EQ(pids.size(), 2u) << said;
+  const Watched child(pids[0]);
+  const Watched shell(pids[1]);
+  ASSERT_TRUE(child.found() && shell.found());
+  kill(worker, SIGKILL);
+  EXPECT_EQ(waitpid(worker, nullptr, 0), worker);
+  EXPECT_TRUE(shell.Ends());
+  EXPECT_TRUE(child.Ends());
 }
 
 }  // namespace
