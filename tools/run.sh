@@ -86,9 +86,11 @@ stop() {
   kill -KILL -- "-$pid" 2>/dev/null || true
 }
 
-# Work first, then the way in, then the truth: nobody loses what they still need to finish.
+# Work first, then the way in, then the truth: nobody loses what they still need to finish. That the
+# output has gone, as it does when the terminal closes or Ctrl-C ends a `tee` behind it, stops nothing.
 drain() {
-  trap '' INT TERM
+  trap '' INT TERM HUP PIPE
+  set +e
   say "Ending: the worker, the gateway, the core."
   for name in worker gateway core; do stop "$name"; done
 }
@@ -103,6 +105,7 @@ require_free "$admin_port" core
 require_free "$gateway_port" gateway
 mkdir -p "$data" "$logs"
 trap drain EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

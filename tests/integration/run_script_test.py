@@ -26,27 +26,34 @@ def free_port() -> int:
 class Script:
     """tools/run.sh with ports and a data directory of a test's own."""
 
-    def __init__(self, folder: str, *arguments: str, gateway_port: int | None = None) -> None:
+    def __init__(self, folder: str, *arguments: str, gateway_port: int | None = None,
+                 through_a_pipe: bool = False) -> None:
         self.core_port = free_port()
         self.gateway_port = gateway_port or free_port()
         self.gateway = f"127.0.0.1:{self.gateway_port}"
         self.text = ""
+        # As behind `| tee log`: what reads the script's output, and may end before it.
+        self.pipe = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) \
+            if through_a_pipe else None
         plain = {name: value for name, value in os.environ.items()
                  if not name.startswith("AGENTDESK_")}
         self.process = subprocess.Popen(
-            [ROOT / "tools/run.sh", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, start_new_session=True, env={
+            [ROOT / "tools/run.sh", *arguments], stdin=subprocess.DEVNULL,
+            stdout=self.pipe.stdin if self.pipe else subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, env={
                 **plain, "XDG_STATE_HOME": folder, "AGENTDESK_DATA_DIR": f"{folder}/data",
                 "AGENTDESK_CORE_PORT": str(self.core_port),
                 "AGENTDESK_ADMIN_PORT": str(free_port()),
                 "AGENTDESK_GATEWAY_PORT": str(self.gateway_port),
                 "AGENTDESK_LEASE": "2s"})
+        if self.pipe:
+            self.pipe.stdin.close()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as lines:
+        output = self.pipe.stdout if self.pipe else self.process.stdout
+        assert output is not None
+        with output as lines:
             for line in lines:
                 self.text += line
 
@@ -81,6 +88,9 @@ class Script:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.wait()
+        if self.pipe:
+            self.pipe.kill()
+            self.pipe.wait(PATIENCE)
 
 
 class RunScriptTest(unittest.TestCase):
@@ -161,6 +171,23 @@ class RunScriptTest(unittest.TestCase):
         self.assertNotIn("is killed", script.text)
         for pid in pids:
             self.assertFalse(os.path.exists(f"/proc/{pid}"), "nothing is left running")
+
+    def test_it_drains_when_its_output_has_gone(self) -> None:
+        """Ctrl-C ends what the output is piped into, too; a closed terminal takes it along."""
+        for number, code in ((signal.SIGINT, 130), (signal.SIGHUP, 129)):
+            with self.subTest(number.name):
+                script = self.script(through_a_pipe=True)
+                script.wait_for("Ctrl-C ends it all.")
+                pids = [script.pid_of(f"agentdesk-{name}") for name in ("core", "gateway", "worker")]
+                self.assertNotIn(None, pids)
+                script.pipe.kill()
+                script.pipe.wait(PATIENCE)
+                script.process.send_signal(number)
+                ended = script.wait()
+                left = [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+                for pid in left:
+                    os.kill(pid, signal.SIGKILL)
+                self.assertEqual((ended, left), (code, []), "nothing is left running")
 
     def test_a_port_that_is_taken_is_told(self) -> None:
         with socket.socket() as taken:
