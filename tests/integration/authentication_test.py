@@ -21,6 +21,7 @@ from agentdesk.v1 import admin_pb2
 from guarded_desk import IssuedCase
 from tokens import (AUDIENCE, PEOPLE, SCOPES, As, Issuer, Metadata, auth_config, b64, bearer,
                     make_key, part_in, two_issuers)
+from watch import Watch
 
 def all_calls() -> list[Any]:
     """Every method of every service of ours, as its descriptor."""
@@ -182,6 +183,33 @@ class AuthenticationTest(IssuedCase):
                          (grpc.StatusCode.UNAUTHENTICATED, "token_expired"))
         self.assertIn("Resume after", refusal.text)
         self.assertLess(time.monotonic() - began, 50)
+
+    def test_watch_comes_back_with_the_token_that_its_file_then_holds(self) -> None:
+        path = self.folder / "watch.token"
+        path.write_text(self.token("watcher", exp=int(time.time()) + 3))
+        create = lambda name: self.who("boss").tickets.CreateTicket(
+            ticket_pb2.CreateTicketRequest(ticket_name=name))
+        first = create("Under the first token")
+        watch = Watch(self.core.address, "--json", "--after=0", f"--token_file={path}")
+        self.addCleanup(watch.process.kill)
+        watch.wait_for(first.ticket_id)
+        path.write_text(self.token("watcher"))
+        wait_until(lambda: "coming back" in watch.said or watch.process.poll() is not None,
+                   "the end of the first token")
+        last = create("Under the second token")
+        watch.wait_for(last.ticket_id)
+        self.assertEqual(watch.end(), 0, watch.said)
+        sequences = [json.loads(line)["sequence"] for line in watch.lines]
+        self.assertEqual(sequences, list(range(1, last.sequence + 1)), "each once")
+
+    def test_watch_does_not_begin_under_a_token_that_has_expired(self) -> None:
+        path = self.folder / "old.token"
+        path.write_text(self.token("watcher", exp=int(time.time()) - 60))
+        done = subprocess.run([str(BIN / "agentdesk"), f"--core={self.core.address}", "watch",
+                               f"--token_file={path}"], capture_output=True, text=True, timeout=60,
+                              check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("expired", done.stderr)
 
     def test_keys_are_taken_over_as_they_change(self) -> None:
         fresh = Issuer(kid="key-2")

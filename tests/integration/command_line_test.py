@@ -3,13 +3,12 @@
 import json
 import os
 import re
-import signal
 import subprocess
-import threading
 import unittest
 
-from agentdesk_test import BIN, PATIENCE, Core, DeskTestCase, wait_until
+from agentdesk_test import BIN, Core, DeskTestCase, wait_until
 from desk_client import new_id, session_pb2, ticket_pb2
+from watch import Watch
 
 COLOUR = "\x1b["
 
@@ -29,46 +28,6 @@ class Done:
     @property
     def lines(self) -> list[dict]:
         return [json.loads(line) for line in self.out.splitlines()]
-
-
-class Watch:
-    """`agentdesk watch`, with the lines that it has printed so far."""
-
-    def __init__(self, core: str, *flags: str) -> None:
-        self.lines: list[str] = []
-        self.process = subprocess.Popen(
-            [BIN / "agentdesk", "watch", f"--core={core}", *flags], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.said = ""
-        self._threads = [threading.Thread(target=read, daemon=True)
-                         for read in (self._read_out, self._read_err)]
-        for thread in self._threads:
-            thread.start()
-
-    def _read_out(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
-
-    def _read_err(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.said += line
-
-    def wait_for(self, text: str) -> str:
-        return wait_until(lambda: next((line for line in list(self.lines) if text in line), None),
-                          f"{text!r} from watch, which said {self.lines[-5:]} {self.said}")
-
-    def end(self) -> int:
-        """Ctrl-C; returns the exit code, with all that it printed in `lines`."""
-        self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(PATIENCE)
-        for thread in self._threads:
-            thread.join(PATIENCE)
-        assert self.process.stdout is not None and self.process.stderr is not None
-        self.process.stdout.close()
-        self.process.stderr.close()
-        return code
 
 
 class CommandLineTest(DeskTestCase):
@@ -197,6 +156,15 @@ class CommandLineTest(DeskTestCase):
                          list(range(first.sequence, last.sequence + 1)))
         self.assertEqual(events[0]["type"], "ticket_created")
         self.assertIn("back again", watch.said)
+
+    def test_watch_ends_when_what_it_prints_is_lost(self) -> None:
+        self.desk.create("Lost")
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run(
+                [BIN / "agentdesk", "watch", "--after=0", f"--core={self.core.address}"],
+                stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot write to standard output", done.stderr)
 
     def test_watch_in_colour_and_without(self) -> None:
         ticket = self.desk.create("Watched")

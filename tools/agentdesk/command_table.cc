@@ -71,7 +71,8 @@ CommandSpec Watch() {
           .summary = "follow the desk's events",
           .details =
               "Without a start it shows what happens from now on. It comes back by itself when\n"
-              "the connection or the core is lost, and misses nothing. Ctrl-C ends it.",
+              "the connection or the core is lost, or its token has run out and --token_file\n"
+              "may hold a fresh one, and misses nothing. Ctrl-C ends it.",
           .flags = {{.name = "after",
                      .value = "N",
                      .help = "all events after this sequence; 0: from the beginning"},

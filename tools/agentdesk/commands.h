@@ -40,6 +40,8 @@ absl::Status RunAdminCommand(const Invocation& invocation, DeskConnection& desk,
 absl::StatusOr<v1::CreateTicketRequest> ReadCreateTicket(const Invocation& invocation,
                                                          absl::Time now);
 absl::Status UsageError(absl::string_view what);
+// Standard output has not taken what was printed, for the reason in errno.
+absl::Status CannotPrint();
 // A flag's whole number, `otherwise` where it was not given.
 absl::StatusOr<int64_t> NumberFlag(const Invocation& invocation, const std::string& name,
                                    int64_t least, int64_t most, int64_t otherwise);

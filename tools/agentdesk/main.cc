@@ -148,8 +148,8 @@ int Main(int argc, char** argv) {
     }
   }
   DeskConnection desk(core, actor, std::move(token), *std::move(tls));
-  const absl::Status status = RunCommand(*invocation, desk, output);
-  if (std::fflush(stdout) != 0) return kError;
+  absl::Status status = RunCommand(*invocation, desk, output);
+  if (std::fflush(stdout) != 0 && status.ok()) status = CannotPrint();
   return status.ok() ? 0 : Fail(status, core, output.json);
 }
 

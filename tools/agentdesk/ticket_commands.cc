@@ -1,4 +1,6 @@
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 #include <iterator>
 #include <limits>
@@ -219,6 +221,11 @@ absl::StatusOr<v1::CreateTicketRequest> ReadCreateTicket(const Invocation& invoc
 
 absl::Status UsageError(absl::string_view what) {
   return ErrorWithReason(absl::StatusCode::kInvalidArgument, kUsage, what);
+}
+
+absl::Status CannotPrint() {
+  return absl::DataLossError(
+      absl::StrCat("cannot write to standard output: ", std::strerror(errno)));
 }
 
 absl::StatusOr<int64_t> NumberFlag(const Invocation& invocation, const std::string& name,

@@ -35,7 +35,13 @@ std::string JsonArray(const Messages& messages) {
 // Prints what comes, on the completion thread: the stream waits for the terminal.
 class Printer final : public EventStream::Consumer {
  public:
-  Printer(Output output, asio::io_context& io) : output_(output), text_(output.Text()), io_(io) {}
+  // `token_may_be_fresh`: the token comes from a file, which may hold another when one has run out.
+  Printer(Output output, StreamStart start, bool token_may_be_fresh, asio::io_context& io)
+      : output_(output),
+        token_may_be_fresh_(token_may_be_fresh),
+        text_(output.Text()),
+        io_(io),
+        go_on_(std::move(start)) {}
 
   // Batches may come from here on, once the stream is known.
   void Attach(EventStream& stream) {
@@ -47,9 +53,10 @@ class Printer final : public EventStream::Consumer {
     }
     if (waiting != nullptr) OnBatch(std::move(waiting));
   }
-  absl::Status refusal() {
+  // Why it ended by itself.
+  absl::Status end() {
     MutexLock lock(mutex_);
-    return refusal_;
+    return end_;
   }
 
  private:
@@ -63,7 +70,8 @@ class Printer final : public EventStream::Consumer {
         return;
       }
     }
-    Print(*batch);
+    if (!Print(*batch)) return End(CannotPrint());
+    NoteWhereToGoOn(*batch);
     stream->Next();
   }
 
@@ -75,15 +83,34 @@ class Printer final : public EventStream::Consumer {
   }
 
   std::optional<StreamStart> OnRefused(const absl::Status& status) override {
-    {
-      MutexLock lock(mutex_);
-      refusal_ = status;
+    if (DetailOf(status).reason == "token_expired" && token_may_be_fresh_ && began_) {
+      OnInterrupted(status);
+      return go_on_;
     }
-    asio::post(io_, [this] { io_.stop(); });
+    End(status);
     return std::nullopt;
   }
 
-  void Print(const v1::SubscribeResponse& batch) {
+  void End(const absl::Status& why) {
+    {
+      MutexLock lock(mutex_);
+      end_ = why;
+    }
+    asio::post(io_, [this] { io_.stop(); });
+  }
+
+  void NoteWhereToGoOn(const v1::SubscribeResponse& batch) {
+    began_ = true;
+    // Until the last part of a snapshot there is nothing to go on from.
+    const bool whole = batch.has_snapshot() ? !batch.snapshot().more()
+                                            : go_on_.kind != StreamStart::Kind::kSnapshot;
+    if (!whole) return;
+    go_on_.kind = StreamStart::Kind::kAfter;
+    go_on_.after = {batch.desk_id(), batch.up_to_sequence()};
+  }
+
+  // False when it could not.
+  bool Print(const v1::SubscribeResponse& batch) {
     if (std::exchange(interrupted_, false)) std::fprintf(stderr, "agentdesk: back again\n");
     if (!output_.json && !std::exchange(greeted_, true)) {
       std::fprintf(stderr, "following desk %s; Ctrl-C ends\n", batch.desk_id().c_str());
@@ -93,8 +120,7 @@ class Printer final : public EventStream::Consumer {
     for (const v1::Event& event : batch.events()) {
       absl::StrAppend(&out, output_.json ? tools::ToJson(event) + "\n" : text_.Of(event));
     }
-    std::fwrite(out.data(), 1, out.size(), stdout);
-    std::fflush(stdout);
+    return std::fwrite(out.data(), 1, out.size(), stdout) == out.size() && std::fflush(stdout) == 0;
   }
 
   std::string SnapshotText(const v1::SubscribeResponse& batch) {
@@ -120,15 +146,18 @@ class Printer final : public EventStream::Consumer {
   }
 
   const Output output_;
+  const bool token_may_be_fresh_;
   EventText text_;
   asio::io_context& io_;
   bool interrupted_ = false;
   bool greeted_ = false;
+  bool began_ = false;
+  StreamStart go_on_;  // where, when the stream has to begin anew
 
   Mutex mutex_;
   EventStream* stream_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::unique_ptr<v1::SubscribeResponse> early_ ABSL_GUARDED_BY(mutex_);
-  absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
+  absl::Status end_ ABSL_GUARDED_BY(mutex_);
 };
 
 absl::StatusOr<client::EventStreamOptions> ReadOptions(const Invocation& invocation) {
@@ -166,7 +195,7 @@ absl::Status RunWatch(const Invocation& invocation, DeskConnection& desk, Output
   asio::io_context io(1);
   asio::signal_set signals(io, SIGINT, SIGTERM);
   signals.async_wait([&](const boost::system::error_code&, int) { io.stop(); });
-  Printer printer(output, io);
+  Printer printer(output, options->start, desk.token() != nullptr, io);
   {
     client::CompletionThread completions;
     EventStream stream(
@@ -175,7 +204,7 @@ absl::Status RunWatch(const Invocation& invocation, DeskConnection& desk, Output
     printer.Attach(stream);
     io.run();
   }
-  return printer.refusal();
+  return printer.end();
 }
 
 }  // namespace agentdesk::cli
