@@ -9,6 +9,7 @@ import unittest
 
 from agentdesk_test import PATIENCE, ROOT, DeskTestCase, Program, wait_until
 from desk_client import event_pb2, new_id, session_pb2, ticket_pb2
+from fault_proxy import FaultProxy
 from ws_client import Browser
 
 # As a user writes it, without `exec`: the shell stays above the agent then.
@@ -170,6 +171,23 @@ class WorkerTest(DeskTestCase):
         worker = self.worker(queue)
         self.question_of(created.ticket.session_id)
         self.end(worker)
+        job = self.desk.job(created.job_id)
+        self.assertEqual((job.status, job.failed_attempts), (Status.JOB_STATUS_QUEUED, 0))
+
+    def test_a_job_that_was_just_granted_is_given_back_over_a_slow_link(self) -> None:
+        proxy = FaultProxy(self.core.address)
+        self.addCleanup(proxy.close)
+        queue = new_id()
+        worker = self.worker(queue, f"--core={proxy.address}", "--lease=60s")
+        proxy.wait_told(queue)
+        proxy.hold_answers()
+        created = self.desk.create("granted", queue=queue)
+        self.wait_status(created.job_id, Status.JOB_STATUS_RUNNING)
+        worker.signal(signal.SIGTERM)
+        stopping = time.monotonic()
+        wait_until(lambda: time.monotonic() > stopping + 1 or not worker.running, "a slow answer")
+        proxy.flow()
+        self.assertEqual(worker.wait(), 0, worker.tail())
         job = self.desk.job(created.job_id)
         self.assertEqual((job.status, job.failed_attempts), (Status.JOB_STATUS_QUEUED, 0))
 

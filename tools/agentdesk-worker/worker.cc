@@ -13,8 +13,8 @@ namespace {
 constexpr absl::Duration kClaimWait = absl::Seconds(20);
 // A core that is alive answers a claim soon after its wait.
 constexpr absl::Duration kClaimSlack = absl::Seconds(10);
-// A job that was given already comes at once.
-constexpr absl::Duration kLastClaim = absl::Milliseconds(300);
+// The last claim waits for no job, only for an answer.
+constexpr absl::Duration kLastClaim = absl::Seconds(5);
 // After a refusal that is not of the worker's making.
 constexpr absl::Duration kPause = absl::Seconds(5);
 // Jobs that could not be given back by then are offered again when their leases run out.
@@ -123,8 +123,10 @@ void Worker::Stop() {
   LogInfo("stopping", {{"attempts", attempts_.size()}});
   if (claiming_) {
     // The core may have given a job that this worker has not heard of yet. Asked again under the
-    // same request id it says so, and the job goes back at once.
+    // same request id it says so, and the job goes back at once. It must not wait for another one:
+    // that might be given when nobody listens any more.
     claim_calls_ = std::make_unique<CoreCalls>(io_, labels_);
+    claim_.clear_wait();
     Claim(true);
   }
   give_up_ = alarms_.Set(kGiveUp, [this] {
