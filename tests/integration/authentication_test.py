@@ -261,6 +261,7 @@ class AuthenticationTest(IssuedCase):
                          """--agent=echo '{"type":"complete","summary":"done"}'""").start()
         self.addCleanup(worker.end)
         wait_until(is_refused, "a claim that is refused")
+        self.assertIn("the token", worker.wait_for_log("cannot claim; trying again")["error"])
         path.write_text(shown[1])
         get_job = ticket_pb2.GetJobRequest(job_id=created.job_id)
         wait_until(lambda: self.who("boss").tickets.GetJob(get_job).job.status ==

@@ -155,6 +155,23 @@ class WorkerTest(DeskTestCase):
         self.assertEqual(job.attempt, 1, "the agent was not lost to it")
         self.end(worker)
 
+    def test_a_core_that_is_away_and_back_is_told_once(self) -> None:
+        queue = new_id()
+        worker = self.worker(queue)
+        worker.wait_for_log("worker starts")
+        self.core.kill()
+        away = worker.wait_for_log("cannot claim; trying again")
+        self.assertEqual(away["level"], "warning")
+        killed = time.monotonic()
+        wait_until(lambda: time.monotonic() > killed + 2, "several tries")
+        self.start_core()
+        created = self.desk.create("shows_environment", description="shows_environment", queue=queue)
+        self.wait_status(created.job_id, Status.JOB_STATUS_COMPLETED)
+        worker.wait_for_log("the core is back")
+        self.assertEqual(len(worker.logged("cannot claim; trying again")), 1)
+        self.assertEqual(len(worker.logged("the core is back")), 1)
+        self.end(worker)
+
     def test_cancel_ends_the_whole_process_group(self) -> None:
         created, queue = self.create("ignores_cancel")
         worker = self.worker(queue)

@@ -62,17 +62,23 @@ class CoreCalls {
   using Method = void (Async::*)(grpc::ClientContext*, const Request*, Response*,
                                  std::function<void(grpc::Status)>);
 
+  // Hears why a try failed that is made again.
+  using OnFailedTry = std::function<void(const absl::Status&)>;
+
   // One try. `async` must live until gRPC has let go of the call.
   template <typename Request, typename Response, typename Async>
   void Once(Async* async, Method<Async, Request, Response> method, Request request,
             absl::Duration timeout, Done<Response> done) {
-    Begin<Request, Response>(async, method, std::move(request), timeout, std::move(done), false);
+    Begin<Request, Response>(async, method, std::move(request), timeout, std::move(done), false,
+                             nullptr);
   }
   // Tries again until the core has answered.
   template <typename Request, typename Response, typename Async>
   void UntilAnswered(Async* async, Method<Async, Request, Response> method, Request request,
-                     absl::Duration timeout, Done<Response> done) {
-    Begin<Request, Response>(async, method, std::move(request), timeout, std::move(done), true);
+                     absl::Duration timeout, Done<Response> done,
+                     OnFailedTry on_failed_try = nullptr) {
+    Begin<Request, Response>(async, method, std::move(request), timeout, std::move(done), true,
+                             std::move(on_failed_try));
   }
 
  private:
@@ -91,14 +97,14 @@ class CoreCalls {
 
   template <typename Request, typename Response, typename Async>
   void Begin(Async* async, Method<Async, Request, Response> method, Request request,
-             absl::Duration timeout, Done<Response> done, bool again) {
+             absl::Duration timeout, Done<Response> done, bool again, OnFailedTry on_failed_try) {
     auto call = std::make_shared<Unary<Request, Response>>(
         group_, std::move(request), timeout,
         [async, method](grpc::ClientContext* context, const Request* sent, Response* response,
                         std::function<void(grpc::Status)> on_done) {
           (async->*method)(context, sent, response, std::move(on_done));
         },
-        std::move(done), again);
+        std::move(done), again, std::move(on_failed_try));
     call->Try();
   }
 
@@ -112,13 +118,14 @@ class CoreCalls::Unary : public std::enable_shared_from_this<Unary<Request, Resp
                                    std::function<void(grpc::Status)>)>;
 
   Unary(std::shared_ptr<Group> group, Request request, absl::Duration timeout, Begin begin,
-        Done<Response> done, bool again)
+        Done<Response> done, bool again, OnFailedTry on_failed_try)
       : group_(std::move(group)),
         request_(std::move(request)),
         timeout_(timeout),
         begin_(std::move(begin)),
         done_(std::move(done)),
         again_(again),
+        on_failed_try_(std::move(on_failed_try)),
         timer_(group_->io) {}
 
   void Try() {
@@ -141,6 +148,7 @@ class CoreCalls::Unary : public std::enable_shared_from_this<Unary<Request, Resp
     const absl::Status status = client::FromRpc(rpc_status);
     if (status.ok()) return done_(std::move(response_));
     if (!again_ || !IsTransient(status)) return done_(status);
+    if (on_failed_try_) on_failed_try_(status);
     timer_.expires_after(absl::ToChronoMilliseconds(
         std::max(backoff_.Next(), DetailOf(status).retry_after.value_or(absl::ZeroDuration()))));
     group_->timers.insert(&timer_);
@@ -156,6 +164,7 @@ class CoreCalls::Unary : public std::enable_shared_from_this<Unary<Request, Resp
   const Begin begin_;
   Done<Response> done_;
   const bool again_;
+  const OnFailedTry on_failed_try_;
   Backoff backoff_;
   boost::asio::steady_timer timer_;
   // While gRPC has the call the io_context must not run out of work.

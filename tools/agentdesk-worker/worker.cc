@@ -65,13 +65,17 @@ void Worker::Claim(bool last) {
   } else {
     claim_calls_->UntilAnswered<v1::ClaimJobRequest, v1::ClaimJobResponse>(
         stubs_->agents->async(), &Agents::ClaimJob, claim_, kClaimWait + kClaimSlack,
-        std::move(done));
+        std::move(done), [this](const absl::Status& why) {
+          if (std::exchange(claims_fail_, true)) return;
+          LogWarning("cannot claim; trying again", {{"error", why}});
+        });
   }
 }
 
 void Worker::OnClaimed(absl::StatusOr<v1::ClaimJobResponse> response) {
   claiming_ = false;
   if (response.ok()) {
+    if (std::exchange(claims_fail_, false)) LogInfo("the core is back");
     if (response->has_job()) Run(*std::move(response), stopping_);
   } else if (absl::IsInvalidArgument(response.status()) && !stopping_) {
     LogError("the core refuses this worker's claims", {{"error", response.status()}});

@@ -52,6 +52,7 @@ class Worker {
   std::unique_ptr<CoreCalls> claim_calls_;
   v1::ClaimJobRequest claim_;  // under way or last
   bool claiming_ = false;
+  bool claims_fail_ = false;  // and are tried again
   bool stopping_ = false;
   bool ok_ = true;
   absl::flat_hash_map<int64_t, std::unique_ptr<Attempt>> attempts_;  // by lease token
