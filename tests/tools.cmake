@@ -14,8 +14,8 @@ agentdesk_test_headers(tools_test webhooks_unit_test)
 
 if(AGENTDESK_GRPC)
   add_executable(cli_test
-    support/temp_dir.cc unit/tools/command_line_test.cc unit/tools/create_ticket_test.cc
-    unit/tools/event_text_test.cc)
+    support/temp_dir.cc unit/tools/backup_file_test.cc unit/tools/command_line_test.cc
+    unit/tools/create_ticket_test.cc unit/tools/event_text_test.cc)
   target_link_libraries(cli_test PRIVATE agentdesk_cli GTest::gmock_main)
   gtest_discover_tests(cli_test)
 endif()

@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <utility>
 
+#include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 
 namespace agentdesk::cli {
@@ -29,18 +32,45 @@ absl::Status SyncParent(const std::string& path) {
   return status;
 }
 
+absl::Status RefuseExisting(const std::string& path) {
+  if (access(path.c_str(), F_OK) != 0) return absl::OkStatus();
+  return absl::AlreadyExistsError(absl::StrCat(path, " exists; choose another name"));
+}
+
+// Whether the file still has this name: it may have got its final one, or have been removed.
+bool IsNameOf(const std::string& path, int file) {
+  struct stat named;
+  struct stat opened;
+  return stat(path.c_str(), &named) == 0 && fstat(file, &opened) == 0 &&
+         named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+}
+
 }  // namespace
 
 void BackupFile::FreeHash::operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
 
 absl::StatusOr<std::unique_ptr<BackupFile>> BackupFile::Create(const std::string& path) {
-  if (access(path.c_str(), F_OK) == 0) {
-    return absl::AlreadyExistsError(absl::StrCat(path, " exists; choose another name"));
-  }
+  if (absl::Status status = RefuseExisting(path); !status.ok()) return status;
   const std::string partial = absl::StrCat(path, ".partial");
-  const int file = open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  // What there is may be another's who is at it: whoever has the lock may empty it.
+  const int file = open(partial.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   if (file < 0) return SystemError("make", partial);
-  return std::unique_ptr<BackupFile>(new BackupFile(path, file));
+  const bool locked = flock(file, LOCK_EX | LOCK_NB) == 0;
+  if (!locked && errno != EWOULDBLOCK) {
+    absl::Status status = SystemError("lock", partial);
+    close(file);
+    return status;
+  }
+  if (!locked || !IsNameOf(partial, file)) {
+    close(file);
+    return absl::FailedPreconditionError(
+        absl::StrCat("another backup is being written to ", path, "; choose another name"));
+  }
+  auto backup = absl::WrapUnique(new BackupFile(path, file));
+  // Another may have ended since this was looked at.
+  if (absl::Status status = RefuseExisting(path); !status.ok()) return status;
+  if (ftruncate(file, 0) != 0) return SystemError("empty", partial);
+  return backup;
 }
 
 BackupFile::BackupFile(std::string path, int file)
@@ -53,8 +83,8 @@ BackupFile::BackupFile(std::string path, int file)
 
 BackupFile::~BackupFile() {
   if (file_ < 0) return;
+  unlink(partial_.c_str());  // while the lock is held: a moment later it may be another's
   close(file_);
-  unlink(partial_.c_str());
 }
 
 absl::Status BackupFile::Append(absl::string_view bytes) {

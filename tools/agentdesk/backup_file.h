@@ -14,10 +14,11 @@
 namespace agentdesk::cli {
 
 // A file that exists under its name only once it is whole and on the disk. Until then it is
-// NAME.partial, readable by this user alone.
+// NAME.partial, readable by this user alone, and locked.
 class BackupFile {
  public:
-  // AlreadyExists: there is a file of that name, which is left alone.
+  // AlreadyExists: there is a file of that name, which is left alone. FailedPrecondition: so is
+  // NAME.partial, which another process writes.
   static absl::StatusOr<std::unique_ptr<BackupFile>> Create(const std::string& path);
   // Removes what was not committed.
   ~BackupFile();
