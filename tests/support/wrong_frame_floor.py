@@ -23,14 +23,14 @@ def frame(name: str) -> bytes:
 def create(name: str, wrong: str) -> bytes:
     """Tells all browsers, and returns the response."""
     for browser in browsers[:-1]:
-        browser.write(frame(name))
+        browser.write(frame(name) * (2 if wrong == "repeats" else 1))
     last = browsers[-1]
     if wrong == "disconnects":
         last.transport.abort()
     elif wrong == "changes":
         last.write(frame(f"{name}!"))
     elif wrong != "loses":
-        last.write(frame(name) * (2 if wrong == "doubles" else 1))
+        last.write(frame(name) * (2 if wrong in ("doubles", "repeats") else 1))
     status = "503 Service Unavailable" if wrong == "refuses" else "200 OK"
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(name)}\r\n\r\n{name}".encode()
 

@@ -56,7 +56,9 @@ void Ledger::Learn(absl::string_view text) {
     last_sequence_ = sequence;
   }
   const bool created = absl::StartsWith(text, kTicketStart);
-  messages_.push_back({std::string(text), created ? NumberAfter(text, kNameStart) : -1, 0});
+  const int64_t number = created ? NumberAfter(text, kNameStart) : -1;
+  if (number >= 0 && !created_.insert(number).second) Fail("came twice: ", text);
+  messages_.push_back({std::string(text), number, 0});
 }
 
 }  // namespace agentdesk::bench

@@ -5,6 +5,7 @@
 #include <deque>
 #include <string>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 
 namespace agentdesk::bench {
@@ -34,7 +35,8 @@ class Ledger {
 
   // Null: nobody listens.
   void set_listener(Listener* listener) { listener_ = listener; }
-  // A browser has the message at `position`. Fails where another browser had another one there.
+  // A browser has the message at `position`. Fails where another browser had another one there, and
+  // where it tells a ticket a second time.
   void Take(int64_t position, absl::string_view text, int browser, int64_t at);
 
   // How many messages any browser has seen.
@@ -48,6 +50,7 @@ class Ledger {
   void Learn(absl::string_view text);
 
   const int readers_;
+  absl::flat_hash_set<int64_t> created_;  // the numbers of all tickets that were told
   Listener* listener_ = nullptr;
   std::deque<Message> messages_;
   int64_t first_ = 0;  // the position of messages_.front()
