@@ -101,13 +101,14 @@ Options ReadOptions() {
   return options;
 }
 
-// Each browser takes a descriptor here and one in the server.
+// Each browser takes a descriptor here and one in the server. The desk and two floors have theirs
+// at a time.
 void RaiseDescriptorLimit(const Options& options) {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-  const int needed = std::max({options.many_clients, 2 * options.clients,
+  const int needed = std::max({options.many_clients, 3 * options.clients,
                                options.clients + options.storm_clients, options.half_open}) +
                      500;
   if (limit.rlim_max < static_cast<rlim_t>(needed)) {

@@ -52,7 +52,7 @@ class Report {
   void Begin(absl::string_view path, absl::string_view title);
   void Note(absl::string_view text);
   void Add(absl::string_view name, absl::string_view unit, const Samples& samples);
-  // A figure that the issue of the speed sets a limit to.
+  // A figure that is held to a limit.
   void Bar(absl::string_view name, Rule rule, double limit, const Samples& samples);
   // A line of a plot.
   void Series(absl::string_view name, absl::string_view x_name,

@@ -16,7 +16,7 @@ struct Options {
   int repeats = 5;                  // of each measurement, floor and product in turn
   double seconds = 2;               // that one measurement takes
   int clients = 1000;               // browsers
-  int many_clients = 10000;         // where the issue says so
+  int many_clients = 10000;         // of the measurements with many
   int in_flight = 64;               // calls, or creators, at a time
   int rpc_connections = 1;          // that these calls share
   int connecting = 500;             // handshakes under way at a time
