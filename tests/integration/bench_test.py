@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import unittest
 
-from agentdesk_test import BIN, ROOT, Program, address_of
+from agentdesk_test import BIN, ROOT, Program, address_of, wait_until
 from desk_client import DeskClient
 
 sys.path.insert(0, str(ROOT / "tools" / "bench"))
@@ -94,6 +95,27 @@ class BenchTest(unittest.TestCase):
         for path in ("fanout", "create", "stream"):
             done = self.bench("--json", path, programs=programs, WRONG="")
             self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_an_abuser_that_dies_gives_no_figures(self) -> None:
+        with subprocess.Popen(
+                [str(BIN / "agentdesk-bench"), "--json", f"--dir={self.directory.name}", *SMALL,
+                 "--seconds=1", "--half_open=50", "abuse"],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as bench:
+            self.addCleanup(bench.kill)
+            children = pathlib.Path(f"/proc/{bench.pid}/task/{bench.pid}/children")
+
+            def abuser() -> int | None:
+                pids = {}
+                for pid in children.read_text(encoding="utf-8").split():
+                    with contextlib.suppress(OSError):
+                        pids[os.path.basename(os.readlink(f"/proc/{pid}/exe"))] = int(pid)
+                # Before it is their program, a child of the bench is its copy, too.
+                started = {"agentdesk-core", "agentdesk-gateway"} <= pids.keys()
+                return pids.get("agentdesk-bench") if started else None
+            os.kill(wait_until(abuser, "an abuser"), signal.SIGKILL)
+            out, error = bench.communicate(timeout=120)
+        self.assertEqual((bench.returncode, out), (1, ""))
+        self.assertIn("the process that does it has ended", error)
 
     def rows(self) -> dict[str, list[str]]:
         """Of the floor's tables: the texts of each."""

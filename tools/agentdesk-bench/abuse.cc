@@ -152,18 +152,23 @@ void MeasureBeside(const Manner& manner, const Options& options, EventLoop& loop
   for (int i = 0; i < options.repeats; ++i) {
     const double before = Mib(desk.gateway());
     Measure(load, options.seconds, quiet);
-    const Abuser abuser(manner, port);
+    Abuser abuser(manner, port);
     const Abuser::Deeds& deeds = abuser.deeds();
-    loop.RunUntil([&] { return deeds.connected >= manner.connections; }, manner.name);
+    loop.RunUntil(
+        [&] {
+          abuser.MustLive();
+          return deeds.connected >= manner.connections && abuser.done() > 0;
+        },
+        manner.name);
     loop.RunFor(kSettleSeconds);
     Measure(load, options.seconds, beside);
+    abuser.MustLive();
     more_mib.Add(Mib(desk.gateway()) - before);
     // Who comes new is let in as well.
     BrowserGroup(loop, {.port = port, .count = 1}).Connect();
-    done += manner.repeat.empty() ? deeds.connected : deeds.repeated;
+    done += abuser.done();
     ended += deeds.ended;
   }
-  if (done == 0) Fail(manner.name, ": nothing was done");
   if (more_mib.High() > kMaxMoreMib) {
     Fail(manner.name, ": the gateway's memory grew by ", more_mib.High(), " MiB");
   }

@@ -140,14 +140,22 @@ Abuser::Abuser(Manner manner, uint16_t port) : manner_(std::move(manner)), deeds
   try {
     Abuse(manner_, port, *deeds_);
   } catch (const Failure&) {
-    // The bench sees that nothing is done.
+    // The bench sees that it has ended.
     _exit(1);
   }
 }
 
+void Abuser::MustLive() {
+  if (pid_ > 0 && waitpid(pid_, nullptr, WNOHANG) == 0) return;
+  pid_ = -1;
+  Fail(manner_.name, ": the process that does it has ended");
+}
+
 Abuser::~Abuser() {
-  kill(pid_, SIGKILL);
-  waitpid(pid_, nullptr, 0);
+  if (pid_ > 0) {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
   munmap(deeds_, sizeof(Deeds));
 }
 

@@ -35,12 +35,16 @@ class Abuser {
     std::atomic<int64_t> ended{0};  // connections, by the gateway
   };
   const Deeds& deeds() const { return *deeds_; }
+  // How often it has done what it is there for.
+  int64_t done() const { return manner_.repeat.empty() ? deeds_->connected : deeds_->repeated; }
+  // Fails when the process has ended: what was measured beside it was measured beside nobody.
+  void MustLive();
   const Manner& manner() const { return manner_; }
 
  private:
   const Manner manner_;
   Deeds* const deeds_;  // shared with the process
-  pid_t pid_ = -1;
+  pid_t pid_ = -1;      // -1: it has ended
 };
 
 }  // namespace agentdesk::bench
