@@ -281,7 +281,7 @@ void Attempt::OnEndRefused(const absl::Status& status) {
   // What the worker itself says at an end, a core that works does not refuse.
   if (ending_ == Ending::kByWorker) return Abandon(status.message());
   ending_ = Ending::kNone;
-  if (!cancelled_ && !killed_) kill_alarm_.reset();
+  if (!cancelled_ && !killed_ && !parked_) kill_alarm_.reset();
   Refuse(status, "");
   Delivered();
   if (agent_ != nullptr) return;  // it may end otherwise

@@ -76,6 +76,8 @@ class Attempt : private Agent::Listener {
   void UpdateClock();
   void KillAgent();
   void KillAgentAfter(absl::Duration grace);
+  // The agent has said that it ends. That puts no kill off that is to come anyway.
+  void ExpectEnd();
 
   // attempt.cc: the lease and the way to the core and back.
   void KeepLease(absl::Duration delay);

@@ -135,17 +135,17 @@ void Attempt::Take(Withdraw withdraw, absl::string_view) {
 
 void Attempt::Take(Park, absl::string_view) {
   parked_ = true;
-  KillAgentAfter(options_.cancel_grace);
+  ExpectEnd();
 }
 
 void Attempt::Take(v1::CompleteJobRequest complete, absl::string_view) {
   End(std::move(complete), Ending::kByAgent);
-  KillAgentAfter(options_.cancel_grace);
+  ExpectEnd();
 }
 
 void Attempt::Take(v1::FailJobRequest fail, absl::string_view) {
   End(std::move(fail), Ending::kByAgent);
-  KillAgentAfter(options_.cancel_grace);
+  ExpectEnd();
 }
 
 void Attempt::Tell(std::string text) {
@@ -172,7 +172,7 @@ void Attempt::UpdateClock() {
   timeout_alarm_ =
       alarms_.Set(absl::Seconds(timeout_s) - running_time_.Elapsed(alarms_.Now()), [this] {
         LogWarning("timed out", {{"job_id", job_id()}});
-        timed_out_ = true;
+        timed_out_ = !parked_;  // what it said before stands
         KillAgent();
       });
 }
@@ -187,6 +187,10 @@ void Attempt::KillAgent() {
 void Attempt::KillAgentAfter(absl::Duration grace) {
   if (killed_) return;
   kill_alarm_ = alarms_.Set(grace, [this] { KillAgent(); });
+}
+
+void Attempt::ExpectEnd() {
+  if (kill_alarm_ == nullptr) KillAgentAfter(options_.cancel_grace);
 }
 
 void Attempt::OnExit(const AgentExit& exit) {

@@ -113,21 +113,6 @@ class AttemptTest : public testing::Test {
   std::unique_ptr<Attempt> attempt_;
 };
 
-TEST(LeaseStatusTest, WhatTheCoreMayHaveDoneIsAskedAgainUnderTheSameRequestId) {
-  ErrorDetail later;
-  later.retry_after = absl::Seconds(1);
-  for (const absl::Status& status :
-       {absl::UnavailableError(""), absl::DeadlineExceededError(""), absl::CancelledError(""),
-        absl::UnknownError(""), absl::InternalError("the outcome is unknown"),
-        WithDetail(absl::ResourceExhaustedError(""), later)}) {
-    EXPECT_TRUE(IsTransient(status)) << status;
-  }
-  for (const absl::Status& status : {absl::InvalidArgumentError(""), absl::NotFoundError(""),
-                                     absl::ResourceExhaustedError("100 open questions"), Lost()}) {
-    EXPECT_FALSE(IsTransient(status)) << status;
-  }
-}
-
 TEST_F(AttemptTest, ALeaseThatWasGivenBeforeIsRenewedAtOnce) {
   claim_.set_replayed(true);
   Prepare();
@@ -275,6 +260,58 @@ TEST_F(AttemptTest, ParkThenACrashIsAFailure) {
   Exit(1);
   EXPECT_FALSE(calls_->failures.empty());
   EXPECT_TRUE(calls_->releases.empty());
+}
+
+TEST_F(AttemptTest, ParkPutsNoKillOff) {
+  Start();
+  Say(R"({"type":"park"})");
+  alarms_.Advance(absl::Seconds(6));
+  Say(R"({"type":"park"})");
+  alarms_.Advance(absl::Seconds(5));
+  EXPECT_THAT(agent_->signals, ElementsAre(SIGTERM));
+}
+
+TEST_F(AttemptTest, NothingThatTheAgentSaysPutsTheKillAfterACancelOff) {
+  for (const std::string line : {R"({"type":"park"})", R"({"type":"complete"})"}) {
+    agent_ = std::make_shared<AgentProbe>();
+    Start();
+    CancelAsked(110);
+    alarms_.Advance(absl::Seconds(6));
+    Say(line);
+    alarms_.Advance(absl::Seconds(5));
+    EXPECT_THAT(agent_->signals, ElementsAre(SIGTERM)) << line;
+    attempt_.reset();
+  }
+}
+
+TEST_F(AttemptTest, AnEndThatIsRefusedDoesNotSaveAParkedAgent) {
+  Start();
+  Say(R"({"type":"park"})");
+  Say(R"({"type":"complete"})");
+  Refuse(calls_->completions, InvalidField("result_json", "too deep"));
+  alarms_.Advance(absl::Seconds(11));
+  EXPECT_THAT(agent_->signals, ElementsAre(SIGTERM));
+}
+
+TEST_F(AttemptTest, ParkStandsWhenTheTimeRunsOutAfterIt) {
+  claim_.mutable_ticket()->set_timeout_s(60);
+  Start();
+  alarms_.Advance(absl::Seconds(55));
+  Say(R"({"type":"park"})");
+  alarms_.Advance(absl::Seconds(6));
+  EXPECT_THAT(agent_->signals, ElementsAre(SIGTERM));
+  Exit(0, SIGTERM);
+  EXPECT_TRUE(calls_->failures.empty());
+  EXPECT_EQ(Ok(calls_->releases).input_after_sequence(), kClaimed);
+}
+
+TEST_F(AttemptTest, ParkComesTooLateWhenTheTimeHasRunOut) {
+  claim_.mutable_ticket()->set_timeout_s(60);
+  Start();
+  alarms_.Advance(absl::Seconds(61));
+  Say(R"({"type":"park"})");
+  Exit(0);
+  EXPECT_EQ(Ok(calls_->failures).error(), "timed out after 60 s");
 }
 
 TEST_F(AttemptTest, TheOutcomeOfAKeyAskedAgainComesAtOnce) {
@@ -538,26 +575,6 @@ TEST_F(AttemptTest, WithdrawTellsHowAQuestionEndedBefore) {
   *response.mutable_question() = Asked(v1::QUESTION_STATE_ANSWERED, kClaimed - 1).question();
   EXPECT_EQ(Ok(calls_->withdrawals, response).key(), "k");
   EXPECT_THAT(agent_->lines.at(0), HasSubstr("\"type\":\"answer\""));
-}
-
-TEST(LeaseStatusTest, WhatTheCoreSays) {
-  EXPECT_TRUE(IsLeaseLost(Lost()));
-  EXPECT_TRUE(IsLeaseLost(absl::NotFoundError("no such job")));
-  EXPECT_FALSE(
-      IsLeaseLost(ErrorWithReason(absl::StatusCode::kNotFound, "unknown_question", "no question")));
-  EXPECT_FALSE(IsLeaseLost(
-      ErrorWithReason(absl::StatusCode::kFailedPrecondition, "cancelling", "being cancelled")));
-  EXPECT_TRUE(IsTransient(absl::UnavailableError("")));
-  EXPECT_TRUE(IsTransient(WithDetail(
-      absl::ResourceExhaustedError(""),
-      {.reason = "overloaded", .field = "", .retry_after = absl::Seconds(1), .metadata = {}})));
-  EXPECT_FALSE(IsTransient(
-      WithDetail(absl::ResourceExhaustedError("100 are open"), {.reason = "too_many_open_questions",
-                                                                .field = "",
-                                                                .retry_after = absl::Seconds(30),
-                                                                .metadata = {}})));
-  EXPECT_FALSE(IsTransient(absl::ResourceExhaustedError("")));
-  EXPECT_FALSE(IsTransient(absl::InvalidArgumentError("")));
 }
 
 }  // namespace
