@@ -104,6 +104,26 @@ void ReadMayAnswer(JsonFields& fields, absl::string_view line, v1::AskQuestionRe
   if (!lists.error().ok()) fields.Refuse("may_answer", lists.error().message());
 }
 
+template <typename Texts>
+size_t TotalBytes(const Texts& texts) {
+  size_t bytes = 0;
+  for (const std::string& text : texts) bytes += text.size();
+  return bytes;
+}
+
+// As the core counts: the texts of all parts.
+size_t TextBytes(const v1::AskQuestionRequest& request) {
+  const v1::MayAnswer& may_answer = request.may_answer();
+  size_t bytes = request.key().size() + request.content().size() + request.details_json().size() +
+                 request.default_response().size() + TotalBytes(request.default_responses()) +
+                 TotalBytes(may_answer.users()) + TotalBytes(may_answer.groups()) +
+                 TotalBytes(may_answer.roles());
+  for (const v1::Choice& choice : request.choices()) {
+    bytes += choice.value().size() + choice.label().size() + choice.description().size();
+  }
+  return bytes;
+}
+
 AgentLine ParseQuestion(JsonFields& fields, absl::string_view line, const std::string& key) {
   v1::AskQuestionRequest request;
   request.set_key(key);
@@ -134,7 +154,7 @@ AgentLine ParseQuestion(JsonFields& fields, absl::string_view line, const std::s
     fields.Refuse("content", absl::StrCat("has ", request.content().size(), " bytes, at most ",
                                           kMaxContentBytes, " are allowed in a question"));
   }
-  if (request.ByteSizeLong() > kMaxQuestionBytes) {
+  if (TextBytes(request) > kMaxQuestionBytes) {
     fields.Refuse("question",
                   absl::StrCat("has more than ", kMaxQuestionBytes, " bytes with all its parts"));
   }

@@ -101,6 +101,17 @@ TEST(ParseAgentLineTest, KeyTooLongForPartsIsRefused) {
             "key");
 }
 
+TEST(ParseAgentLineTest, AQuestionMayHaveAsManyBytesAsTheCoreAllows) {
+  // What is counted is the text of all parts, and not how it travels.
+  const auto question = [](absl::string_view key) {
+    return absl::StrCat(R"({"type":"question","key":")", key, R"(","content":")",
+                        std::string(kMaxContentBytes, 'x'), R"(","choices":["yes"],"details":")",
+                        std::string(kMaxQuestionBytes - kMaxContentBytes - 6, 'y'), R"("})");
+  };
+  EXPECT_EQ(Parse<v1::AskQuestionRequest>(question("k")).key(), "k");
+  EXPECT_EQ(RefusedField(question("kk")), "question");
+}
+
 TEST(ParseAgentLineTest, LongToolCallIsCutAndSaysItsSize) {
   const std::string content = absl::StrCat("HEAD", std::string(100000, '.'), "TAIL");
   const auto said = Parse<Activities>(absl::StrCat(
@@ -170,7 +181,7 @@ TEST(ParseAgentLineTest, QuestionThatCannotBeShownWholeIsRefused) {
   EXPECT_EQ(RefusedField(absl::StrCat(R"({"type":"question","content":"?","details":{"x":")",
                                       std::string(kMaxJsonBytes, 'x'), "\"}}")),
             "details");
-  EXPECT_EQ(RefusedField(absl::StrCat(R"({"type":"question","content":")",
+  EXPECT_EQ(RefusedField(absl::StrCat(R"({"type":"question","key":"k","content":")",
                                       std::string(kMaxContentBytes, 'x'), R"(","details":")",
                                       std::string(kMaxJsonBytes - 2, 'x'), "\"}")),
             "question");
