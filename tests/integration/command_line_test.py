@@ -208,6 +208,16 @@ class CommandLineTest(DeskTestCase):
                 self.assertEqual((done.code, done.out), (2, ""))
                 self.assertIn(text, done.err)
 
+    def test_a_program_flag_that_cannot_be_read_is_wrong_use_wherever_it_stands(self) -> None:
+        file = self.system.scratch / "wrong.flags"
+        file.write_text("--json=maybe\n", encoding="utf-8")
+        for done in (self.run_it("desk", "--json=maybe"),
+                     self.run_it("desk", env={"AGENTDESK_JSON": "maybe"}),
+                     self.run_it("desk", f"--flagfile={file}")):
+            self.assertEqual((done.code, done.out), (2, ""), done.err)
+            self.assertIn("json", done.err)
+        self.assertEqual(self.run_it("desk", "--flagfile=/no/such/file").code, 2)
+
     def test_errors_end_with_1_and_say_what(self) -> None:
         done = self.run_it("ticket", "show", new_id())
         self.assertEqual((done.code, done.out), (1, ""))

@@ -92,6 +92,14 @@ absl::Status RunCommand(const Invocation& invocation, DeskConnection& desk, Outp
   return RunTicketCommand(invocation, desk, output);
 }
 
+// ReadFlags ends a program with 1 where it cannot read a flag. Here that is wrong use, wherever the
+// flag stands.
+bool reading_flags = false;
+
+void EndReadingAsWrongUse(int status, void* /*unused*/) {
+  if (reading_flags && status == kError) _exit(kWrongUse);
+}
+
 void ReadProgramFlags(const char* program, std::vector<std::string> flags) {
   // A flag file may hold the flags of commands too, which ReadCommandLine has taken.
   std::string of_commands = "--undefok=";
@@ -102,7 +110,10 @@ void ReadProgramFlags(const char* program, std::vector<std::string> flags) {
   std::vector<char*> pointers;
   pointers.reserve(flags.size());
   for (std::string& flag : flags) pointers.push_back(flag.data());
+  on_exit(EndReadingAsWrongUse, nullptr);
+  reading_flags = true;
   ReadFlags("agentdesk", static_cast<int>(pointers.size()), pointers.data());
+  reading_flags = false;
 }
 
 int Main(int argc, char** argv) {
