@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands.
 #
-#   tools/test.sh         lint, all tests in release, address and thread sanitizers
+#   tools/test.sh         lint; all tests in release, those that are not too slow for it with the address
+#                         sanitizer, and with the thread sanitizer those of all that is free of gRPC
 #   tools/test.sh --all   also more rounds of each fault, clang-tidy of the whole tree, the mutants, and
 #                         the package in a clean Debian
 set -euo pipefail
