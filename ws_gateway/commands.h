@@ -21,7 +21,7 @@ namespace agentdesk::gateway {
 struct Caller {
   std::string actor;        // a label such as `guest-1a2b`, or who was authenticated
   std::string via;          // `websocket` or `http`
-  std::string traceparent;  // as it came; what is no trace context is ignored
+  std::string traceparent;  // as it came, any bytes; what is no trace context is ignored
   // Who was authenticated, by EncodeIdentity, and until when that holds. Empty: authentication is
   // off.
   std::string user = {};

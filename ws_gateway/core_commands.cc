@@ -1,6 +1,7 @@
 #include "ws_gateway/core_commands.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -269,10 +270,11 @@ void CoreCommands::BeginFeeds() {
 }
 
 client::CallLabels CoreCommands::Labels(const Caller& caller) const {
+  const std::optional<TraceContext> trace = TraceContext::Parse(caller.traceparent);
   // Who was authenticated may have any name, and metadata must be ASCII.
   return {.actor = caller.user.empty() ? caller.actor : std::string(),
           .via = caller.via,
-          .traceparent = caller.traceparent,
+          .traceparent = trace.has_value() ? trace->ToHeader() : std::string(),
           .token = link_.token(),
           .user = caller.user,
           .client_address = caller.address};

@@ -36,7 +36,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(
     const std::shared_ptr<grpc::ChannelCredentials>& credentials);
 
 // On whose behalf a call is made: labels for the log's `actor`, and a token where the core wants
-// one, which then says more than the labels.
+// one, which then says more than the labels. What is no printable ASCII in them is sent as `?`.
 struct CallLabels {
   std::string actor;        // such as `guest-1a2b`; empty: the core calls it `anonymous`
   std::string via;          // such as `websocket`; empty: `grpc`

@@ -12,6 +12,7 @@ from agentdesk_test import DeskTestCase, address_of, wait_until
 from desk_client import (CALL_TIMEOUT, agent_pb2, event_pb2, new_id, refusal_of, seconds,
                          session_pb2, ticket_pb2)
 from google.protobuf.descriptor import FieldDescriptor
+from ws_client import BareSocket
 
 HUGE = "x" * 70000
 # An error is a few sentences, whatever was sent: trailers of more than 8 KiB do not arrive.
@@ -353,6 +354,27 @@ class BadInputTest(DeskTestCase):
         self.desk.create("After the garbage")
         self.assertEqual(http_client.call(self.gateway.address, "GET", "/health").status, 200)
         wait_until(lambda: self.gateway.descriptors_in_use() < 40, "closed connections")
+
+    def test_headers_that_cannot_go_on_to_the_core(self) -> None:
+        ticket = self.desk.create("Told although its reader's headers are odd")
+        valid = b"cc-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01-"
+        for value in (b"a\tb", b"\xff\xfe", "ü".encode(), b"x" * 1000, valid + b"\t\xff", valid):
+            headers = {name: value for name in
+                       ("traceparent", "tracestate", "User-Agent", "Idempotency-Key", "Cookie",
+                        "Authorization", "X-Forwarded-For", "X-Request-Id")}
+            with self.subTest(value=value[:60]):
+                browser = BareSocket(self.gateway.address, protocol="agentdesk.v1", headers=headers)
+                browser.send_text('{"type":"subscribe","from":"snapshot"}')
+                tickets = browser.read_type("snapshot")["tickets"]
+                self.assertIn(ticket.ticket_id, [each["ticket_id"] for each in tickets])
+                browser.send_text('{"type":"create_ticket","ticket_name":"Over a socket"}')
+                self.assertEqual(browser.read_type("ack")["status"], "queued")
+                browser.close()
+                named = {name: value.decode("latin-1") for name, value in headers.items()}
+                made = http_client.call(self.gateway.address, "POST", "/tickets/create",
+                                        {"ticket_name": "Over HTTP"}, **named)
+                self.assertIn(made.status, (200, 422))
+        self.assertTrue(self.gateway.running)
 
     def test_unknown_method_and_service(self) -> None:
         for path in ("/agentdesk.v1.TicketService/Nonsense", "/nonsense.Service/Nonsense"):

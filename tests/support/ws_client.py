@@ -191,7 +191,8 @@ class BareSocket:
 
     def __init__(self, gateway: str, path: str = "/ws", receive_buffer: int | None = None,
                  protocol: str | None = None, extensions: str | None = None,
-                 tls: ssl.SSLContext | None = None) -> None:
+                 tls: ssl.SSLContext | None = None, headers: dict[str, bytes] | None = None) -> None:
+        """`headers`: more of them, whose values may be any bytes."""
         self.socket = socket.socket()
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -203,10 +204,13 @@ class BareSocket:
         offered = f"Sec-WebSocket-Protocol: {protocol}\r\n" if protocol else ""
         if extensions:
             offered += f"Sec-WebSocket-Extensions: {extensions}\r\n"
+        more = b"".join(name.encode() + b": " + value + b"\r\n"
+                        for name, value in (headers or {}).items())
         self.socket.sendall((
             f"GET {path} HTTP/1.1\r\nHost: {gateway}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{offered}"
-            f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n\r\n").encode())
+            f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n").encode()
+            + more + b"\r\n")
         self._handshake()
 
     def _handshake(self) -> None:
@@ -258,6 +262,15 @@ class BareSocket:
 
     def send_text(self, text: str) -> None:
         self.send_frame(1, text.encode())
+
+    def read_type(self, kind: str) -> dict[str, Any]:
+        """The next text of this type, past all that comes before it."""
+        while True:
+            opcode, payload = self.read_frame()
+            if opcode == 8:
+                raise AssertionError(f"closed before {kind}: {payload!r}")
+            if opcode == 1 and (message := json.loads(payload))["type"] == kind:
+                return message
 
     def close(self) -> None:
         self.socket.close()

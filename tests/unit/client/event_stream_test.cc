@@ -20,6 +20,7 @@ namespace agentdesk::client {
 namespace {
 
 using ::testing::Contains;
+using ::testing::IsSupersetOf;
 using ::testing::Pair;
 
 constexpr char kDesk[] = "0198a000-0000-7000-8000-00000000d35c";
@@ -157,6 +158,24 @@ TEST_F(EventStreamTest, GoesOnAfterTheLastPositionThatItHandedOver) {
   EXPECT_EQ(subscriber->request().after_sequence(), 8);
   EXPECT_EQ(subscriber->request().desk_id(), kDesk);
   EXPECT_TRUE(listener_.WaitForInterruption());
+}
+
+// gRPC ends the program of who gives it metadata that no header can hold.
+TEST_F(EventStreamTest, LabelsOfAnyBytesAreSent) {
+  EventStreamOptions options;
+  options.labels = {.actor = "J\xc3\xbcrgen",
+                    .via = "grpc\n",
+                    .traceparent = "a\tb",
+                    .user = std::string("\0", 1),
+                    .client_address = "\x7f"};
+  const EventStream stream(MakeChannel(service_.address(), ChannelUse::kSubscription), completions_,
+                           options, listener_);
+  const FakeEventService::SubscriberPtr subscriber = service_.Next();
+  ASSERT_NE(subscriber, nullptr);
+  EXPECT_THAT(subscriber->metadata(),
+              IsSupersetOf({Pair("agentdesk-actor", "J??rgen"), Pair("agentdesk-via", "grpc?"),
+                            Pair("traceparent", "a?b"), Pair("agentdesk-user", "?"),
+                            Pair("agentdesk-client", "?")}));
 }
 
 TEST_F(EventStreamTest, FindsACoreThatComesBack) {

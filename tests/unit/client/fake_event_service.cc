@@ -96,8 +96,13 @@ FakeEventService::SubscriberPtr FakeEventService::Next() {
 }
 
 grpc::ServerWriteReactor<v1::SubscribeResponse>* FakeEventService::Subscribe(
-    grpc::CallbackServerContext* /*context*/, const v1::SubscribeRequest* request) {
-  auto subscriber = std::make_shared<Subscriber>(*request);
+    grpc::CallbackServerContext* context, const v1::SubscribeRequest* request) {
+  Subscriber::Metadata metadata;
+  for (const auto& [name, value] : context->client_metadata()) {
+    metadata.emplace(std::string(name.data(), name.size()),
+                     std::string(value.data(), value.size()));
+  }
+  auto subscriber = std::make_shared<Subscriber>(*request, std::move(metadata));
   subscriber->self_ = subscriber;
   MutexLock lock(mutex_);
   waiting_.push_back(subscriber);

@@ -2,8 +2,10 @@
 #define AGENTDESK_TESTS_UNIT_CLIENT_FAKE_EVENT_SERVICE_H_
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "agentdesk/v1/event.grpc.pb.h"
@@ -18,9 +20,13 @@ class FakeEventService final : public v1::EventService::CallbackService {
   // One subscription. It belongs to gRPC until it is finished, by the test or with the service.
   class Subscriber final : public grpc::ServerWriteReactor<v1::SubscribeResponse> {
    public:
-    explicit Subscriber(v1::SubscribeRequest request) : request_(std::move(request)) {}
+    using Metadata = std::multimap<std::string, std::string>;
+
+    Subscriber(v1::SubscribeRequest request, Metadata metadata)
+        : request_(std::move(request)), metadata_(std::move(metadata)) {}
 
     const v1::SubscribeRequest& request() const { return request_; }
+    const Metadata& metadata() const { return metadata_; }
     void Send(v1::SubscribeResponse response) ABSL_LOCKS_EXCLUDED(mutex_);
     void End(const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
     // How many responses gRPC has taken.
@@ -34,6 +40,7 @@ class FakeEventService final : public v1::EventService::CallbackService {
     void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
     const v1::SubscribeRequest request_;
+    const Metadata metadata_;
     std::shared_ptr<Subscriber> self_;  // until OnDone
     friend class FakeEventService;
 
