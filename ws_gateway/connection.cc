@@ -199,7 +199,14 @@ void Connection::Submit(const ResponsePtr& response) {
 
 void Connection::OnJudged(ResponsePtr response,
                           absl::StatusOr<v1::SubmitResponseResponse> outcome) {
-  if (!outcome.ok() && IsUnreachable(outcome.status())) return RetryOrGiveUp(std::move(response));
+  if (IsUnreachable(outcome.status())) {
+    response->unknown = true;
+    return RetryOrGiveUp(std::move(response));
+  }
+  // The core refuses for load before it looks whether it knows the request.
+  if (response->unknown && absl::IsResourceExhausted(outcome.status())) {
+    return RetryOrGiveUp(std::move(response));
+  }
   // Another desk is there now, or this one lost what was shown: the stream will tell of it.
   if (absl::IsOutOfRange(outcome.status())) return GiveUp(*response);
   if (outcome.ok()) {

@@ -136,6 +136,8 @@ class Connection final : public SocketHandler {
     v1::SubmitResponseRequest request;
     std::string session_id;  // as the client wrote it
     Echo echo;
+    // A try may have had its effect although no answer came.
+    bool unknown = false;
     // The id is ours: until then it is tried again.
     std::optional<absl::Duration> retry_until;
     absl::Duration backoff;

@@ -199,6 +199,32 @@ TEST_F(ConnectionTest, WithoutARequestIdItIsTriedAgainUnderOneForTenSeconds) {
   EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr(R"("status":"unavailable")")));
 }
 
+// The core refuses for load before it looks whether it knows the request.
+TEST_F(ConnectionTest, OverloadSaysNothingOfATryWhoseOutcomeIsUnknown) {
+  Begin();
+  Browser& browser = Plain();
+  browser.Say(UserResponse());
+  Judge(absl::UnavailableError("away"));
+  Pass(absl::Milliseconds(200));
+  Judge(Overloaded("too much"));
+  EXPECT_THAT(browser.Heard(), IsEmpty());
+  Pass(absl::Milliseconds(400));
+  Judge(Outcome(v1::RESPONSE_OUTCOME_RECEIVED));
+  EXPECT_THAT(browser.Heard(), ElementsAre(kReceived));
+
+  browser.Say(UserResponse());
+  Judge(absl::UnavailableError("away"));
+  for (int i = 0; i < 110; ++i, Pass(Hub::kTick)) {
+    if (!commands_.responses.empty()) Judge(Overloaded("too much"));
+  }
+  EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr(R"("status":"unavailable")")));
+
+  browser.Say(UserResponse());
+  Judge(Overloaded("too much"));
+  EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr(R"("code":"overloaded")")))
+      << "nothing was tried before";
+}
+
 TEST_F(ConnectionTest, WithARequestIdTheClientRepeats) {
   Begin();
   Browser& browser = Plain();

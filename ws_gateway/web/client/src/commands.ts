@@ -50,6 +50,7 @@ interface Pending {
   readonly text: string;
   sent: boolean; // at least once
   underWay: boolean; // on the connection that is open now
+  unknown: boolean; // it may have had its effect although no answer came
   settle(result: AckMessage | DeskError): void;
 }
 
@@ -94,6 +95,7 @@ export class Commands {
         text,
         sent: false,
         underWay: false,
+        unknown: false,
         settle: (result) => {
           this.#pending.delete(requestId);
           if (pending.underWay) --this.#underWay;
@@ -127,7 +129,10 @@ export class Commands {
     this.#send = undefined;
     this.#underWay = 0;
     ++this.#connection;
-    for (const pending of this.#pending.values()) pending.underWay = false;
+    for (const pending of this.#pending.values()) {
+      if (pending.underWay) pending.unknown = true;
+      pending.underWay = false;
+    }
   }
 
   /** Whether the message answered a command. */
@@ -135,9 +140,16 @@ export class Commands {
     const pending = this.#pending.get(answer.request_id ?? "");
     if (!pending) return false;
     if (answer.type === "error") {
-      if (answer.code === "rate_limited") this.#repeat(pending, answer.retry_after_ms ?? kRepeatMs);
-      else pending.settle(new CommandError(answer.code, answer.message, answer.field));
+      // A refusal for load comes before anybody looks whether the command is known, so it says
+      // nothing of a try before.
+      const again = pending.unknown && answer.retry_after_ms !== undefined;
+      if (again || answer.code === "rate_limited") {
+        this.#repeat(pending, answer.retry_after_ms ?? kRepeatMs);
+      } else {
+        pending.settle(new CommandError(answer.code, answer.message, answer.field));
+      }
     } else if (answer.status === "unavailable") {
+      pending.unknown = true;
       this.#repeat(pending, kRepeatMs);
     } else {
       pending.settle(answer);

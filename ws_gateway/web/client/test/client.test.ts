@@ -310,6 +310,42 @@ describe("commands", () => {
     expect(desk.unanswered).toBe(0);
   });
 
+  test("are not taken for refused when a try before may have had its effect", async () => {
+    const sent = (id: string): unknown[] =>
+      FakeSocket.last.sent.filter((message) => message["request_id"] === id);
+    const overloaded = (id: string): void =>
+      FakeSocket.last.receive({
+        type: "error",
+        code: "overloaded",
+        message: "",
+        retry_after_ms: 200,
+        request_id: id,
+      });
+    const desk = live();
+    const lost = desk.answer(question, "yes");
+    FakeSocket.last.drop(1006);
+    clock.advance(1000);
+    FakeSocket.last.hello();
+    overloaded("r1");
+    clock.advance(200);
+    expect(sent("r1")).toHaveLength(2);
+    FakeSocket.last.receive({ type: "ack", status: "received", request_id: "r1" });
+    expect(await lost).toMatchObject({ status: "received" });
+
+    const away = desk.answer(question, "yes");
+    FakeSocket.last.receive({ type: "ack", status: "unavailable", request_id: "r2" });
+    clock.advance(1000);
+    overloaded("r2");
+    clock.advance(200);
+    expect(sent("r2")).toHaveLength(3);
+    FakeSocket.last.receive({ type: "error", code: "gone", message: "", request_id: "r2" });
+    await expect(away).rejects.toMatchObject({ code: "gone" });
+
+    const first = desk.answer(question, "yes");
+    overloaded("r3");
+    await expect(first).rejects.toMatchObject({ code: "overloaded" });
+  });
+
   test("no more are under way than the gateway takes", () => {
     const desk = live();
     for (let i = 0; i < 100; ++i) void desk.cancelTicket(`t${i}`);
