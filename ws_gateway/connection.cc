@@ -20,6 +20,10 @@ constexpr absl::Duration kRetryAfter = absl::Seconds(1);
 constexpr absl::Duration kRetrySpread = absl::Seconds(2);
 // When a client comes back whose stream was one too many for the core, where the core does not say.
 constexpr absl::Duration kStreamsFullFor = absl::Seconds(5);
+// Responses of a connection whose repeats are judged as of what was shown at first, and the longest
+// request id of one: the core takes none that is longer.
+constexpr size_t kMaxShown = 64;
+constexpr size_t kMaxRequestId = 128;
 constexpr absl::string_view kUnavailable =
     "the desk cannot be reached: the outcome is unknown, repeat with the same request_id";
 
@@ -59,7 +63,8 @@ void Connection::OnOpen(Socket& socket) {
     return Leave(kCloseBusy, RetryIn("too many handshakes", options_.busy_for));
   }
   host_.Add(*this);
-  cursor_.Open(socket, host_.recent().head());
+  cursor_.Open(socket, 0);
+  if (host_.recent().known()) CountAsSeen();
   next_beat_ = host_.Monotonic() + kHeartbeat - absl::Seconds(1);
   BeginService();
 }
@@ -100,10 +105,15 @@ void Connection::SendHello() {
                          .time = host_.Now()}));
 }
 
+// At first a browser counts as having seen all there was when it came, or when the desk was found;
+// not what came to be before it could be sent anything.
+void Connection::CountAsSeen() {
+  if (!std::exchange(counted_as_seen_, true)) cursor_.Reopen(host_.recent().head());
+}
+
 void Connection::OnReady() {
+  CountAsSeen();
   if (!served_) return;
-  // At first a browser counts as having seen all there was when it came.
-  if (!hello_sent_ && !cursor_.started()) cursor_.Reopen(host_.recent().head());
   if (options_.protocol == Protocol::kPlain) {
     if (!cursor_.started()) FollowHub();
     return;
@@ -159,12 +169,30 @@ void Connection::Ask(Request request, Then then) {
       });
 }
 
+Connection::Shown Connection::ShownTo(const Uuid& session, const std::string& request_id) {
+  const auto first = std::find_if(shown_.begin(), shown_.end(), [&](const Shown& shown) {
+    return shown.request_id == request_id;
+  });
+  if (first != shown_.end()) return *first;
+  Shown shown{request_id, host_.recent().desk_id(), cursor_.ShownAsOf(session)};
+  if (!request_id.empty() && request_id.size() <= kMaxRequestId) {
+    if (shown_.size() == kMaxShown) shown_.erase(shown_.begin());
+    shown_.push_back(shown);
+  }
+  return shown;
+}
+
 void Connection::Handle(v1::SubmitResponseRequest request, const Echo& echo) {
   const std::optional<Uuid> session = Uuid::Parse(request.session_id());
   if (!session.has_value()) {
     return SendText(
         UnknownSessionAck(request.session_id(), host_.recent().head(), echo, options_.protocol));
   }
+  // What was shown is a position in a log, and perhaps none is known yet. One found out later might
+  // lie behind a question that was never shown.
+  const bool judged_as_of = request.question_id().empty();
+  std::optional<Shown> shown;
+  if (judged_as_of && host_.recent().known()) shown = ShownTo(*session, request.request_id());
   if (!TakeCommandSlot(echo)) return;
   auto response = std::make_shared<Response>();
   response->session_id = request.session_id();
@@ -172,12 +200,10 @@ void Connection::Handle(v1::SubmitResponseRequest request, const Echo& echo) {
   response->backoff = kFirstBackoff;
   response->request = std::move(request);
   response->request.set_session_id(session->ToString());
-  if (response->request.question_id().empty()) {
-    // What was shown is a position in a log, and here none is known yet. One found out later might
-    // lie behind a question that was never shown.
-    if (!host_.recent().known()) return GiveUp(*response);
-    response->request.set_desk_id(host_.recent().desk_id());
-    response->request.set_as_of_sequence(cursor_.ShownAsOf(*session));
+  if (judged_as_of) {
+    if (!shown.has_value()) return GiveUp(*response);
+    response->request.set_desk_id(shown->desk_id);
+    response->request.set_as_of_sequence(shown->as_of);
   } else {
     // What is no id is sent as one that no question has, so that the core's order of judging holds.
     response->request.set_question_id(
@@ -210,6 +236,12 @@ void Connection::OnJudged(ResponsePtr response,
   // Another desk is there now, or this one lost what was shown: the stream will tell of it.
   if (absl::IsOutOfRange(outcome.status())) return GiveUp(*response);
   if (outcome.ok()) {
+    // The core remembers it from now on.
+    shown_.erase(std::remove_if(shown_.begin(), shown_.end(),
+                                [&](const Shown& shown) {
+                                  return shown.request_id == response->request.request_id();
+                                }),
+                 shown_.end());
     SendText(ResponseAck(response->session_id, *outcome, response->echo, options_.protocol));
   } else if (absl::IsPermissionDenied(outcome.status())) {
     SendText(OutcomeAck(response->session_id, "forbidden", outcome.status().message(), 0,
@@ -360,6 +392,8 @@ void Connection::Begin(Subscribe subscribe, bool answer) {
     Answer(from.after);
     return FollowHub();
   }
+  // The client says itself what it has seen; of another log that tells nothing about this one.
+  if (from.kind == SubscribeFrom::Kind::kAfter) cursor_.Reopen(same_desk ? from.after : 0);
   BeginFeed(from);
 }
 
@@ -393,6 +427,8 @@ void Connection::OnFeed(absl::StatusOr<FeedPart> part) {
       if (name == "available_from") (void)absl::SimpleAtoi(value, &gap.available_from);
     }
     SendText(GapMessage(gap));
+    // Else it is this log that the client has seen, as far as it said.
+    if (gap.reason != "compacted") cursor_.Reopen(0);
     Begin({{.kind = SubscribeFrom::Kind::kSnapshot, .desk_id = {}, .after = 0}, wanted_->filter},
           unanswered_);
   } else if (status.code() == absl::StatusCode::kInvalidArgument) {
@@ -478,7 +514,10 @@ void Connection::OnDrained() {
 }
 
 void Connection::OnGap(const Gap& gap) {
-  if (!served_) return;
+  if (!served_) {
+    counted_as_seen_ = false;
+    return;
+  }
   if (options_.protocol == Protocol::kPlain) {
     in_hub_ = false;
     return Leave(kCloseRestart, "the desk has changed");

@@ -144,6 +144,12 @@ class Connection final : public SocketHandler {
     absl::Duration next_try;
   };
   using ResponsePtr = std::shared_ptr<Response>;
+  // As of which position a response is judged that names no question.
+  struct Shown {
+    std::string request_id;  // the client's
+    std::string desk_id;
+    int64_t as_of = 0;
+  };
 
   // The first three cache lines of what is at `start`.
   static void PrefetchLines(const void* start) {
@@ -182,10 +188,15 @@ class Connection final : public SocketHandler {
   template <typename Request>
   void AskForTicket(Request request, const Echo& echo);
   void AnswerTicketError(const absl::Status& status, absl::string_view ticket_id, const Echo& echo);
+  // The same for a response and its repeats, until it was judged.
+  Shown ShownTo(const Uuid& session, const std::string& request_id);
   void Submit(const ResponsePtr& response);
   void OnJudged(ResponsePtr response, absl::StatusOr<v1::SubmitResponseResponse> outcome);
   void RetryOrGiveUp(ResponsePtr response);
   void GiveUp(const Response& response);
+
+  // Once the log is known: all there is counts as seen.
+  void CountAsSeen();
 
   // Subscriptions of the full protocol.
   void Begin(Subscribe subscribe, bool answer);
@@ -214,6 +225,7 @@ class Connection final : public SocketHandler {
   // Replies hold it weakly, so that one for a connection that is gone goes nowhere.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
+  bool counted_as_seen_ = false;
   bool hello_sent_ = false;
   std::optional<Subscribe> wanted_;  // what the client subscribed to
   bool unanswered_ = false;          // `subscribed` is still to be sent
@@ -226,6 +238,7 @@ class Connection final : public SocketHandler {
   int commands_ = 0;                          // under way
   std::optional<absl::Duration> held_until_;  // broadcasts wait for an ack
   std::vector<ResponsePtr> retries_;
+  std::vector<Shown> shown_;  // to whom has not had an outcome, the oldest first
 };
 
 }  // namespace agentdesk::gateway

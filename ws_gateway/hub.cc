@@ -45,11 +45,12 @@ void Hub::Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time)
   began_ = clock_.Monotonic();
   const bool first = !recent_.known();
   if (!first && block->after != recent_.head()) SendAway(*block);
-  if (first) recent_.Begin(block->desk_id, block->after);
-  if (block->up_to > recent_.head()) recent_.Append(block);
   if (first) {
+    recent_.Begin(block->desk_id, block->after);
+    // Before there are events: those of this block are sent to them as to everybody.
     for (Connection* connection : connections_) connection->OnReady();
   }
+  if (block->up_to > recent_.head()) recent_.Append(block);
   block_ = std::move(block);
   whole_.emplace(*block_);
   next_ = 0;

@@ -124,6 +124,35 @@ TEST_F(GatewayAuthenticationTest, ATokenOverTheSocketOpensIt) {
   EXPECT_THAT(plain.Heard(), ElementsAre(HasSubstr("after")));
 }
 
+// What is asked before the token came was not sent here.
+TEST_F(GatewayAuthenticationTest, WhatWasAskedBeforeTheTokenCameWasNotShown) {
+  // As of which position a response of the browser is judged now.
+  const auto as_of = [this](Browser& browser) {
+    browser.Say(absl::StrCat(R"({"type":"user_response","session_id":")", kSession,
+                             R"(","response":"yes"})"));
+    auto& asked = commands_.responses.back();
+    asked.reply(v1::SubmitResponseResponse());
+    return asked.request.as_of_sequence();
+  };
+  Browser& early = Plain();
+  Begin(5);
+  Browser& full = Full();
+  Browser& plain = Plain();
+  Publish({Question(6, "not shown")});
+  for (Browser* browser : {&early, &full, &plain}) {
+    browser->Say(AuthMessage(Token()));
+    EXPECT_EQ(as_of(*browser), 5);
+  }
+  Publish({Question(7, "shown")});
+  EXPECT_EQ(as_of(plain), 7);
+
+  Browser& late = Plain();
+  hub_->ReportGap({.reason = "other_desk", .desk_id = kOtherDesk, .available_from = 1});
+  Begin(2, kOtherDesk);
+  late.Say(AuthMessage(Token()));
+  EXPECT_EQ(as_of(late), 2);
+}
+
 TEST_F(GatewayAuthenticationTest, ARefusedTokenClosesWithItsCode) {
   Begin();
   const std::pair<std::string, int> cases[] = {

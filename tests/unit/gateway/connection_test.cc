@@ -70,6 +70,15 @@ TEST_F(ConnectionTest, ConnectedBeforeTheCoreWasReachedItStartsWhereTheLogStands
   EXPECT_THAT(browser.Heard(), ElementsAre(R"({"type":"pong"})", HasSubstr("first")));
 }
 
+TEST_F(ConnectionTest, WhatTheCoreSendsFirstIsShownLikeAllThatFollows) {
+  Browser& browser = Plain();
+  hub_->Publish(Block(5, {Question(6, "q")}), clock_.Now());
+  head_ = 6;
+  EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr("agent_question")));
+  browser.Say(UserResponse());
+  EXPECT_EQ(commands_.responses.back().request.as_of_sequence(), 6);
+}
+
 TEST_F(ConnectionTest, AckComesBeforeTheBroadcastThatItCaused) {
   Begin(3);
   Browser& browser = Plain();
@@ -233,6 +242,35 @@ TEST_F(ConnectionTest, WithARequestIdTheClientRepeats) {
   Judge(absl::UnavailableError("away"));
   EXPECT_THAT(browser.Heard(), ElementsAre(AllOf(HasSubstr(R"("status":"unavailable")"),
                                                  HasSubstr(R"("request_id":"mine"})"))));
+}
+
+TEST_F(ConnectionTest, ARepeatIsJudgedAsOfWhatWasShownAtFirst) {
+  Begin(3);
+  Browser& browser = Plain();
+  const auto as_of = [&](absl::string_view id) {
+    browser.Say(UserResponse(absl::StrCat(R"(,"request_id":")", id, "\"")));
+    return commands_.responses.back().request.as_of_sequence();
+  };
+  EXPECT_EQ(as_of("lost"), 3);
+  Judge(absl::UnavailableError("away"));
+  EXPECT_EQ(as_of("refused"), 3);
+  Judge(Overloaded("too much"));
+  Publish({Question(4, "q")});
+  EXPECT_EQ(as_of("lost"), 3) << "question 4 was not shown when this answer was given";
+  EXPECT_EQ(as_of("refused"), 3);
+  Judge(absl::UnavailableError("away"));
+  EXPECT_EQ(as_of("new"), 4);
+  for (int i = 0; i < 2; ++i) Judge(Outcome(v1::RESPONSE_OUTCOME_RECEIVED));
+  EXPECT_EQ(as_of("lost"), 3);
+
+  // A client that goes on with ids of its own has no more memory here than others.
+  Judge(absl::UnavailableError("away"));
+  Publish({Message(5, "x")});
+  for (int i = 0; i < 64; ++i) {
+    EXPECT_EQ(as_of(absl::StrCat("another ", i)), 5);
+    Judge(absl::UnavailableError("away"));
+  }
+  EXPECT_EQ(as_of("lost"), 5);
 }
 
 TEST_F(ConnectionTest, BeforeTheLogIsKnownNothingWasShown) {

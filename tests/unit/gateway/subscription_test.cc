@@ -291,6 +291,34 @@ TEST_F(SubscriptionTest, AResponseIsJudgedAsOfWhatAResumingClientHasSeen) {
   EXPECT_EQ(commands_.responses.back().request.as_of_sequence(), 2);
 }
 
+TEST_F(SubscriptionTest, AResponseIsJudgedAsOfWhatAClientHasSeenThatWaitsForItsFeed) {
+  const std::string response =
+      absl::StrCat(R"({"type":"user_response","session_id":")", kSession, R"(","response":"yes"})");
+  Begin(10);
+  Browser& browser = Connected();
+  browser.Say(After(3));
+  browser.Say(response);
+  EXPECT_EQ(commands_.responses.back().request.as_of_sequence(), 3);
+  commands_.feeds.back()->receiver(Part(3, {Message(4, "4"), Question(5, "q")}));
+  browser.Say(response);
+  EXPECT_EQ(commands_.responses.back().request.as_of_sequence(), 5);
+
+  Browser& stranger = Connected();
+  stranger.Say(After(3, kOtherDesk));
+  stranger.Say(response);
+  EXPECT_EQ(commands_.responses.back().request.as_of_sequence(), 0);
+
+  Browser& ahead = Connected();
+  ahead.Say(After(99));
+  ahead.Say(response);
+  EXPECT_EQ(commands_.responses.back().request.as_of_sequence(), 99)
+      << "the core says whether its log reaches so far";
+  commands_.feeds.back()->receiver(GapError("ahead"));
+  ahead.Say(response);
+  EXPECT_EQ(commands_.responses.back().request.as_of_sequence(), 0)
+      << "what was seen there is not in this log";
+}
+
 TEST_F(SubscriptionTest, ASnapshotBehindAFilterShowsNoQuestions) {
   Begin(5);
   Browser& browser = Connected();
