@@ -105,7 +105,7 @@ void Hub::Tick() {
     if (!connection->Tick()) attended_.erase(connection);
   }
   const absl::Duration now = clock_.Monotonic();
-  if (draining_) return Drain(now);
+  if (draining_) Drain(now);
   if (now < next_beat_) return;
   next_beat_ = now + absl::Seconds(1);
   Connection::SharedPosition shared;

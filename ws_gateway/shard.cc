@@ -203,7 +203,7 @@ void Shard::StartTicks() {
 
 void Shard::OnTick() {
   hub_->Tick();
-  if (options_.outbox_memory != nullptr && !hub_->draining()) {
+  if (options_.outbox_memory != nullptr) {
     hub_->KeepWithin(*options_.outbox_memory, options_.index, transport_->queued_bytes());
   }
   // Who comes while others are sent away is told to come back, which a closed port cannot say.

@@ -195,6 +195,20 @@ TEST_F(GatewayAuthenticationTest, ASocketEndsWithItsTokenUnlessAFreshOneCame) {
   EXPECT_EQ(goes_on.socket->close_code(), 4401);
 }
 
+TEST_F(GatewayAuthenticationTest, ASocketEndsWithItsTokenAlsoDuringADrain) {
+  Begin();
+  const std::string token = Token("alice", absl::Seconds(10));
+  for (int i = 0; i < 600; ++i) Shown(Protocol::kPlain, token);
+  hub_->StartDrain(absl::Seconds(40));
+  Pass(absl::Seconds(11));
+  int ended = 0;
+  for (const auto& browser : browsers_) {
+    EXPECT_NE(browser->socket->close_code(), 0);
+    ended += browser->socket->close_code() == 4401 ? 1 : 0;
+  }
+  EXPECT_GT(ended, 100);
+}
+
 TEST_F(GatewayAuthenticationTest, AFreshTokenIsForTheSameUser) {
   Begin();
   Browser& other = Shown(Protocol::kV1, Token());

@@ -378,6 +378,20 @@ TEST_F(SubscriptionTest, ADrainTellsThePositionFirst) {
   EXPECT_EQ(browser.socket->close_code(), 1012);
 }
 
+TEST_F(SubscriptionTest, HeartbeatsGoOnDuringADrain) {
+  Begin(5);
+  for (int i = 0; i < 600; ++i) Full(SubscribeFrom{}).Heard();
+  hub_->StartDrain(absl::Seconds(40));
+  Pass(kHeartbeat);
+  int waiting = 0;
+  for (const auto& browser : browsers_) {
+    if (browser->socket->close_code() != 0) continue;
+    ++waiting;
+    EXPECT_THAT(browser->Heard(), ElementsAre(StartsWith(R"({"type":"position","up_to":5,)")));
+  }
+  EXPECT_GT(waiting, 100);
+}
+
 TEST_F(SubscriptionTest, AWrongUrlIsSaidInWords) {
   Begin(5);
   Browser& browser = Full(ParseSubscribeQuery("after=x").status());
