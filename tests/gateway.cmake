@@ -26,7 +26,11 @@ agentdesk_test_headers(gateway_test)
 
 if(AGENTDESK_GRPC)
   add_executable(client_test
-    unit/client/event_stream_test.cc unit/client/fake_event_service.cc)
+    support/fake_clock.cc
+    support/temp_dir.cc
+    unit/client/bearer_token_test.cc
+    unit/client/event_stream_test.cc
+    unit/client/fake_event_service.cc)
   target_link_libraries(client_test PRIVATE agentdesk_client GTest::gmock_main)
   gtest_discover_tests(client_test)
 endif()

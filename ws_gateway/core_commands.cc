@@ -36,6 +36,7 @@ absl::Status ForUser(absl::Status status, absl::Time user_until) {
   LogError("the core takes no calls of this gateway", {{"status", status}});
   return absl::UnavailableError("the desk cannot be reached: it takes no calls of this gateway");
 }
+
 // What a call leaves behind for whoever looks after it: a line at debug and a span, under a trace
 // id that goes with it to the core. The trace is the browser's, or a new one.
 class Trail {
@@ -117,10 +118,11 @@ struct FeedState {
 class FeedConsumer final : public client::EventStream::Consumer {
  public:
   FeedConsumer(CoreLink& link, Shard& shard, std::weak_ptr<FeedState> state,
-               const SubscribeFrom& from)
+               const SubscribeFrom& from, absl::Time user_until)
       : link_(link),
         shard_(shard),
         state_(std::move(state)),
+        user_until_(user_until),
         snapshot_(from.kind == SubscribeFrom::Kind::kSnapshot),
         position_(from.after) {}
 
@@ -145,7 +147,7 @@ class FeedConsumer final : public client::EventStream::Consumer {
     }
   }
   std::optional<client::StreamStart> OnRefused(const absl::Status& status) override {
-    HandOver(shard_, state_, status);
+    HandOver(shard_, state_, ForUser(status, user_until_));
     return std::nullopt;
   }
 
@@ -170,6 +172,7 @@ class FeedConsumer final : public client::EventStream::Consumer {
   CoreLink& link_;
   Shard& shard_;
   const std::weak_ptr<FeedState> state_;
+  const absl::Time user_until_;
   bool snapshot_;  // not complete yet
   bool snapshot_begun_ = false;
   int64_t position_;
@@ -216,8 +219,8 @@ class CoreCommands::CoreFeed final : public Feed {
     options.start.after = {from.desk_id, from.after};
     options.filter = filter_;
     options.labels = commands_.Labels(caller_);
-    subscription_.consumer =
-        std::make_unique<FeedConsumer>(commands_.link_, commands_.shard_, state_, from);
+    subscription_.consumer = std::make_unique<FeedConsumer>(commands_.link_, commands_.shard_,
+                                                            state_, from, caller_.user_until);
     subscription_.stream = std::make_unique<client::EventStream>(
         commands_.link_.channel(), commands_.link_.completions(), std::move(options),
         *subscription_.consumer);

@@ -45,7 +45,8 @@ std::string BearerToken::Header() {
   const absl::Duration now = clock_.Monotonic();
   if (now - read_at_ >= kReadAgainAfter) {
     const absl::StatusOr<std::string> token = ReadToken(path_);
-    header_ = token.ok() ? absl::StrCat("Bearer ", *token) : "";
+    // Whoever renews it may be about to write it.
+    if (token.ok()) header_ = absl::StrCat("Bearer ", *token);
     read_at_ = now;
   }
   return header_;

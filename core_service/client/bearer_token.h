@@ -12,7 +12,8 @@
 namespace agentdesk::client {
 
 // A bearer token that is kept in a file, where whoever renews it may replace it at any time: it is
-// read again when it was read over a second ago. Thread-safe.
+// read again when it was read over a second ago. While the file holds none, the one before stays.
+// Thread-safe.
 class BearerToken {
  public:
   // `clock` must outlive it.
@@ -20,7 +21,7 @@ class BearerToken {
 
   // Whether the file can be read and holds something that may be a token.
   absl::Status Check() const;
-  // What `authorization` says: `Bearer TOKEN`; empty when the file holds no token.
+  // What `authorization` says: `Bearer TOKEN`; empty where the file never held a token.
   std::string Header() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

@@ -17,7 +17,7 @@ from guarded_desk import IssuedCase, World, live
 from openapi import routes
 from tokens import (AUDIENCE, PEOPLE, SCOPES, As, Issuer, auth_config, b64, bearer, make_key,
                     part_in, two_issuers)
-from ws_client import Browser, refused_status
+from ws_client import Browser, FullBrowser, refused_status
 
 V1 = "agentdesk.v1"
 
@@ -516,6 +516,25 @@ class GatewayAuthenticationTest(IssuedCase):
                                             Authorization=f"Bearer {self.token()}").status == 200,
                    "the token being read again")
         self.assertEqual(stranger.stop(), 0)
+
+    def test_a_gateway_that_the_core_knows_no_more_sends_nobody_away_for_good(self) -> None:
+        """A page whose events come from the core by themselves is to come back; its own token is right."""
+        own = self.folder / "changing.token"
+        own.write_text(self.token("gateway-1"))
+        gateway = Gateway(self.system.core.address, f"--auth_config={self.config}",
+                          f"--core_token_file={own}")
+        self.system.add(gateway).start()
+        shows = {"Authorization": f"Bearer {self.token()}"}
+        for subject, aud in (("no-gateway", AUDIENCE), ("gateway-1", "other")):
+            own.write_text(self.token(subject, aud=aud))
+            wait_until(lambda: http_client.call(gateway.address, "GET", "/tickets", **shows).status
+                       == 503, "the token being read again")
+            browser = FullBrowser(gateway.address, query="snapshot=1", headers=shows)
+            self.assertEqual(browser.wait_closed(), 1012)
+            own.write_text(self.token("gateway-1"))
+            wait_until(lambda: http_client.call(gateway.address, "GET", "/tickets", **shows).status
+                       == 200, "the token being read again")
+        self.assertEqual(gateway.stop(), 0)
 
     def test_a_core_that_keeps_no_scopes_is_asked_nothing(self) -> None:
         core = Core(self.folder / "open-desk")
