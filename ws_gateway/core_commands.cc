@@ -141,6 +141,8 @@ class FeedConsumer final : public client::EventStream::Consumer {
     if (!posted) HandOver(shard_, state_, absl::ResourceExhaustedError("too many feeds"));
   }
   void OnInterrupted(const absl::Status& status) override {
+    // One too many for the core. Whoever waits here would not know why nothing comes.
+    if (absl::IsResourceExhausted(status)) return HandOver(shard_, state_, status);
     // The next attempt would show another state: what was handed over cannot be completed.
     if (snapshot_ && snapshot_begun_) {
       HandOver(shard_, state_, absl::AbortedError(status.message()));

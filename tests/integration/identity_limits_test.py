@@ -14,7 +14,7 @@ from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, refusal_of, 
                          ticket_pb2)
 from metrics_text import MetricsPage
 from tokens import As, Issuer, auth_config, bearer, make_key, two_issuers
-from ws_client import Browser
+from ws_client import Browser, FullBrowser
 
 CREATE = ticket_pb2.CreateTicketRequest(ticket_name="One more")
 LIVE = event_pb2.SubscribeRequest(live=True)
@@ -123,6 +123,16 @@ class IdentityLimitsTest(unittest.TestCase):
                 return False
             return True
         wait_until(is_let_in, "a place that was given back")
+
+    def test_a_browser_for_whom_the_core_has_no_stream_is_told_when_to_come_back(self) -> None:
+        watcher = self.who("watcher")
+        for stream in [watcher.events.Subscribe(LIVE) for _ in range(2)]:
+            next(stream)
+            self.addCleanup(stream.cancel)
+        token = {"Authorization": f"Bearer {self.issuer.token('watcher')}"}
+        browser = FullBrowser(self.system.gateway.address, query="snapshot=1", headers=token)
+        self.assertEqual(browser.wait_closed(), 4429)
+        self.assertRegex(browser.close_reason, "^too many streams, retry in [0-9]+ s$")
 
     def test_open_tickets(self) -> None:
         acme = self.who("boss", tenant="acme")
