@@ -91,7 +91,7 @@ void Shard::Run() {
       // of browsers that come back does not stretch that much. Before the stride, since it may be
       // all that tells of news, for which the end of the last one looks.
       io.poll_one();
-      PublishMore();
+      if (publishing()) PublishMore();
       continue;
     }
     if (io.run_one() == 0 || publishing() || !TakeNews()) continue;
@@ -101,6 +101,11 @@ void Shard::Run() {
       PublishArrived();
     }
   }
+  // Outside of the lock, as whoever waits for what was taken is told.
+  std::vector<Arrival> untaken;
+  MutexLock lock(mutex_);
+  ended_ = true;
+  untaken.swap(arrived_);
 }
 
 void Shard::Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time,
@@ -115,6 +120,7 @@ void Shard::ReportGap(Gap gap) {
 void Shard::Arrive(Arrival arrival) {
   {
     MutexLock lock(mutex_);
+    if (ended_) return;
     arrived_.push_back(std::move(arrival));
     if (arrived_.size() > 1) return;
     news_ = true;
@@ -138,6 +144,9 @@ void Shard::PublishLater() {
 }
 
 void Shard::PublishArrived() {
+  // After a drain has published what this was to come back for. What has come since is news, which
+  // the end of the fan-out looks for.
+  if (publishing()) return;
   {
     MutexLock lock(mutex_);
     due_.swap(arrived_);

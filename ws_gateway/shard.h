@@ -71,7 +71,7 @@ class Shard final : private TransportHandler {
   // it, and lets go of `taken` then. The thread gets to it before whatever else waits for it, such
   // as thousands of sockets that have room again, and sees to one such thing for each stride of the
   // hub. But while events come faster than they can be written to every browser, each browser is
-  // written to less often. See FanOutPace and Hub::Publish.
+  // written to less often. Dropped when the thread has ended. See FanOutPace and Hub::Publish.
   void Publish(std::shared_ptr<const EventBlock> block, absl::Time core_time,
                std::shared_ptr<void> taken = nullptr) ABSL_LOCKS_EXCLUDED(mutex_);
   // The same for a gap between what was published before and what will be. See Hub::ReportGap.
@@ -131,7 +131,8 @@ class Shard final : private TransportHandler {
   absl::Duration publishing_since_;
   Mutex mutex_;
   std::vector<Arrival> arrived_ ABSL_GUARDED_BY(mutex_);
-  bool news_ ABSL_GUARDED_BY(mutex_) = false;  // the thread does not know of the first of them
+  bool news_ ABSL_GUARDED_BY(mutex_) = false;   // the thread does not know of the first of them
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // the thread; nothing is kept any more
   absl::Duration drain_until_ = absl::InfiniteDuration();
   std::thread thread_;
 };

@@ -235,6 +235,42 @@ TEST_F(ShardTest, WhatComesWhileAnEventGoesToManyIsNotForgotten) {
   }
 }
 
+// What a drain has published may have been due later; then others are being published perhaps.
+TEST_F(ShardTest, WhatComesAfterADrainHasBegunIsSentOnceAndInOrder) {
+  Start(1);
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (size_t i = 0; i < 3 * Hub::kStride; ++i) clients.push_back(Follow());
+  shards_[0]->Post([shard = shards_[0].get()] {
+    shard->Publish(Block(0, {Message(1, "one")}), absl::Now());
+    shard->Post([shard] {  // while the first one is being published
+      shard->Publish(Block(1, {Message(2, "two")}), absl::Now());
+      shard->Post([shard] { shard->Publish(Block(2, {Message(3, "three")}), absl::Now()); });
+    });
+    shard->Drain(absl::Hours(1), absl::Hours(2));
+  });
+  // One of those who are not among the first to be sent away.
+  RawClient& client = *clients[Hub::kStride];
+  for (const std::string content : {"one", "two", "three"}) {
+    EXPECT_THAT(client.ReadFrame()->payload, HasSubstr(absl::StrCat("\"content\":\"", content)));
+  }
+  Publish(Block(3, {Message(4, "four")}));
+  const std::optional<ReceivedFrame> last = client.ReadFrame();
+  ASSERT_TRUE(last.has_value());
+  EXPECT_THAT(last->payload, HasSubstr("\"content\":\"four\""));
+}
+
+// Else the subscription to the core, which waits for the slowest shard, stops for all of them.
+TEST_F(ShardTest, AShardThatHasEndedKeepsNothingOfWhatComes) {
+  Start(1);
+  const auto taken = std::make_shared<int>();
+  Drain(absl::ZeroDuration());
+  shards_[0]->Join();
+  for (int64_t after = 0; after < 3; ++after) {
+    shards_[0]->Publish(Block(after, {Message(after + 1, "x")}), absl::Now(), taken);
+  }
+  EXPECT_EQ(taken.use_count(), 1);
+}
+
 TEST_F(ShardTest, WhatComesAfterAHoleIsNotJoinedToWhatWasBefore) {
   Start(1);
   const std::unique_ptr<RawClient> client = Follow();
