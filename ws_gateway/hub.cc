@@ -181,7 +181,8 @@ void Hub::Dismiss(Connection& connection) {
   };
   // Who has not had the events that are being written must not come to lie among those who have.
   if (publishing() && slot < next_) slot = fill(slot, --next_);
-  fill(slot, connections_.size() - 1);
+  // The last place has nobody left to fill it with: who lay there may have filled the hole above.
+  if (slot + 1 < connections_.size()) fill(slot, connections_.size() - 1);
   connections_.pop_back();
   connection.hub_slot = Connection::kNoSlot;
 }

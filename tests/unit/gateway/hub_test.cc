@@ -88,6 +88,16 @@ TEST_F(HubTest, AllMayLeaveMeanwhile) {
   EXPECT_TRUE(hub_->empty());
 }
 
+TEST_F(HubTest, WhoHasHadTheEventMayLeaveWhenNobodyWaitsForItAnyMore) {
+  Publish({Message(1, "one")});
+  for (size_t i = Hub::kStride; i < kBrowsers; ++i) Close(*browsers_[i]);
+  ASSERT_TRUE(hub_->publishing());
+  for (const size_t index : {size_t{0}, Hub::kStride - 1, size_t{1}}) Close(*browsers_[index]);
+  Finish();
+  Publish({Message(2, "two")});
+  EXPECT_THAT(EventsOfEach(), AllOf(Each(2), SizeIs(Hub::kStride - 3)));
+}
+
 TEST_F(HubTest, WhoComesMeanwhileGetsTheEventOnce) {
   Publish({Message(1, "one")});
   Follow();
