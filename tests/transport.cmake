@@ -7,7 +7,7 @@ target_link_libraries(agentdesk_transport_test_support PUBLIC agentdesk_transpor
 
 add_executable(transport_test
   support/echo_program.cc
-  unit/frame_test.cc unit/outbox_test.cc unit/tls_session_test.cc
+  unit/frame_test.cc unit/maybe_tls_stream_test.cc unit/outbox_test.cc unit/tls_session_test.cc
   integration/rfc6455_frames_test.cc integration/transport_http_test.cc
   integration/transport_socket_test.cc integration/transport_stream_test.cc)
 target_link_libraries(transport_test PRIVATE agentdesk_transport_test_support GTest::gtest_main)

@@ -27,7 +27,12 @@ template <typename Then>
 void MaybeTlsStream::Await(Outcome need, Then then) {
   socket_.async_wait(
       need == Outcome::kNeedsRoom ? net::socket_base::wait_write : net::socket_base::wait_read,
-      std::move(then));
+      [this, then = std::move(then)](ErrorCode error) mutable {
+        // A wait may have been over when the socket was closed, and another connection has its
+        // descriptor by now perhaps.
+        if (!socket_.is_open()) error = net::error::operation_aborted;
+        then(error);
+      });
 }
 
 void MaybeTlsStream::StartTls(std::unique_ptr<TlsSession> tls,
