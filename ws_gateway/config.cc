@@ -70,9 +70,10 @@ ABSL_FLAG(
     "number");
 ABSL_FLAG(int32_t, max_message_bytes_per_second_per_user, 8388608,
           "the same for their bytes; 0: any number");
-ABSL_FLAG(int64_t, max_outbox_bytes, 1073741824,
-          "bytes that wait to be written to all browsers together; where there are more, those to "
-          "whom most waits are closed first and come back; 0: any number");
+ABSL_FLAG(
+    int64_t, max_outbox_bytes, 1073741824,
+    "bytes that wait to be written to all browsers and other clients together; where there are "
+    "more, those to whom most waits are closed first and come back; 0: any number");
 ABSL_FLAG(std::string, notion_secret_file, "",
           "file with the secret that signs what comes to /webhook/notion: a request without its "
           "signature (X-Notion-Signature) is refused, and one with it needs no token");

@@ -106,6 +106,13 @@ void ConnectionSet::RemoveIdle() {
   for (const auto& connection : std::vector(connections_)) connection->LeaveIfIdle();
 }
 
+void ConnectionSet::AddBacklogs(std::vector<Backlog>& backlogs) const {
+  for (const std::shared_ptr<TcpConnection>& connection : connections_) {
+    if (!connection->writes_response()) continue;
+    backlogs.push_back({connection->queued_, [connection] { connection->Reset(); }});
+  }
+}
+
 void ConnectionSet::Remove(TcpConnection& connection) {
   if (connection.admitted_) --admitted_;
   queued_ -= connection.queued_;

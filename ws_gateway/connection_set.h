@@ -39,6 +39,8 @@ class TcpConnection : public std::enable_shared_from_this<TcpConnection> {
   virtual void LeaveIfIdle() {}
   // See AwaitTurn.
   virtual void OnTurn() {}
+  // Whether what waits to be written here is a response as a whole.
+  virtual bool writes_response() const { return false; }
 
  protected:
   static constexpr auto kNever = Clock::time_point::max();
@@ -99,6 +101,8 @@ class ConnectionSet {
   size_t size() const { return connections_.size(); }
   // What waits to be written to all of them.
   size_t queued() const { return queued_; }
+  // See Transport::AddBacklogs.
+  void AddBacklogs(std::vector<Backlog>& backlogs) const;
 
  private:
   friend class TcpConnection;

@@ -117,27 +117,33 @@ void Hub::Tick() {
   metrics_.Queued(queued);
 }
 
-void Hub::KeepWithin(OutboxMemory& memory, size_t shard, size_t queued) {
+void Hub::KeepWithin(OutboxMemory& memory, size_t shard, size_t queued,
+                     absl::FunctionRef<void(std::vector<Backlog>&)> add_others) {
   // Made once, when it is needed, the largest last.
-  std::vector<std::pair<size_t, Connection*>> by_size;
+  std::vector<Backlog> by_size;
   bool sorted = false;
   const auto largest = [&] {
     if (!std::exchange(sorted, true)) {
       for (Connection* connection : connections_) {
-        by_size.emplace_back(connection->queued_bytes(), connection);
+        by_size.push_back({connection->queued_bytes(), [this, connection] {
+                             // It is on its way out, and must not be chosen again.
+                             Dismiss(*connection);
+                             connection->Leave(kCloseTooSlow,
+                                               "read too slowly while memory is short: resume");
+                           }});
       }
-      std::sort(by_size.begin(), by_size.end());
+      add_others(by_size);
+      std::sort(by_size.begin(), by_size.end(),
+                [](const Backlog& a, const Backlog& b) { return a.bytes < b.bytes; });
     }
-    return by_size.empty() ? 0 : by_size.back().first;
+    return by_size.empty() ? 0 : by_size.back().bytes;
   };
   while (memory.ShallClose(shard, queued, largest)) {
-    const auto [size, connection] = by_size.back();
+    Backlog backlog = std::move(by_size.back());
     by_size.pop_back();
     ++limits_.refused().outboxes;
-    // It is on its way out, and must not be chosen again.
-    Dismiss(*connection);
-    connection->Leave(kCloseTooSlow, "read too slowly while memory is short: resume");
-    queued -= std::min(queued, size);
+    backlog.close();
+    queued -= std::min(queued, backlog.bytes);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/uuid.h"
@@ -55,8 +56,10 @@ class Hub final : public ConnectionHost {
   void ReportGap(const Gap& gap);
   void Tick();
   // Closes those to whom most waits while all shards together hold too much. At every tick;
-  // `queued` is what waits in the outboxes of this hub, which is that of shard `shard`.
-  void KeepWithin(OutboxMemory& memory, size_t shard, size_t queued);
+  // `queued` is what waits in this shard, `shard`, and `add_others` adds those that are none of the
+  // hub's.
+  void KeepWithin(OutboxMemory& memory, size_t shard, size_t queued,
+                  absl::FunctionRef<void(std::vector<Backlog>&)> add_others);
   // Closes every connection, spread evenly over a time, and those that still come.
   void StartDrain(absl::Duration over);
   bool empty() const { return connections_.empty(); }

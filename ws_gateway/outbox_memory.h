@@ -10,8 +10,8 @@
 
 namespace agentdesk::gateway {
 
-// What waits to be written in the outboxes of all shards together, and who has to let go of some
-// when that is too much: the shard with the largest outbox.
+// What waits to be written in all shards together, in outboxes and in responses, and who has to let
+// go of some when that is too much: the shard with the largest of them.
 //
 // Nothing is counted here for a message: each shard adds up its own, which costs no other thread
 // anything, and tells the sum at each of its ticks.

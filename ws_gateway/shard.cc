@@ -213,7 +213,8 @@ void Shard::StartTicks() {
 void Shard::OnTick() {
   hub_->Tick();
   if (options_.outbox_memory != nullptr) {
-    hub_->KeepWithin(*options_.outbox_memory, options_.index, transport_->queued_bytes());
+    hub_->KeepWithin(*options_.outbox_memory, options_.index, transport_->queued_bytes(),
+                     [this](std::vector<Backlog>& backlogs) { transport_->AddBacklogs(backlogs); });
   }
   // Who comes while others are sent away is told to come back, which a closed port cannot say.
   if (hub_->draining() && hub_->empty()) transport_->StopAccepting();

@@ -305,6 +305,8 @@ class HttpConnection final : public TcpConnection {
 
   void Drop() override { Leave(); }
 
+  bool writes_response() const override { return phase_ == Phase::kWriting; }
+
   void LeaveIfIdle() override {
     const bool silent = phase_ == Phase::kTlsHandshake && stream_.tls() == nullptr;
     if (phase_ == Phase::kIdle || silent) Leave();
@@ -447,10 +449,12 @@ class HttpConnection final : public TcpConnection {
     BeastResponse& message = response_.emplace(
         ToBeast(std::move(response), version_, is_head_, server_.options.server_name));
     message.keep_alive(keep_alive);
+    SetQueued(message.body().size());
     http::async_write(stream_, message,
                       [this, keep_alive, self = shared_from_this()](ErrorCode error, size_t) {
                         if (gone()) return;
                         response_.reset();
+                        SetQueued(0);
                         if (error) return Leave();
                         if (keep_alive && !server_.draining) {
                           ExpectWithin(server_.options.keep_alive_timeout);
@@ -536,6 +540,9 @@ class BeastTransport final : public Transport {
   }
   size_t connections() const override { return connections_.size(); }
   size_t queued_bytes() const override { return connections_.queued(); }
+  void AddBacklogs(std::vector<Backlog>& backlogs) const override {
+    connections_.AddBacklogs(backlogs);
+  }
 
  private:
   void OnConnection(TcpSocket socket, std::string remote_address) {

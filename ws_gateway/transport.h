@@ -166,6 +166,12 @@ struct TransportOptions {
   std::string server_name = "agentdesk";  // the Server header
 };
 
+// What waits to be written to one client, and how to close it for the sake of memory.
+struct Backlog {
+  size_t bytes = 0;
+  absl::AnyInvocable<void()> close;
+};
+
 class Transport {
  public:
   // `io` and `handler` must outlive the transport.
@@ -185,8 +191,12 @@ class Transport {
   virtual void DrainHttp() = 0;
   // Open sockets, also those that are not yet or no longer of use to anyone.
   virtual size_t connections() const = 0;
-  // What waits to be written to all sockets and streams, as the limit of each counts it.
+  // What waits to be written to all sockets and streams, as the limit of each counts it, and the
+  // bodies of responses until the kernel has all of them.
   virtual size_t queued_bytes() const = 0;
+  // Adds the responses that are not streams and wait to be written. To close one resets its
+  // connection, which tells its client as much as can be told in the midst of a response.
+  virtual void AddBacklogs(std::vector<Backlog>& backlogs) const = 0;
 };
 
 }  // namespace agentdesk::gateway

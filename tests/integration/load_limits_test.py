@@ -127,6 +127,34 @@ class LoadLimitsTest(DeskTestCase):
         reader.wait_for(lambda texts: sum('"agent_message"' in text for text in texts) == said,
                         "every message for the one who reads")
 
+    def test_responses_that_nobody_takes_count_as_well(self) -> None:
+        address = self.start("--max_outbox_bytes=2000000", "--threads=1")
+        page = MetricsPage(lambda: address)
+        reader = self.browser(address)
+        for _ in range(30):
+            self.desk.create("Long", description="x" * 32768)
+        request = f"GET /tickets?page_size=1000 HTTP/1.1\r\nHost: {address}\r\n\r\n".encode()
+        stuck = []
+        for _ in range(8):
+            stuck.append(socket.socket())
+            self.addCleanup(stuck[-1].close)
+            stuck[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            stuck[-1].settimeout(PATIENCE)
+            stuck[-1].connect(address_of(address))
+            stuck[-1].sendall(request)
+        page.wait(lambda now: now >= 6, "agentdesk_limit_refusals_total", limit="outbox_bytes")
+
+        def is_reset(connection: socket.socket) -> bool:
+            size = 0
+            with contextlib.suppress(ConnectionResetError):
+                while size < 900_000 and (read := connection.recv(65536)):
+                    size += len(read)
+                return False
+            return True
+        self.assertEqual(sum(map(is_reset, stuck)), 6)
+        self.assertEqual(reader.ask_text({"type": "ping"}), '{"type":"pong"}')
+        self.assertEqual(http_client.call(address, "GET", "/tickets?page_size=1000").status, 200)
+
     def test_too_many_handshakes_are_told_when_to_come_back(self) -> None:
         address = self.start("--max_handshakes_per_second=1")
         codes = []

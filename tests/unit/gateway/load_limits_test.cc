@@ -191,13 +191,35 @@ TEST_F(LoadLimitsTest, TheLargestOutboxesAreClosedFirst) {
   const size_t pong = browsers[0]->socket->queued_bytes();
   ASSERT_EQ(browsers[3]->socket->queued_bytes(), 4 * pong);
   OutboxMemory memory(4 * pong, 1);
-  hub_->KeepWithin(memory, 0, 10 * pong);
-  hub_->KeepWithin(memory, 0, 10 * pong);
+  const auto no_others = [](std::vector<Backlog>&) {};
+  hub_->KeepWithin(memory, 0, 10 * pong, no_others);
+  hub_->KeepWithin(memory, 0, 10 * pong, no_others);
   EXPECT_EQ(browsers[3]->socket->close_code(), 4430);
   EXPECT_EQ(browsers[3]->socket->close_reason(), "read too slowly while memory is short: resume");
   EXPECT_EQ(browsers[2]->socket->close_code(), 4430);
   EXPECT_EQ(browsers[1]->socket->close_code(), 0);
   EXPECT_EQ(browsers[0]->socket->close_code(), 0);
+  EXPECT_EQ(limited_->refused().outboxes, 2);
+}
+
+TEST_F(LoadLimitsTest, AResponseThatWaitsIsClosedInItsTurn) {
+  Limit({});
+  Begin();
+  Browser& browser = Plain();
+  browser.socket->Stall();
+  browser.Say(R"({"type":"ping"})");
+  const size_t pong = browser.socket->queued_bytes();
+  std::vector<size_t> closed;
+  const auto responses = [&](std::vector<Backlog>& backlogs) {
+    for (const size_t bytes : {pong / 2, pong * 3, pong * 2}) {
+      backlogs.push_back({bytes, [&closed, bytes] { closed.push_back(bytes); }});
+    }
+  };
+  OutboxMemory memory(2 * pong, 1);
+  hub_->KeepWithin(memory, 0, 6 * pong + pong / 2, responses);
+  hub_->KeepWithin(memory, 0, 6 * pong + pong / 2, responses);
+  EXPECT_EQ(closed, (std::vector<size_t>{pong * 3, pong * 2}));
+  EXPECT_EQ(browser.socket->close_code(), 0);
   EXPECT_EQ(limited_->refused().outboxes, 2);
 }
 
