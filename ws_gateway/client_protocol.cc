@@ -320,6 +320,7 @@ absl::StatusOr<v1::SubmitResponseRequest> ParseSubmitResponse(absl::string_view 
     } else if (request.question_id().empty()) {
       fields.Complain("question_id", "is required unless as_of_sequence is given");
     }
+    request.set_desk_id(fields.Text("desk").value_or(std::string()));
     return request;
   });
 }

@@ -336,50 +336,54 @@ void Http::GetJob(const ExchangePtr& exchange) {
 void Http::GetSession(const ExchangePtr& exchange) {
   const std::optional<std::string> id = exchange->Id("session");
   if (!id.has_value()) return;
-  v1::GetSessionRequest request;
-  request.set_session_id(*id);
-  commands_.Call(exchange->caller, std::move(request),
-                 [this, exchange](absl::StatusOr<v1::GetSessionResponse> found) {
-                   if (!found.ok()) return exchange->Fail(found.status());
-                   ListTranscript(exchange, *found);
-                 });
-}
-
-void Http::ListTranscript(const ExchangePtr& exchange, const v1::GetSessionResponse& session) {
   const absl::StatusOr<int64_t> size =
       NumberParameter(exchange->query, "page_size", 1, kMaxPageSize, 0);
   if (!size.ok()) return exchange->Fail(size.status());
   const absl::StatusOr<int64_t> after =
       NumberParameter(exchange->query, "after", 0, kMaxSequence, 0);
   if (!after.ok()) return exchange->Fail(after.status());
-  v1::ListEventsRequest request;
-  request.set_page_size(static_cast<int32_t>(*size));
-  request.set_after_sequence(*after);
-  // A session belongs to one desk, so its pages need not name it.
-  request.set_desk_id(QueryParameter(exchange->query, "desk").value_or(hub_.recent().desk_id()));
-  request.mutable_filter()->add_session_ids(session.session().session_id());
+  v1::ListEventsRequest page;
+  page.set_page_size(static_cast<int32_t>(*size));
+  page.set_after_sequence(*after);
+  page.set_desk_id(QueryParameter(exchange->query, "desk").value_or(""));
+  page.mutable_filter()->add_session_ids(*id);
+  if (*after != 0 && page.desk_id().empty()) {
+    return exchange->Fail(InvalidField("desk", "is required with a position other than 0"));
+  }
+  v1::GetSessionRequest request;
+  request.set_session_id(*id);
   commands_.Call(
       exchange->caller, std::move(request),
-      [exchange, session = session.session()](absl::StatusOr<v1::ListEventsResponse> page) {
-        if (!page.ok()) return exchange->Fail(page.status());
-        std::string body;
-        JsonWriter json(body);
-        json.BeginObject();
-        WriteSession(session, json);
-        json.BeginArray("transcript");
-        for (const v1::Event& event : page->events()) {
-          std::string text;
-          AppendV1Event(event, text);
-          json.Raw(text);
-        }
-        json.EndArray()
-            .Text("desk", page->desk_id())
-            .Number("up_to", page->up_to_sequence())
-            .Flag("more", !page->next_page_token().empty())
-            .Number("sequence", page->sequence())
-            .EndObject();
-        exchange->Send(JsonResponse(std::move(body)));
+      [this, exchange, page = std::move(page)](absl::StatusOr<v1::GetSessionResponse> found) {
+        if (!found.ok()) return exchange->Fail(found.status());
+        ListTranscript(exchange, page, *found);
       });
+}
+
+void Http::ListTranscript(const ExchangePtr& exchange, v1::ListEventsRequest request,
+                          const v1::GetSessionResponse& session) {
+  commands_.Call(exchange->caller, std::move(request),
+                 [exchange, session](absl::StatusOr<v1::ListEventsResponse> page) {
+                   if (!page.ok()) return exchange->Fail(page.status());
+                   std::string body;
+                   JsonWriter json(body);
+                   json.BeginObject();
+                   WriteSession(session.session(), json);
+                   json.BeginArray("transcript");
+                   for (const v1::Event& event : page->events()) {
+                     std::string text;
+                     AppendV1Event(event, text);
+                     json.Raw(text);
+                   }
+                   // The session was read first: whoever goes on from there misses nothing of it.
+                   json.EndArray()
+                       .Text("desk", page->desk_id())
+                       .Number("up_to", page->up_to_sequence())
+                       .Flag("more", !page->next_page_token().empty())
+                       .Number("sequence", session.sequence())
+                       .EndObject();
+                   exchange->Send(JsonResponse(std::move(body)));
+                 });
 }
 
 void Http::StreamEvents(const ExchangePtr& exchange) {

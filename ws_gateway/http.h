@@ -78,7 +78,9 @@ class Http final : public RequestHandler {
   void Page(const ExchangePtr& exchange);
 
   static void SendFile(const WebFile& file, const ExchangePtr& exchange);
-  void ListTranscript(const ExchangePtr& exchange, const v1::GetSessionResponse& session);
+  // The page of its transcript that `request` asks for, with the session before it.
+  void ListTranscript(const ExchangePtr& exchange, v1::ListEventsRequest request,
+                      const v1::GetSessionResponse& session);
   void AnswerExisting(const ExchangePtr& exchange, const absl::Status& status,
                       const std::string& ticket_id);
 

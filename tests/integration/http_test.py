@@ -110,6 +110,32 @@ class HttpTest(DeskTestCase):
         page = self.call("GET", f"/sessions/{lease.session_id}?page_size=2").json
         self.assertEqual(json.dumps(page).count('"agent_started"'), 1)
 
+    def test_a_position_needs_its_desk(self) -> None:
+        lease = self.desk.start()
+        for content in "abc":
+            self.desk.say(lease, content)
+        session = f"/sessions/{lease.session_id}"
+        whole = self.call("GET", session).json
+        entries, place = [], ""
+        while True:
+            page = self.call("GET", f"{session}?page_size=1{place}").json
+            entries += page["transcript"]
+            if not page["more"]:
+                break
+            place = f"&after={page['up_to']}&desk={page['desk']}"
+        self.assertEqual(entries, whole["transcript"])
+        self.assert_error(self.call("GET", f"{session}?after=1"), 422, "desk")
+        other = self.call("GET", f"{session}?after=1&desk={new_id()}")
+        self.assertEqual((other.status, other.error["code"]), (422, "other_desk"))
+
+        question = self.desk.ask(lease)
+        given = {"response": "yes", "as_of_sequence": self.desk.head().head_sequence}
+        elsewhere = self.call("POST", f"{session}/responses", {**given, "desk": new_id()})
+        self.assertEqual((elsewhere.status, elsewhere.error["code"]), (422, "other_desk"))
+        judged = self.call("POST", f"{session}/responses", {**given, "desk": page["desk"]}).json
+        self.assertEqual((judged["status"], judged["question_id"]),
+                         ("received", question.question_id))
+
     def test_cancel_and_retry(self) -> None:
         created = self.create(queue="nobody")
         path = f"/tickets/{created['ticket_id']}"

@@ -214,7 +214,15 @@ TEST_F(HttpTest, AResponseIsJudged) {
   Ask("POST", target, R"({"response":"yes"})");
   EXPECT_EQ(Status(), 422);
   EXPECT_THAT(answer_->body, HasSubstr(R"("field":"question_id")"));
+  Ask("POST", target,
+      absl::StrCat(R"({"response":"yes","as_of_sequence":7,"desk":")", kDesk, "\"}"));
+  EXPECT_EQ(commands_.responses.front().request.desk_id(), kDesk);
+  commands_.responses.clear();
+  Ask("POST", target, R"({"response":"yes","as_of_sequence":7,"desk":7})");
+  EXPECT_EQ(Status(), 422);
+  EXPECT_THAT(answer_->body, HasSubstr(R"("field":"desk")"));
   Ask("POST", target, R"({"response":"yes","as_of_sequence":7,"request_id":"r"})");
+  EXPECT_EQ(commands_.responses.front().request.desk_id(), "");
   v1::SubmitResponseResponse outcome;
   outcome.set_outcome(v1::RESPONSE_OUTCOME_RECEIVED);
   outcome.set_question_id("q");
@@ -244,17 +252,23 @@ TEST_F(HttpTest, StreamsEvents) {
 }
 
 TEST_F(HttpTest, ASessionComesWithItsTranscript) {
-  Ask("GET", absl::StrCat("/sessions/", kSession, "?after=3&page_size=2"));
+  const std::string target = absl::StrCat("/sessions/", kSession, "?page_size=2&after=");
+  hub_.Publish(Block(9, {}), clock_.Now());
+  Ask("GET", absl::StrCat(target, "3"));
+  EXPECT_EQ(Status(), 422) << "of which desk?";
+  EXPECT_THAT(answer_->body, HasSubstr(R"("field":"desk")"));
+  ASSERT_THAT(commands_.session_gets, IsEmpty());
+  Ask("GET", absl::StrCat(target, "3&desk=", kOtherDesk));
   v1::GetSessionResponse session;
+  session.set_sequence(8);
   session.mutable_session()->set_session_id(kSession);
   session.mutable_session()->set_state(v1::SESSION_STATE_OPEN);
-  hub_.Publish(Block(9, {}), clock_.Now());
   commands_.session_gets.front().reply(session);
   ASSERT_THAT(commands_.event_lists, SizeIs(1));
   const v1::ListEventsRequest& asked = commands_.event_lists.front().request;
   EXPECT_EQ(asked.after_sequence(), 3);
   EXPECT_EQ(asked.page_size(), 2);
-  EXPECT_EQ(asked.desk_id(), kDesk);
+  EXPECT_EQ(asked.desk_id(), kOtherDesk) << "the core says which desk it is";
   EXPECT_EQ(asked.filter().session_ids(0), kSession);
   v1::ListEventsResponse page;
   *page.add_events() = Message(5, "Hi");
@@ -265,7 +279,11 @@ TEST_F(HttpTest, ASessionComesWithItsTranscript) {
   EXPECT_EQ(Status(), 200);
   EXPECT_THAT(answer_->body, StartsWith(absl::StrCat(R"({"session_id":")", kSession, "\"")));
   EXPECT_THAT(answer_->body, HasSubstr(R"("transcript":[{"type":"agent_message","sequence":5,)"));
-  EXPECT_THAT(answer_->body, HasSubstr(R"("up_to":5,"more":true,"sequence":9})"));
+  EXPECT_THAT(answer_->body, HasSubstr(R"("up_to":5,"more":true,"sequence":8})"))
+      << "as of when the session was read: what happened to it since is yet to be told";
+  Ask("GET", absl::StrCat(target, "0"));
+  commands_.session_gets.back().reply(session);
+  EXPECT_EQ(commands_.event_lists.back().request.desk_id(), "");
 }
 
 TEST_F(HttpTest, TheSamePageTwiceIsOneTicket) {

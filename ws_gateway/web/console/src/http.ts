@@ -22,6 +22,7 @@ export interface TicketPage {
 
 export interface TranscriptPage {
   readonly transcript: DeskEvent[];
+  readonly desk: string;
   readonly up_to: number;
   readonly more: boolean;
 }

@@ -72,13 +72,14 @@ function useTranscript(sessionId: string): Transcribed {
       loaded = [];
       error = "";
       isLoading = true;
+      let from = "after=0";
       while (isLoading) {
-        const after = loaded.at(-1)?.sequence ?? 0;
-        const path = `/sessions/${sessionId}?after=${after}&page_size=${kPage}`;
+        const path = `/sessions/${sessionId}?${from}&page_size=${kPage}`;
         try {
           const page = await get<TranscriptPage>(path);
           if (mine !== epoch) return;
           loaded.push(...page.transcript);
+          from = `after=${page.up_to}&desk=${page.desk}`;
           isLoading = page.more;
         } catch (reason) {
           if (mine !== epoch) return;
