@@ -134,7 +134,8 @@ bool Connection::TakeCommandSlot(const Echo& echo) {
   ++commands_;
   if (options_.protocol == Protocol::kPlain) {
     cursor_.Pause();
-    held_until_ = host_.Monotonic() + kHold;
+    // What waits already does not wait longer for the commands that follow.
+    if (!held_until_.has_value()) held_until_ = host_.Monotonic() + kHold;
     host_.Attend(*this);
   }
   return true;

@@ -105,6 +105,19 @@ TEST_F(ConnectionTest, BroadcastsWaitForAnAckAtMostASecond) {
   EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr("\"a\""), HasSubstr("\"b\"")));
 }
 
+TEST_F(ConnectionTest, CommandsThatFollowEachOtherHoldBroadcastsNoLonger) {
+  Begin(3);
+  Browser& browser = Plain();
+  browser.Say(UserResponse());
+  Publish({Message(4, "a")});
+  for (int i = 0; i < 9; ++i) {
+    EXPECT_THAT(browser.Heard(), IsEmpty());
+    Pass(absl::Milliseconds(100));
+    browser.Say(UserResponse());
+  }
+  EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr("\"a\"")));
+}
+
 TEST_F(ConnectionTest, EachCommandHoldsBroadcastsForItsOwnAck) {
   Begin();
   Browser& browser = Plain();
