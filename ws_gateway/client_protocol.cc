@@ -344,8 +344,9 @@ absl::StatusOr<NotionPage> ParseNotionPage(absl::string_view body) {
     } else {
       fields.Complain("page_id", "must be a UUID, with or without dashes");
     }
-    page.database_id = fields.Text("database_id").value_or(std::string());
-    page.event_type = fields.Text("event_type").value_or(std::string());
+    // What they say is of no use here; that they are texts is checked all the same.
+    fields.Text("database_id");
+    fields.Text("event_type");
     const boost::json::value* timestamp = fields.Find("timestamp");
     if (timestamp != nullptr && timestamp->is_string()) {
       const boost::json::string& text = timestamp->get_string();

@@ -74,9 +74,7 @@ absl::StatusOr<v1::SendMessageRequest> ParseSendMessage(absl::string_view body);
 // The `request_id` of a body that may be empty and means nothing else.
 absl::StatusOr<std::string> ParseRequestId(absl::string_view body);
 struct NotionPage {
-  std::string page_id;  // a UUID as AgentDesk writes it
-  std::string database_id;
-  std::string event_type;
+  std::string page_id;                  // a UUID as AgentDesk writes it
   std::optional<absl::Time> timestamp;  // where there is one that can be read
 };
 absl::StatusOr<NotionPage> ParseNotionPage(absl::string_view body);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
 #include "ws_gateway/close_code.h"
@@ -420,12 +419,8 @@ void Connection::OnFeed(absl::StatusOr<FeedPart> part) {
   feed_.reset();
   const absl::Status& status = part.status();
   if (status.code() == absl::StatusCode::kOutOfRange) {
-    const ErrorDetail detail = DetailOf(status);
-    Gap gap{.reason = detail.reason, .desk_id = host_.recent().desk_id(), .available_from = 0};
-    for (const auto& [name, value] : detail.metadata) {
-      if (name == "desk_id") gap.desk_id = value;
-      if (name == "available_from") (void)absl::SimpleAtoi(value, &gap.available_from);
-    }
+    Gap gap = GapOf(status);
+    if (gap.desk_id.empty()) gap.desk_id = host_.recent().desk_id();
     SendText(GapMessage(gap));
     // Else it is this log that the client has seen, as far as it said.
     if (gap.reason != "compacted") cursor_.Reopen(0);

@@ -128,8 +128,10 @@ const std::vector<Http::Route>& Http::Routes() {
       {"POST", "/tickets/create", &Http::CreateTicket},
       {"GET", "/tickets", &Http::ListTickets},
       {"GET", "/tickets/{}", &Http::GetTicket},
-      {"POST", "/tickets/{}/cancel", &Http::CancelTicket},
-      {"POST", "/tickets/{}/retry", &Http::RetryTicket},
+      {"POST", "/tickets/{}/cancel",
+       &Http::ChangeTicket<v1::CancelTicketRequest, v1::CancelTicketResponse>},
+      {"POST", "/tickets/{}/retry",
+       &Http::ChangeTicket<v1::RetryTicketRequest, v1::RetryTicketResponse>},
       {"GET", "/jobs/{}", &Http::GetJob},
       {"GET", "/sessions/{}", &Http::GetSession},
       {"POST", "/sessions/{}/responses", &Http::SubmitResponse},
@@ -289,36 +291,20 @@ void Http::GetTicket(const ExchangePtr& exchange) {
       });
 }
 
-void Http::CancelTicket(const ExchangePtr& exchange) {
+template <typename Request, typename Response>
+void Http::ChangeTicket(const ExchangePtr& exchange) {
   const std::optional<std::string> id = exchange->Id("ticket");
   if (!id.has_value()) return;
   absl::StatusOr<std::string> request_id = ParseRequestId(exchange->request.body);
   if (!request_id.ok()) return exchange->Fail(request_id.status());
-  v1::CancelTicketRequest request;
+  Request request;
   request.set_ticket_id(*id);
   request.set_request_id(*std::move(request_id));
   exchange->SetRequestId(*request.mutable_request_id());
-  commands_.Call(exchange->caller, std::move(request),
-                 [exchange](absl::StatusOr<v1::CancelTicketResponse> done) {
-                   if (!done.ok()) return exchange->Fail(done.status());
-                   exchange->Send(ResourceResponse(done->ticket(), WriteTicket, done->sequence()));
-                 });
-}
-
-void Http::RetryTicket(const ExchangePtr& exchange) {
-  const std::optional<std::string> id = exchange->Id("ticket");
-  if (!id.has_value()) return;
-  absl::StatusOr<std::string> request_id = ParseRequestId(exchange->request.body);
-  if (!request_id.ok()) return exchange->Fail(request_id.status());
-  v1::RetryTicketRequest request;
-  request.set_ticket_id(*id);
-  request.set_request_id(*std::move(request_id));
-  exchange->SetRequestId(*request.mutable_request_id());
-  commands_.Call(exchange->caller, std::move(request),
-                 [exchange](absl::StatusOr<v1::RetryTicketResponse> done) {
-                   if (!done.ok()) return exchange->Fail(done.status());
-                   exchange->Send(ResourceResponse(done->ticket(), WriteTicket, done->sequence()));
-                 });
+  commands_.Call(exchange->caller, std::move(request), [exchange](absl::StatusOr<Response> done) {
+    if (!done.ok()) return exchange->Fail(done.status());
+    exchange->Send(ResourceResponse(done->ticket(), WriteTicket, done->sequence()));
+  });
 }
 
 void Http::GetJob(const ExchangePtr& exchange) {

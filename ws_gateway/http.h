@@ -59,8 +59,9 @@ class Http final : public RequestHandler {
   void CreateTicket(const ExchangePtr& exchange);
   void ListTickets(const ExchangePtr& exchange);
   void GetTicket(const ExchangePtr& exchange);
-  void CancelTicket(const ExchangePtr& exchange);
-  void RetryTicket(const ExchangePtr& exchange);
+  // Cancels or retries one: by the call that takes `Request`.
+  template <typename Request, typename Response>
+  void ChangeTicket(const ExchangePtr& exchange);
   void GetJob(const ExchangePtr& exchange);
   void GetSession(const ExchangePtr& exchange);
   void StreamEvents(const ExchangePtr& exchange);

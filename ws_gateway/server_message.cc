@@ -1,5 +1,8 @@
 #include "ws_gateway/server_message.h"
 
+#include <utility>
+
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
 #include "core_service/base/timestamp.h"
@@ -193,6 +196,16 @@ std::string PositionMessage(int64_t up_to, absl::Time time) {
   WriteTime("time", ToProto(time), json);
   json.EndObject();
   return text;
+}
+
+Gap GapOf(const absl::Status& refusal) {
+  ErrorDetail detail = DetailOf(refusal);
+  Gap gap{.reason = std::move(detail.reason), .desk_id = {}, .available_from = 0};
+  for (auto& [name, value] : detail.metadata) {
+    if (name == "desk_id") gap.desk_id = std::move(value);
+    if (name == "available_from") (void)absl::SimpleAtoi(value, &gap.available_from);
+  }
+  return gap;
 }
 
 std::string GapMessage(const Gap& gap) {

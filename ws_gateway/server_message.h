@@ -68,6 +68,9 @@ struct Gap {
   int64_t available_from = 0;
 };
 std::string GapMessage(const Gap& gap);
+// The gap that a refused position is told as: of OutOfRange with the core's details. `desk_id`
+// stays empty where they name none.
+Gap GapOf(const absl::Status& refusal);
 
 }  // namespace agentdesk::gateway
 

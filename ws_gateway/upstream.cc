@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "absl/strings/numbers.h"
-#include "core_service/base/error.h"
 #include "core_service/base/log.h"
 #include "core_service/base/timestamp.h"
 #include "ws_gateway/event_json.h"
@@ -101,12 +99,7 @@ std::optional<client::StreamStart> Upstream::OnRefused(const absl::Status& statu
     if (!position_.has_value()) return client::StreamStart{};
     return client::StreamStart{client::StreamStart::Kind::kAfter, *position_};
   }
-  const ErrorDetail detail = DetailOf(status);
-  Gap gap{.reason = detail.reason, .desk_id = {}, .available_from = 0};
-  for (const auto& [name, value] : detail.metadata) {
-    if (name == "desk_id") gap.desk_id = value;
-    if (name == "available_from") (void)absl::SimpleAtoi(value, &gap.available_from);
-  }
+  const Gap gap = GapOf(status);
   LogWarning("the stream of events has a gap", {{"reason", gap.reason}, {"status", status}});
   metrics_
       .AddCounter("agentdesk_upstream_gaps_total",
