@@ -184,25 +184,33 @@ absl::StatusOr<EventRead> Walk(Statement& statement, const TypeSet& types, Limit
 }
 
 // Merges the runs of several tickets: first which events, from the index and the rows' heads, then
-// the events themselves.
+// the events themselves. Where one run stops before the end (all that is wanted was found, or its
+// share of the rows was walked), the read is complete up to there, and no other goes further.
 absl::StatusOr<EventRead> Merge(Connection& connection, const std::vector<int64_t>& tickets,
                                 const TypeSet& types, const EventQuery& query, int64_t end) {
   LimitedRun run(query);
   const auto most = static_cast<size_t>(std::max(query.max_events, 1));
   std::vector<int64_t> sequences;
-  for (int64_t ticket : tickets) {
-    Statement of_ticket(connection, kSearchTicket, ticket, query.after, end);
-    for (size_t found = 0; found < most;) {
+  auto rows_left = static_cast<size_t>(kMaxRowsWalked);
+  for (size_t i = 0; i < tickets.size(); ++i) {
+    const size_t share = std::max<size_t>(rows_left / (tickets.size() - i), 1);
+    Statement of_ticket(connection, kSearchTicket, tickets[i], query.after, end);
+    size_t walked = 0;
+    for (size_t found = 0; found < most && walked < share; ++walked) {
       absl::StatusOr<bool> row = of_ticket.Next();
       if (!row.ok()) return row.status();
       if (!*row) break;
-      if (!types.Has(of_ticket.Int(1))) continue;
-      sequences.push_back(of_ticket.Int(0));
-      ++found;
+      if (types.Has(of_ticket.Int(1))) {
+        sequences.push_back(of_ticket.Int(0));
+        ++found;
+      }
+      if (found == most || walked + 1 == share) end = of_ticket.Int(0);
     }
+    rows_left -= std::min(walked, rows_left);
   }
   std::sort(sequences.begin(), sequences.end());
   for (int64_t sequence : sequences) {
+    if (sequence > end) break;
     Statement one(connection, kReadOne, sequence);
     absl::StatusOr<bool> row = one.Next();
     if (!row.ok()) return row.status();

@@ -197,6 +197,48 @@ TEST_P(StoreConformance, FiltersLetThroughWhatTheyName) {
   }
 }
 
+// However many tickets a query names, a read looks at so many events and then says how far it came.
+TEST_P(StoreConformance, ASearchForRareEventsAnswersAfterAWhile) {
+  constexpr int64_t kEvents = 150000;
+  std::vector<TicketRecord> tickets;
+  auto transaction = Begin();
+  for (const char* name : {"one", "two", "three"}) {
+    tickets.push_back(NewTicket(*ids_, name));
+    PutNew(*transaction, tickets.back(), NewJob(*ids_, tickets.back()));
+  }
+  const std::vector<int64_t> rare = {100, 70000, kEvents};
+  while (transaction->head() < kEvents) {
+    const int64_t sequence = transaction->head() + 1;
+    const TicketRecord& ticket = tickets[sequence % 10 == 0 ? 0 : 1];
+    const bool is_rare = std::find(rare.begin(), rare.end(), sequence) != rare.end();
+    ASSERT_THAT(transaction->Append(is_rare ? UserMessageEvent(ticket, sequence, "rare")
+                                            : AgentMessageEvent(ticket, sequence, "often")),
+                IsOk());
+  }
+  Commit(std::move(transaction));
+  auto view = OpenView();
+  for (size_t named = 0; named <= tickets.size(); ++named) {
+    SCOPED_TRACE(named);
+    v1::EventFilter filter;
+    filter.add_types(v1::EVENT_TYPE_USER_MESSAGE);
+    for (size_t i = 0; i < named; ++i) filter.add_ticket_ids(tickets[i].ticket().ticket_id());
+    EventQuery query;
+    query.filter = &filter;
+    std::vector<int64_t> found;
+    int reads = 0;
+    for (; query.after < kEvents; ++reads) {
+      const EventRead read = Value(view->ReadEvents(query));
+      ASSERT_GT(read.complete_up_to, query.after);
+      for (int64_t sequence : Sequences(read)) found.push_back(sequence);
+      query.after = read.complete_up_to;
+    }
+    EXPECT_EQ(found, rare);
+    // The first ticket alone has few events.
+    EXPECT_EQ(reads > 1, named != 1);
+    EXPECT_LT(reads, 12);
+  }
+}
+
 TEST_P(StoreConformance, AgentSpeaksByMessageToolAndQuestion) {
   TicketRecord ticket = NewTicket(*ids_, "one");
   TicketRecord other = NewTicket(*ids_, "other");
