@@ -44,8 +44,11 @@ int Fail(const char* what, const absl::Status& status) {
 // process at once.
 int Run(const CoreConfig& config, const sigset_t& signals) {
   Metrics metrics;
+  std::atomic<int> exit_code{0};
+  desk::DeskOptions options;
   absl::StatusOr<std::unique_ptr<store::Store>> store = store::OpenSqliteStore(
-      {.data_dir = config.data_dir, .readers = 4, .vfs = {}}, Clock::Real(), IdSource::Real());
+      {.data_dir = config.data_dir, .readers = options.max_views(), .vfs = {}}, Clock::Real(),
+      IdSource::Real());
   if (!store.ok()) return Fail("the desk cannot be opened", store.status());
 
   std::unique_ptr<Authenticator> authenticator;
@@ -55,8 +58,6 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
     authenticator->AwaitKeys();
   }
 
-  std::atomic<int> exit_code{0};
-  desk::DeskOptions options;
   options.expiry_hold = config.expiry_hold;
   options.retain_events = config.retain_events;
   options.max_open_tickets = config.max_open_tickets;

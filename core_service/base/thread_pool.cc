@@ -17,14 +17,47 @@ ThreadPool::~ThreadPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-bool ThreadPool::Post(Task task) {
+bool ThreadPool::Post(Task task, absl::string_view lane) {
   {
     MutexLock lock(mutex_);
-    if (tasks_.size() >= queue_limit_) return false;
-    tasks_.push_back(std::move(task));
+    const auto found = lanes_.find(lane);
+    const size_t before = found == lanes_.end() ? 0 : found->second.size();
+    if (before + waiting_ >= 2 * queue_limit_) return false;
+    if (before == 0) turns_.emplace_back(lane);
+    lanes_[lane].push_back(std::move(task));
+    ++waiting_;
   }
   changed_.NotifyOne();
   return true;
+}
+
+void ThreadPool::PostFirst(Task task) {
+  {
+    MutexLock lock(mutex_);
+    first_.push_back(std::move(task));
+  }
+  changed_.NotifyOne();
+}
+
+ThreadPool::Task ThreadPool::TakeLocked() {
+  Task task;
+  if (!first_.empty()) {
+    task = std::move(first_.front());
+    first_.pop_front();
+    return task;
+  }
+  std::string name = std::move(turns_.front());
+  turns_.pop_front();
+  const auto lane = lanes_.find(name);
+  task = std::move(lane->second.front());
+  lane->second.pop_front();
+  if (lane->second.empty()) {
+    lanes_.erase(lane);
+  } else {
+    turns_.push_back(std::move(name));
+  }
+  --waiting_;
+  return task;
 }
 
 void ThreadPool::Work() {
@@ -32,10 +65,9 @@ void ThreadPool::Work() {
     Task task;
     {
       MutexLock lock(mutex_);
-      while (tasks_.empty() && !stopping_) changed_.Wait(mutex_);
-      if (tasks_.empty()) return;
-      task = std::move(tasks_.front());
-      tasks_.pop_front();
+      while (first_.empty() && waiting_ == 0 && !stopping_) changed_.Wait(mutex_);
+      if (first_.empty() && waiting_ == 0) return;
+      task = TakeLocked();
     }
     task();
   }

@@ -47,6 +47,7 @@ Desk::Desk(const DeskOptions& options, store::Store& store, Clock& clock, IdSour
           options.metrics == nullptr ? unread_ : *options.metrics, clock)),
       timers_(std::make_unique<Timers>()),
       readers_(std::make_unique<ThreadPool>(options.read_threads, options.max_reads)),
+      replays_(std::make_unique<ThreadPool>(options.replay_threads, options.max_reads)),
       inputs_(std::make_unique<ThreadPool>(1, options.max_reads)),
       snapshots_(std::make_unique<ThreadPool>(1, options.max_reads)) {}
 
@@ -85,6 +86,7 @@ absl::StatusOr<std::unique_ptr<Desk>> Desk::Start(DeskOptions options, store::St
 Desk::~Desk() {
   committer_.reset();
   readers_.reset();
+  replays_.reset();
   inputs_.reset();
   snapshots_.reset();
 }

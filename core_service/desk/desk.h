@@ -81,8 +81,9 @@ struct DeskOptions {
   int max_batch = 256;
   size_t max_batch_bytes = 4 * 1024 * 1024;
   size_t max_waiting_claims = 10000;  // past it: ResourceExhausted
-  int read_threads = 2;
-  size_t max_reads = 4096;
+  int read_threads = 2;               // for the calls that read
+  int replay_threads = 2;             // for streams that are behind the tail
+  size_t max_reads = 4096;  // that wait, of one caller; twice as many in all; and so of replays
   int64_t max_open_tickets = 0;  // of one tenant, that have not ended; 0: any number
   int max_open_questions = domain::kMaxOpenQuestions;  // of one session, at most that many
   int64_t retain_events = 0;                           // how many Subscribe serves; 0: all
@@ -95,6 +96,10 @@ struct DeskOptions {
   // Told once, on the writer's thread, when the store has failed: what was not acknowledged may or
   // may not exist, nothing more is taken, and the process must end.
   absl::AnyInvocable<void(absl::Status)> on_fatal;
+
+  // How many views of the store are open at a time at most: those, one for the input of agents and
+  // one for snapshots.
+  int max_views() const { return read_threads + replay_threads + 2; }
 };
 
 // One ordered log and the state that it tells of. Commands go to the one writer thread, which
@@ -155,6 +160,9 @@ class Desk {
   // changes nothing. OK once that is durable; Unavailable when the store has failed. Where the
   // writer hangs, `done` is not called.
   void Probe(absl::AnyInvocable<void(absl::Status)> done);
+  // The same for reads: a thread for them opens a view, before all that waits. Where none comes to
+  // it, `done` is not called.
+  void ProbeReads(absl::AnyInvocable<void(absl::Status)> done);
 
   // Moves the oldest position that Subscribe serves, and stores a checkpoint.
   void Execute(Caller caller, v1::CompactRequest request, Done<v1::CompactResponse> done);
@@ -169,6 +177,10 @@ class Desk {
                     Done<std::shared_ptr<const SnapshotParts>> done);
   // Runs `task`, which may block, on a thread that reads. ResourceExhausted when too much waits.
   absl::Status PostRead(absl::AnyInvocable<void(store::Store&)> task);
+  // The same for a stream of `identity` (Caller::identity) that reads on in the log, on threads of
+  // their own: however many such streams there are, other reads do not wait behind them. Nor do
+  // those of one identity wait behind all those of another.
+  absl::Status PostReplay(absl::string_view identity, absl::AnyInvocable<void(store::Store&)> task);
   // The same for the input of agents, which has a thread of its own: a cancel does not wait behind
   // the reads of others.
   absl::Status PostInput(absl::AnyInvocable<void(store::Store&)> task);
@@ -187,7 +199,8 @@ class Desk {
   absl::StatusOr<absl::Duration> LoadTimers(store::View& view, absl::Duration expiry_hold);
   template <typename Request, typename Response>
   void Submit(Caller caller, Request request, Done<Response> done);
-  // Runs `read` on a view of what the caller may see, on a thread that reads.
+  // Runs `read` on a view of what the caller may see, on a thread that reads, where callers take
+  // turns.
   template <typename Response>
   void OnView(const Caller& caller, Done<Response> done,
               absl::AnyInvocable<absl::StatusOr<Response>(store::View&)> read);
@@ -213,6 +226,7 @@ class Desk {
   std::unique_ptr<Timers> timers_;
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<ThreadPool> readers_;
+  std::unique_ptr<ThreadPool> replays_;
   std::unique_ptr<ThreadPool> inputs_;
   // One thread: a snapshot may be long, and those that wait for it meanwhile share the next one.
   std::unique_ptr<ThreadPool> snapshots_;

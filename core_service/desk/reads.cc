@@ -92,8 +92,8 @@ void Desk::OnView(const Caller& caller, Done<Response> done,
                   absl::AnyInvocable<absl::StatusOr<Response>(store::View&)> read) {
   // Shared with the task, which is gone when it was not taken.
   auto callback = std::make_shared<Done<Response>>(std::move(done));
-  const bool taken =
-      readers_->Post([this, callback, tenant = caller.HeldTo(), read = std::move(read)]() mutable {
+  const bool taken = readers_->Post(
+      [this, callback, tenant = caller.HeldTo(), read = std::move(read)]() mutable {
         absl::StatusOr<std::unique_ptr<store::View>> view = store_.OpenView();
         if (!view.ok()) {
           (*callback)(view.status());
@@ -103,7 +103,8 @@ void Desk::OnView(const Caller& caller, Done<Response> done,
         absl::StatusOr<Response> response = read(**view);
         view->reset();
         (*callback)(std::move(response));
-      });
+      },
+      caller.identity);
   if (!taken) (*callback)(Overloaded(kTooManyReads));
 }
 
@@ -132,6 +133,18 @@ void Desk::OnPage(
 absl::Status Desk::PostRead(absl::AnyInvocable<void(store::Store&)> task) {
   const bool taken = readers_->Post([this, task = std::move(task)]() mutable { task(store_); });
   return taken ? absl::OkStatus() : Overloaded(kTooManyReads);
+}
+
+absl::Status Desk::PostReplay(absl::string_view identity,
+                              absl::AnyInvocable<void(store::Store&)> task) {
+  const bool taken =
+      replays_->Post([this, task = std::move(task)]() mutable { task(store_); }, identity);
+  return taken ? absl::OkStatus() : Overloaded(kTooManyReads);
+}
+
+void Desk::ProbeReads(absl::AnyInvocable<void(absl::Status)> done) {
+  readers_->PostFirst(
+      [this, done = std::move(done)]() mutable { done(store_.OpenView().status()); });
 }
 
 absl::Status Desk::PostInput(absl::AnyInvocable<void(store::Store&)> task) {

@@ -105,6 +105,7 @@ void SubscribeReactor::BeginWithSnapshot(const desk::Caller& caller, events::Fil
 
 void SubscribeReactor::FollowLocked(const desk::Caller& caller, events::Filter filter,
                                     int64_t after) {
+  identity_ = caller.identity;
   cursor_ =
       std::make_shared<events::Subscription>(desk_.Subscribe(caller, std::move(filter), after));
   cursor_->set_limits(LimitsOf(batch_bytes_));
@@ -164,7 +165,8 @@ void SubscribeReactor::ReadAheadLocked() {
 
 void SubscribeReactor::StartReadLocked() {
   reading_ = true;
-  const absl::Status posted = desk_.PostRead(
+  const absl::Status posted = desk_.PostReplay(
+      identity_,
       [self = Self(), cursor = cursor_](store::Store& store) { self->ReadStore(*cursor, store); });
   // Too much waits: the next tick tries again. The stream is only late.
   if (!posted.ok()) reading_ = false;

@@ -67,7 +67,8 @@ class SubscribeReactor final : public StreamCall, public events::Waiter {
   }
 
   desk::Desk& desk_;
-  Parts snapshot_ ABSL_GUARDED_BY(mutex_);  // while parts of it are still to be written
+  std::string identity_ ABSL_GUARDED_BY(mutex_);  // of the caller, once the start is settled
+  Parts snapshot_ ABSL_GUARDED_BY(mutex_);        // while parts of it are still to be written
   size_t next_part_ ABSL_GUARDED_BY(mutex_) = 0;
   // Not there until the start is settled. While reading_ it belongs to the thread that reads.
   std::shared_ptr<events::Subscription> cursor_ ABSL_GUARDED_BY(mutex_);

@@ -25,6 +25,7 @@ void DeskFixture::Open() {
 void DeskFixture::OpenStore() {
   store::SqliteOptions options;
   options.data_dir = dir_.path();
+  options.readers = options_.max_views();
   options.vfs = vfs_;
   auto store = store::OpenSqliteStore(options, clock_, ids_);
   ASSERT_TRUE(store.ok()) << store.status();

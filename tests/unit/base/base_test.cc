@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <future>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -82,6 +84,63 @@ TEST(ThreadPoolTest, RunsWhatItTookBeforeItEnds) {
 TEST(ThreadPoolTest, RefusesWhatIsTooMuch) {
   ThreadPool pool(1, 0);
   EXPECT_FALSE(pool.Post([] {}));
+}
+
+// One thread, held until the test has posted what it wants.
+class HeldPool {
+ public:
+  explicit HeldPool(size_t queue_limit) : pool_(std::make_unique<ThreadPool>(1, queue_limit)) {
+    std::promise<void> held;
+    EXPECT_TRUE(pool_->Post([this, &held] {
+      held.set_value();
+      release_.get_future().wait();
+    }));
+    held.get_future().wait();
+  }
+  // Whether there was room for a task in this lane, which is then known by the lane's name.
+  bool Post(const std::string& lane) {
+    return pool_->Post([this, lane] { order_ += lane; }, lane);
+  }
+  void PostFirst(const std::string& name) {
+    pool_->PostFirst([this, name] { order_ += name; });
+  }
+  // The tasks in the order in which they ran.
+  std::string Order() {
+    release_.set_value();
+    pool_ = nullptr;
+    return order_;
+  }
+
+ private:
+  std::promise<void> release_;
+  std::string order_;  // of the one thread
+  std::unique_ptr<ThreadPool> pool_;
+};
+
+TEST(ThreadPoolTest, LanesTakeTurns) {
+  HeldPool pool(100);
+  for (const char* lane : {"a", "a", "a", "a", "b", "c", "b"}) EXPECT_TRUE(pool.Post(lane));
+  EXPECT_EQ(pool.Order(), "abcabaa");
+}
+
+TEST(ThreadPoolTest, WhatComesFirstWaitsForNothingAndIsNeverRefused) {
+  HeldPool pool(2);
+  EXPECT_TRUE(pool.Post("a"));
+  EXPECT_TRUE(pool.Post("a"));
+  EXPECT_FALSE(pool.Post("a"));
+  pool.PostFirst("1");
+  pool.PostFirst("2");
+  EXPECT_EQ(pool.Order(), "12aa");
+}
+
+TEST(ThreadPoolTest, ALaneThatIsFullLeavesRoomForOthers) {
+  HeldPool pool(6);
+  int taken = 0;
+  while (pool.Post("a")) ++taken;
+  EXPECT_EQ(taken, 6);
+  for (const char* lane : {"b", "b", "b", "c", "d"}) EXPECT_TRUE(pool.Post(lane)) << lane;
+  EXPECT_FALSE(pool.Post("b"));
+  EXPECT_EQ(pool.Order(), "abcdababaaa");
 }
 
 }  // namespace

@@ -276,6 +276,32 @@ TEST_F(LimitsTest, AgentsGetTheirInputWhileEveryReaderIsBusy) {
   free.set_value();
 }
 
+TEST_F(LimitsTest, ReadsAreAnsweredWhileReplaysTakeAllTheirThreads) {
+  const std::string ticket_id = Create("Wanted").ticket_id();
+  std::promise<void> free;
+  const std::shared_future<void> freed = free.get_future().share();
+  std::vector<std::promise<void>> busy(static_cast<size_t>(options_.replay_threads));
+  for (std::promise<void>& thread : busy) {
+    ASSERT_TRUE(desk_
+                    ->PostReplay("follower",
+                                 [&thread, freed](store::Store&) {
+                                   thread.set_value();
+                                   freed.wait();
+                                 })
+                    .ok());
+  }
+  for (std::promise<void>& thread : busy) thread.get_future().wait();
+  while (desk_->PostReplay("follower", [](store::Store&) {}).ok()) {
+  }
+  EXPECT_EQ(Ticket(ticket_id).ticket_id(), ticket_id);
+  std::promise<bool> probed;
+  desk_->ProbeReads([&](const absl::Status& read) { probed.set_value(read.ok()); });
+  EXPECT_TRUE(probed.get_future().get());
+  // Somebody else's still find room, too.
+  EXPECT_TRUE(desk_->PostReplay("other", [](store::Store&) {}).ok());
+  free.set_value();
+}
+
 TEST_F(LimitsTest, AReadSeesAllThatWasAcknowledgedBeforeItBegan) {
   std::vector<std::thread> clients;
   for (int client = 0; client < 8; ++client) {

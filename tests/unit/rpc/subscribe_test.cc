@@ -1,0 +1,65 @@
+#include <gtest/gtest.h>
+
+#include <future>
+#include <memory>
+#include <vector>
+
+#include "agentdesk/v1/event.grpc.pb.h"
+#include "core_service/rpc/server.h"
+#include "grpcpp/create_channel.h"
+#include "tests/support/desk_fixture.h"
+
+namespace agentdesk::rpc {
+namespace {
+
+// Subscribe over a connection, on a clock that the test moves.
+class SubscribeTest : public testing::DeskFixture {
+ protected:
+  void Serve() {
+    ServerOptions options;
+    options.listen = *Address::Parse("127.0.0.1:0");
+    auto server = Server::Start(options, *desk_, metrics_, nullptr);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    stub_ = v1::EventService::NewStub(
+        grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
+  }
+
+  Metrics metrics_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<v1::EventService::Stub> stub_;
+};
+
+TEST_F(SubscribeTest, AReplayGoesOnWhileCallsThatReadTakeAllTheirThreads) {
+  Create("Old");
+  Restart();  // nothing is in the tail now
+  Serve();
+  std::promise<void> free;
+  const std::shared_future<void> freed = free.get_future().share();
+  std::vector<std::promise<void>> busy(static_cast<size_t>(options_.read_threads));
+  for (std::promise<void>& thread : busy) {
+    ASSERT_TRUE(desk_
+                    ->PostRead([&thread, freed](store::Store&) {
+                      thread.set_value();
+                      freed.wait();
+                    })
+                    .ok());
+  }
+  for (std::promise<void>& thread : busy) thread.get_future().wait();
+
+  grpc::ClientContext context;
+  v1::SubscribeRequest request;
+  request.set_after_sequence(0);
+  const auto reader = stub_->Subscribe(&context, request);
+  v1::SubscribeResponse response;
+  do {
+    ASSERT_TRUE(reader->Read(&response));
+  } while (response.events_size() == 0);
+  EXPECT_EQ(response.events(0).ticket_created().ticket().ticket_name(), "Old");
+  free.set_value();
+  context.TryCancel();
+  reader->Finish();
+}
+
+}  // namespace
+}  // namespace agentdesk::rpc
