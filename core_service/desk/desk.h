@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -172,9 +173,12 @@ class Desk {
   absl::Status CheckPosition(absl::string_view desk_id, int64_t after);
   // A cursor that starts after a position, from where the writer thread wakes it.
   events::Subscription Subscribe(const Caller& caller, events::Filter filter, int64_t after);
-  // The state now; tickets and sessions only those that `filter` names, where it names any.
+  // The state now; tickets and sessions only those that `filter` names, where it names any. Those
+  // who wait for the same at a time get the same parts. `wanted` may be asked, on a thread of the
+  // desk, when their turn has come; where it says no, `done` is not called.
   void TakeSnapshot(const Caller& caller, const v1::EventFilter& filter,
-                    Done<std::shared_ptr<const SnapshotParts>> done);
+                    Done<std::shared_ptr<const SnapshotParts>> done,
+                    absl::AnyInvocable<bool()> wanted = nullptr);
   // Runs `task`, which may block, on a thread that reads. ResourceExhausted when too much waits.
   absl::Status PostRead(absl::AnyInvocable<void(store::Store&)> task);
   // The same for a stream of `identity` (Caller::identity) that reads on in the log, on threads of
@@ -213,6 +217,16 @@ class Desk {
       absl::AnyInvocable<absl::StatusOr<store::Page<Row>>(store::View&, const store::PageRequest&)>
           list,
       absl::AnyInvocable<void(Row&, Response&)> add);
+  // One who waits for a snapshot, and all who wait for the same.
+  struct SnapshotTaker {
+    Done<std::shared_ptr<const SnapshotParts>> done;
+    absl::AnyInvocable<bool()> wanted;
+  };
+  std::vector<SnapshotTaker> TakersOf(const std::string& same) ABSL_LOCKS_EXCLUDED(snapshot_mutex_);
+  // Of what the tenant has, or everyone (nothing); of all tickets, or of those that are named.
+  absl::StatusOr<std::shared_ptr<const SnapshotParts>> ReadSnapshot(
+      const std::optional<std::string>& tenant, const v1::EventFilter& names)
+      ABSL_LOCKS_EXCLUDED(snapshot_mutex_);
   // Shows the lease as it is now: renewals are not stored.
   void ObserveLease(v1::Job& job);
 
@@ -228,10 +242,13 @@ class Desk {
   std::unique_ptr<ThreadPool> readers_;
   std::unique_ptr<ThreadPool> replays_;
   std::unique_ptr<ThreadPool> inputs_;
-  // One thread: a snapshot may be long, and those that wait for it meanwhile share the next one.
+  // One thread: a snapshot may be long, and those that come for the same meanwhile share the next.
   std::unique_ptr<ThreadPool> snapshots_;
 
   Mutex snapshot_mutex_;
+  // By what they wait for; a task of snapshots_ is on its way for each.
+  absl::flat_hash_map<std::string, std::vector<SnapshotTaker>> snapshot_takers_
+      ABSL_GUARDED_BY(snapshot_mutex_);
   // The last snapshot of everything; as good as a new one while nothing was committed since.
   std::shared_ptr<const SnapshotParts> snapshot_ ABSL_GUARDED_BY(snapshot_mutex_);
 };

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
 #include "core_service/desk/desk.h"
 #include "core_service/domain/limits.h"
@@ -99,43 +100,72 @@ absl::Status AddAll(store::View& view, PartBuilder& builder) {
 
 }  // namespace
 
+std::vector<Desk::SnapshotTaker> Desk::TakersOf(const std::string& same) {
+  MutexLock lock(snapshot_mutex_);
+  const auto entry = snapshot_takers_.find(same);
+  std::vector<SnapshotTaker> takers = std::move(entry->second);
+  snapshot_takers_.erase(entry);
+  return takers;
+}
+
+absl::StatusOr<std::shared_ptr<const SnapshotParts>> Desk::ReadSnapshot(
+    const std::optional<std::string>& tenant, const v1::EventFilter& names) {
+  const bool unnamed = names.ticket_ids().empty() && names.session_ids().empty();
+  const bool everything = unnamed && !tenant.has_value();
+  absl::StatusOr<std::unique_ptr<store::View>> view = store_.OpenView();
+  if (!view.ok()) return view.status();
+  if (everything) {
+    MutexLock lock(snapshot_mutex_);
+    if (snapshot_ != nullptr && snapshot_->sequence == (*view)->head()) return snapshot_;
+  }
+  (*view)->HoldTo(tenant);
+  PartBuilder builder((*view)->head());
+  const absl::Status status = unnamed ? AddAll(**view, builder) : AddNamed(**view, names, builder);
+  if (!status.ok()) return status;
+  std::shared_ptr<const SnapshotParts> parts = builder.Finish();
+  if (everything) {
+    MutexLock lock(snapshot_mutex_);
+    snapshot_ = parts;
+  }
+  return parts;
+}
+
 void Desk::TakeSnapshot(const Caller& caller, const v1::EventFilter& filter,
-                        Done<std::shared_ptr<const SnapshotParts>> done) {
+                        Done<std::shared_ptr<const SnapshotParts>> done,
+                        absl::AnyInvocable<bool()> wanted) {
   absl::StatusOr<events::Filter> normal = events::Filter::Create(filter);
   if (!normal.ok()) return done(normal.status());
-  const bool unnamed =
-      normal->proto().ticket_ids_size() == 0 && normal->proto().session_ids_size() == 0;
-  auto callback = std::make_shared<Done<std::shared_ptr<const SnapshotParts>>>(std::move(done));
+  v1::EventFilter names = normal->proto();
+  names.clear_types();
+  const std::optional<std::string> tenant = caller.HeldTo();
+  const std::string same = absl::StrCat(tenant.has_value() ? "of " : "", tenant.value_or(""),
+                                        absl::string_view("\0", 1), names.SerializeAsString());
+  {
+    MutexLock lock(snapshot_mutex_);
+    std::vector<SnapshotTaker>& takers = snapshot_takers_[same];
+    takers.push_back({std::move(done), std::move(wanted)});
+    if (takers.size() > 1) return;
+  }
+  // What everyone of a tenant may wait for is in a lane of its own, else who asks.
+  const std::string& lane = names.ByteSizeLong() == 0 ? same : caller.identity;
   const bool taken = snapshots_->Post(
-      [this, unnamed, names = normal->proto(), tenant = caller.HeldTo(), callback]() {
-        const bool everything = unnamed && !tenant.has_value();
-        absl::StatusOr<std::unique_ptr<store::View>> view = store_.OpenView();
-        if (!view.ok()) return (*callback)(view.status());
-        if (everything) {
-          std::shared_ptr<const SnapshotParts> last;
-          {
-            MutexLock lock(snapshot_mutex_);
-            last = snapshot_;
-          }
-          if (last != nullptr && last->sequence == (*view)->head()) {
-            view->reset();
-            return (*callback)(std::move(last));
-          }
-        }
-        (*view)->HoldTo(tenant);
-        PartBuilder builder((*view)->head());
-        const absl::Status status =
-            unnamed ? AddAll(**view, builder) : AddNamed(**view, names, builder);
-        view->reset();
-        if (!status.ok()) return (*callback)(status);
-        std::shared_ptr<const SnapshotParts> parts = builder.Finish();
-        if (everything) {
-          MutexLock lock(snapshot_mutex_);
-          snapshot_ = parts;
-        }
-        (*callback)(std::move(parts));
-      });
-  if (!taken) (*callback)(Overloaded("too many snapshots wait for the desk; repeat in a moment"));
+      [this, same, tenant, names] {
+        // Only those who are there before the view is opened: it shows all that was acknowledged
+        // before they asked.
+        std::vector<SnapshotTaker> takers = TakersOf(same);
+        std::erase_if(takers, [](SnapshotTaker& taker) {
+          return taker.wanted != nullptr && !taker.wanted();
+        });
+        if (takers.empty()) return;
+        const absl::StatusOr<std::shared_ptr<const SnapshotParts>> parts =
+            ReadSnapshot(tenant, names);
+        for (SnapshotTaker& taker : takers) taker.done(parts);
+      },
+      lane);
+  if (taken) return;
+  for (SnapshotTaker& taker : TakersOf(same)) {
+    taker.done(Overloaded("too many snapshots wait for the desk; repeat in a moment"));
+  }
 }
 
 }  // namespace agentdesk::desk

@@ -67,16 +67,10 @@ absl::Status SubscribeReactor::Begin(const desk::Caller& caller, const grpc::Byt
   if (!filter.ok()) return filter.status();
   int64_t after = request.after_sequence();
   switch (request.start_case()) {
-    case v1::SubscribeRequest::kSnapshot: {
+    case v1::SubscribeRequest::kSnapshot:
       if (!request.snapshot()) return InvalidField("snapshot", "must be true where it is set");
-      const v1::EventFilter tickets = filter->proto();
-      desk_.TakeSnapshot(caller, tickets,
-                         [self = Self(), caller,
-                          filter = *std::move(filter)](absl::StatusOr<Parts> parts) mutable {
-                           self->BeginWithSnapshot(caller, std::move(filter), std::move(parts));
-                         });
+      AwaitSnapshot(caller, *std::move(filter));
       return absl::OkStatus();
-    }
     case v1::SubscribeRequest::kLive:
       if (!request.live()) return InvalidField("live", "must be true where it is set");
       after = desk_.log().head();
@@ -94,9 +88,32 @@ absl::Status SubscribeReactor::Begin(const desk::Caller& caller, const grpc::Byt
   return absl::OkStatus();
 }
 
+void SubscribeReactor::AwaitSnapshot(const desk::Caller& caller, events::Filter filter) {
+  {
+    MutexLock lock(mutex_);
+    if (finished()) return;
+    awaits_snapshot_ = true;
+    // The client learns at once that it will be served, though this may take a while.
+    WriteProgressLocked();
+  }
+  const v1::EventFilter tickets = filter.proto();
+  desk_.TakeSnapshot(
+      caller, tickets,
+      [self = Self(), caller, filter = std::move(filter)](absl::StatusOr<Parts> parts) mutable {
+        self->BeginWithSnapshot(caller, std::move(filter), std::move(parts));
+      },
+      [self = Self()] { return self->WantsSnapshot(); });
+}
+
+bool SubscribeReactor::WantsSnapshot() {
+  MutexLock lock(mutex_);
+  return !finished();
+}
+
 void SubscribeReactor::BeginWithSnapshot(const desk::Caller& caller, events::Filter filter,
                                          absl::StatusOr<Parts> parts) {
   MutexLock lock(mutex_);
+  awaits_snapshot_ = false;
   if (finished()) return;
   if (!parts.ok()) return FinishLocked(parts.status());
   snapshot_ = *std::move(parts);
@@ -191,7 +208,7 @@ void SubscribeReactor::TakeRead(absl::StatusOr<Batch> batch) {
 
 void SubscribeReactor::ProgressLocked(bool idle) {
   PumpLocked();
-  if (!can_write() || cursor_ == nullptr) return;
+  if (!can_write() || (cursor_ == nullptr && !awaits_snapshot_)) return;
   if (idle || complete_up_to_ > told_up_to_) WriteProgressLocked();
 }
 

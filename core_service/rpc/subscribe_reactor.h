@@ -40,6 +40,8 @@ class SubscribeReactor final : public StreamCall, public events::Waiter {
 
   absl::Status Begin(const desk::Caller& caller, const grpc::ByteBuffer& bytes)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  void AwaitSnapshot(const desk::Caller& caller, events::Filter filter) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool WantsSnapshot() ABSL_LOCKS_EXCLUDED(mutex_);
   void BeginWithSnapshot(const desk::Caller& caller, events::Filter filter,
                          absl::StatusOr<Parts> parts) ABSL_LOCKS_EXCLUDED(mutex_);
   void FollowLocked(const desk::Caller& caller, events::Filter filter, int64_t after)
@@ -68,7 +70,8 @@ class SubscribeReactor final : public StreamCall, public events::Waiter {
 
   desk::Desk& desk_;
   std::string identity_ ABSL_GUARDED_BY(mutex_);  // of the caller, once the start is settled
-  Parts snapshot_ ABSL_GUARDED_BY(mutex_);        // while parts of it are still to be written
+  bool awaits_snapshot_ ABSL_GUARDED_BY(mutex_) = false;
+  Parts snapshot_ ABSL_GUARDED_BY(mutex_);  // while parts of it are still to be written
   size_t next_part_ ABSL_GUARDED_BY(mutex_) = 0;
   // Not there until the start is settled. While reading_ it belongs to the thread that reads.
   std::shared_ptr<events::Subscription> cursor_ ABSL_GUARDED_BY(mutex_);

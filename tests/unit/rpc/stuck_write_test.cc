@@ -53,6 +53,8 @@ TEST_F(StuckWriteTest, AClientThatDoesNotReadIsLetGoAfterAMinuteWithUnavailable)
   const auto reader = stub->Subscribe(&context, request);
   v1::SubscribeResponse response;
   ASSERT_TRUE(reader->Read(&response));
+  ASSERT_FALSE(response.has_snapshot());
+  ASSERT_TRUE(reader->Read(&response));
   ASSERT_TRUE(response.snapshot().more());
 
   // The stream holds the snapshot until it has written all of it, or has ended; besides it the desk

@@ -1,10 +1,12 @@
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <future>
 #include <memory>
 #include <vector>
 
 #include "agentdesk/v1/event.grpc.pb.h"
+#include "core_service/rpc/live_calls.h"
 #include "core_service/rpc/server.h"
 #include "grpcpp/create_channel.h"
 #include "tests/support/desk_fixture.h"
@@ -23,6 +25,19 @@ class SubscribeTest : public testing::DeskFixture {
     server_ = *std::move(server);
     stub_ = v1::EventService::NewStub(
         grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
+  }
+
+  using Reader = grpc::ClientReader<v1::SubscribeResponse>;
+
+  // The next message, for which the clock goes on, tick by tick, until it has come.
+  v1::SubscribeResponse ReadWhileTimeGoesOn(Reader& reader) {
+    v1::SubscribeResponse response;
+    auto read = std::async(std::launch::async, [&] { return reader.Read(&response); });
+    while (read.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
+      clock_.Advance(LiveCalls::kTick);
+    }
+    EXPECT_TRUE(read.get());
+    return response;
   }
 
   Metrics metrics_;
@@ -57,6 +72,37 @@ TEST_F(SubscribeTest, AReplayGoesOnWhileCallsThatReadTakeAllTheirThreads) {
   } while (response.events_size() == 0);
   EXPECT_EQ(response.events(0).ticket_created().ticket().ticket_name(), "Old");
   free.set_value();
+  context.TryCancel();
+  reader->Finish();
+}
+
+TEST_F(SubscribeTest, AStreamThatWaitsForItsSnapshotSaysThatItIsThere) {
+  Create("Shown");
+  Serve();
+  std::promise<void> free;
+  std::promise<void> busy;
+  desk_->TakeSnapshot(desk::Caller{}, {}, [&](const auto&) {
+    busy.set_value();
+    free.get_future().wait();
+  });
+  busy.get_future().wait();
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+  v1::SubscribeRequest request;
+  request.set_snapshot(true);
+  const auto reader = stub_->Subscribe(&context, request);
+  v1::SubscribeResponse response;
+  for (int i = 0; i < 3; ++i) {
+    response = ReadWhileTimeGoesOn(*reader);
+    EXPECT_EQ(response.desk_id(), desk_->desk_id());
+    EXPECT_TRUE(response.has_time());
+    EXPECT_FALSE(response.has_snapshot());
+    EXPECT_EQ(response.up_to_sequence(), 0);
+  }
+  free.set_value();
+  while (!response.has_snapshot()) ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.up_to_sequence(), desk_->log().head());
+  EXPECT_EQ(response.snapshot().tickets_size(), 1);
   context.TryCancel();
   reader->Finish();
 }
