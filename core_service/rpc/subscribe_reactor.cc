@@ -92,7 +92,7 @@ void SubscribeReactor::AwaitSnapshot(const desk::Caller& caller, events::Filter 
   {
     MutexLock lock(mutex_);
     if (finished()) return;
-    awaits_snapshot_ = true;
+    snapshot_open_ = true;
     // The client learns at once that it will be served, though this may take a while.
     WriteProgressLocked();
   }
@@ -113,7 +113,6 @@ bool SubscribeReactor::WantsSnapshot() {
 void SubscribeReactor::BeginWithSnapshot(const desk::Caller& caller, events::Filter filter,
                                          absl::StatusOr<Parts> parts) {
   MutexLock lock(mutex_);
-  awaits_snapshot_ = false;
   if (finished()) return;
   if (!parts.ok()) return FinishLocked(parts.status());
   snapshot_ = *std::move(parts);
@@ -135,6 +134,7 @@ void SubscribeReactor::FollowLocked(const desk::Caller& caller, events::Filter f
 
 void SubscribeReactor::PumpLocked() {
   if (snapshot_ != nullptr) return WritePartLocked();
+  if (cursor_ != nullptr) snapshot_open_ = false;
   while (cursor_ != nullptr && !reading_) {
     Batch batch;
     const bool read_ahead = read_.has_value();
@@ -208,7 +208,7 @@ void SubscribeReactor::TakeRead(absl::StatusOr<Batch> batch) {
 
 void SubscribeReactor::ProgressLocked(bool idle) {
   PumpLocked();
-  if (!can_write() || (cursor_ == nullptr && !awaits_snapshot_)) return;
+  if (!can_write() || (cursor_ == nullptr && !snapshot_open_)) return;
   if (idle || complete_up_to_ > told_up_to_) WriteProgressLocked();
 }
 
@@ -268,6 +268,12 @@ std::optional<int64_t> SubscribeReactor::position() {
 
 std::string SubscribeReactor::ResumeLocked() const {
   if (cursor_ == nullptr) return "Subscribe again.";
+  if (snapshot_open_) {
+    return absl::StrCat(
+        "Unless the last part of the snapshot was received, take it again; else resume after its "
+        "up_to_sequence, ",
+        complete_up_to_, ", of desk ", desk_.desk_id(), ".");
+  }
   return absl::StrCat("Resume after the last up_to_sequence that was received, ", told_up_to_,
                       " at the latest, of desk ", desk_.desk_id(), ".");
 }

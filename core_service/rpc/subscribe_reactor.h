@@ -70,7 +70,8 @@ class SubscribeReactor final : public StreamCall, public events::Waiter {
 
   desk::Desk& desk_;
   std::string identity_ ABSL_GUARDED_BY(mutex_);  // of the caller, once the start is settled
-  bool awaits_snapshot_ ABSL_GUARDED_BY(mutex_) = false;
+  // From when a snapshot was asked for until all of it has been written.
+  bool snapshot_open_ ABSL_GUARDED_BY(mutex_) = false;
   Parts snapshot_ ABSL_GUARDED_BY(mutex_);  // while parts of it are still to be written
   size_t next_part_ ABSL_GUARDED_BY(mutex_) = 0;
   // Not there until the start is settled. While reading_ it belongs to the thread that reads.
