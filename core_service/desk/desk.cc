@@ -39,7 +39,8 @@ class CallOff final : public WaitingClaim {
 
 Desk::Desk(const DeskOptions& options, store::Store& store, Clock& clock, IdSource& ids,
            int64_t head, int64_t oldest)
-    : store_(store),
+    : max_snapshot_bytes_(options.max_snapshot_bytes),
+      store_(store),
       clock_(clock),
       ids_(ids),
       log_(options.tail, head, oldest),

@@ -1,6 +1,7 @@
 #ifndef AGENTDESK_CORE_SERVICE_DESK_DESK_H_
 #define AGENTDESK_CORE_SERVICE_DESK_DESK_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -72,6 +73,9 @@ class WaitingClaim {
 struct SnapshotParts {
   int64_t sequence = 0;
   std::vector<v1::Snapshot> parts;  // at least one; `more` is set in all but the last
+  size_t bytes = 0;                 // of its rows, as they are encoded
+  // Set when others need the room that it takes: who still sends it lets go of it.
+  mutable std::atomic<bool> called_in{false};
 };
 
 struct DeskOptions {
@@ -85,6 +89,9 @@ struct DeskOptions {
   int read_threads = 2;               // for the calls that read
   int replay_threads = 2;             // for streams that are behind the tail
   size_t max_reads = 4096;  // that wait, of one caller; twice as many in all; and so of replays
+  // Of all snapshots that somebody holds, as they are encoded; past it none is begun beside them
+  // (ResourceExhausted), and the oldest are called in. One alone may be of any size.
+  size_t max_snapshot_bytes = 512 * 1024 * 1024;
   int64_t max_open_tickets = 0;  // of one tenant, that have not ended; 0: any number
   int max_open_questions = domain::kMaxOpenQuestions;  // of one session, at most that many
   int64_t retain_events = 0;                           // how many Subscribe serves; 0: all
@@ -223,6 +230,10 @@ class Desk {
     absl::AnyInvocable<bool()> wanted;
   };
   std::vector<SnapshotTaker> TakersOf(const std::string& same) ABSL_LOCKS_EXCLUDED(snapshot_mutex_);
+  // These two on the thread of snapshots_. How much a snapshot that is begun now may take; and room
+  // for the next, when that was too little.
+  size_t SnapshotRoom() ABSL_LOCKS_EXCLUDED(snapshot_mutex_);
+  void CallInSnapshots() ABSL_LOCKS_EXCLUDED(snapshot_mutex_);
   // Of what the tenant has, or everyone (nothing); of all tickets, or of those that are named.
   absl::StatusOr<std::shared_ptr<const SnapshotParts>> ReadSnapshot(
       const std::optional<std::string>& tenant, const v1::EventFilter& names)
@@ -231,6 +242,7 @@ class Desk {
   void ObserveLease(v1::Job& job);
 
   // Constant after construction; each provides its own synchronization.
+  const size_t max_snapshot_bytes_;
   store::Store& store_;
   Clock& clock_;
   IdSource& ids_;
@@ -248,6 +260,9 @@ class Desk {
   Mutex snapshot_mutex_;
   // By what they wait for; a task of snapshots_ is on its way for each.
   absl::flat_hash_map<std::string, std::vector<SnapshotTaker>> snapshot_takers_
+      ABSL_GUARDED_BY(snapshot_mutex_);
+  // Those that were read and that somebody may still hold, the oldest first.
+  std::vector<std::weak_ptr<const SnapshotParts>> living_snapshots_
       ABSL_GUARDED_BY(snapshot_mutex_);
   // The last snapshot of everything; as good as a new one while nothing was committed since.
   std::shared_ptr<const SnapshotParts> snapshot_ ABSL_GUARDED_BY(snapshot_mutex_);

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,10 +17,14 @@ namespace {
 
 constexpr size_t kMaxPartBytes = 256 * 1024;
 constexpr int kTicketsAtOnce = 500;
+// Streams let go of a snapshot that is called in at their next tick.
+constexpr absl::Duration kSnapshotsFullFor = absl::Seconds(5);
 
 class PartBuilder {
  public:
-  explicit PartBuilder(int64_t sequence) : parts_(std::make_shared<SnapshotParts>()) {
+  // ResourceExhausted from what is added past `room`.
+  PartBuilder(int64_t sequence, size_t room)
+      : room_(room), parts_(std::make_shared<SnapshotParts>()) {
     parts_->sequence = sequence;
     parts_->parts.emplace_back();
   }
@@ -28,7 +34,7 @@ class PartBuilder {
     const std::string session_id = record.ticket().session_id();
     *Room(record.ticket().ByteSizeLong()).add_tickets() = std::move(*record.mutable_ticket());
     *Room(record.session().ByteSizeLong()).add_sessions() = std::move(*record.mutable_session());
-    if (open_questions == 0) return absl::OkStatus();
+    if (open_questions == 0) return CheckRoom();
     absl::StatusOr<std::vector<store::QuestionRecord>> questions =
         view.OpenQuestions(session_id, INT64_MAX, domain::kMaxOpenQuestions);
     if (!questions.ok()) return questions.status();
@@ -36,12 +42,19 @@ class PartBuilder {
       *Room(question.question().ByteSizeLong()).add_questions() =
           std::move(*question.mutable_question());
     }
-    return absl::OkStatus();
+    return CheckRoom();
   }
 
   std::shared_ptr<const SnapshotParts> Finish() { return std::move(parts_); }
 
  private:
+  absl::Status CheckRoom() const {
+    if (parts_->bytes <= room_) return absl::OkStatus();
+    return WithDetail(
+        absl::ResourceExhaustedError("the snapshots that are being sent take too much memory; "
+                                     "repeat in some seconds"),
+        {.reason = "overloaded", .field = {}, .retry_after = kSnapshotsFullFor, .metadata = {}});
+  }
   // The part that has room for so many bytes more.
   v1::Snapshot& Room(size_t bytes) {
     if (bytes_ > 0 && bytes_ + bytes > kMaxPartBytes) {
@@ -50,9 +63,11 @@ class PartBuilder {
       bytes_ = 0;
     }
     bytes_ += bytes;
+    parts_->bytes += bytes;
     return parts_->parts.back();
   }
 
+  const size_t room_;
   std::shared_ptr<SnapshotParts> parts_;
   size_t bytes_ = 0;
 };
@@ -108,25 +123,52 @@ std::vector<Desk::SnapshotTaker> Desk::TakersOf(const std::string& same) {
   return takers;
 }
 
+size_t Desk::SnapshotRoom() {
+  MutexLock lock(snapshot_mutex_);
+  size_t held = 0;
+  std::erase_if(living_snapshots_, [&held](const std::weak_ptr<const SnapshotParts>& snapshot) {
+    const std::shared_ptr<const SnapshotParts> living = snapshot.lock();
+    if (living != nullptr) held += living->bytes;
+    return living == nullptr;
+  });
+  if (held == 0) return SIZE_MAX;
+  return max_snapshot_bytes_ - std::min(held, max_snapshot_bytes_);
+}
+
+void Desk::CallInSnapshots() {
+  MutexLock lock(snapshot_mutex_);
+  snapshot_ = nullptr;
+  // The oldest half, so that those who read as fast as they can are not called in time and again.
+  size_t freed = 0;
+  for (const std::weak_ptr<const SnapshotParts>& snapshot : living_snapshots_) {
+    const std::shared_ptr<const SnapshotParts> living = snapshot.lock();
+    if (living == nullptr) continue;
+    living->called_in = true;
+    freed += living->bytes;
+    if (freed >= max_snapshot_bytes_ / 2) break;
+  }
+}
+
 absl::StatusOr<std::shared_ptr<const SnapshotParts>> Desk::ReadSnapshot(
     const std::optional<std::string>& tenant, const v1::EventFilter& names) {
   const bool unnamed = names.ticket_ids().empty() && names.session_ids().empty();
   const bool everything = unnamed && !tenant.has_value();
   absl::StatusOr<std::unique_ptr<store::View>> view = store_.OpenView();
   if (!view.ok()) return view.status();
-  if (everything) {
+  {
     MutexLock lock(snapshot_mutex_);
-    if (snapshot_ != nullptr && snapshot_->sequence == (*view)->head()) return snapshot_;
+    if (snapshot_ != nullptr && snapshot_->sequence != (*view)->head()) snapshot_ = nullptr;
+    if (everything && snapshot_ != nullptr) return snapshot_;
   }
   (*view)->HoldTo(tenant);
-  PartBuilder builder((*view)->head());
+  PartBuilder builder((*view)->head(), SnapshotRoom());
   const absl::Status status = unnamed ? AddAll(**view, builder) : AddNamed(**view, names, builder);
+  if (absl::IsResourceExhausted(status)) CallInSnapshots();
   if (!status.ok()) return status;
   std::shared_ptr<const SnapshotParts> parts = builder.Finish();
-  if (everything) {
-    MutexLock lock(snapshot_mutex_);
-    snapshot_ = parts;
-  }
+  MutexLock lock(snapshot_mutex_);
+  living_snapshots_.push_back(parts);
+  if (everything) snapshot_ = parts;
   return parts;
 }
 

@@ -117,6 +117,7 @@ void StreamCall::TickLocked(absl::Duration now) {
         absl::StatusCode::kUnauthenticated, "token_expired",
         absl::StrCat("the token has expired; come back with a fresh one. ", ResumeLocked())));
   }
+  if (const absl::Status stay = CheckStayLocked(); !stay.ok()) return CutLocked(stay);
   const absl::Duration age = now - write_started_;
   if (!writing_) return ProgressLocked(age >= kProgressAge);
   if (age < kMaxWrite) return;

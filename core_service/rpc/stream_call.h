@@ -72,6 +72,10 @@ class StreamCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   virtual void ProgressLocked(bool idle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) = 0;
   // Called once, before the call finishes: the place to leave waiting lists.
   virtual void LeaveLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {}
+  // Called at each tick, also while a write is under way: an error ends the call at once.
+  virtual absl::Status CheckStayLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return absl::OkStatus();
+  }
   // What the client needs to know to go on elsewhere, for the text of UNAVAILABLE.
   virtual std::string ResumeLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) = 0;
 

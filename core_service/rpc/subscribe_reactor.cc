@@ -260,6 +260,13 @@ void SubscribeReactor::LeaveLocked() {
   read_.reset();
 }
 
+absl::Status SubscribeReactor::CheckStayLocked() {
+  if (snapshot_ == nullptr || !snapshot_->called_in) return absl::OkStatus();
+  return ErrorWithReason(
+      absl::StatusCode::kUnavailable, "slow_reader",
+      absl::StrCat("others need the memory that this snapshot takes. ", ResumeLocked()));
+}
+
 std::optional<int64_t> SubscribeReactor::position() {
   MutexLock lock(mutex_);
   if (cursor_ == nullptr || finished()) return std::nullopt;

@@ -53,6 +53,7 @@ class SubscribeReactor final : public StreamCall, public events::Waiter {
   void PumpLocked() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ProgressLocked(bool idle) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LeaveLocked() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckStayLocked() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string ResumeLocked() const override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void WritePartLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -41,6 +41,7 @@ void DeskFixture::StartDesk(Clock& clock) {
   desk_options.max_batch = options_.max_batch;
   desk_options.max_batch_bytes = options_.max_batch_bytes;
   desk_options.max_waiting_claims = options_.max_waiting_claims;
+  desk_options.max_snapshot_bytes = options_.max_snapshot_bytes;
   desk_options.max_open_tickets = options_.max_open_tickets;
   desk_options.max_open_questions = options_.max_open_questions;
   auto desk = desk::Desk::Start(std::move(desk_options), *store_, clock, ids_);

@@ -302,6 +302,35 @@ TEST_F(LimitsTest, ReadsAreAnsweredWhileReplaysTakeAllTheirThreads) {
   free.set_value();
 }
 
+TEST_F(LimitsTest, SnapshotsThatAreHeldLeaveRoomForOthersOrAreCalledIn) {
+  using Parts = std::shared_ptr<const SnapshotParts>;
+  options_.max_snapshot_bytes = 100 * 1024;
+  Restart();
+  const auto take = [this] {
+    std::promise<absl::StatusOr<Parts>> taken;
+    desk_->TakeSnapshot(Caller{}, {}, [&](auto parts) { taken.set_value(std::move(parts)); });
+    return taken.get_future().get();
+  };
+  // One may be of any size, and whoever comes before something was committed shares it.
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(Call<v1::CreateTicketResponse>(Large(32 * 1024)).ok());
+  auto first = take();
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_GT((*first)->bytes, 5u * 32 * 1024);
+  EXPECT_TRUE(take().ok());
+
+  Create("Meanwhile");
+  const auto refused = take();
+  EXPECT_TRUE(absl::IsResourceExhausted(refused.status())) << refused.status();
+  EXPECT_EQ(DetailOf(refused.status()).reason, "overloaded");
+  EXPECT_TRUE(DetailOf(refused.status()).retry_after.has_value());
+  EXPECT_TRUE((*first)->called_in);
+  *first = nullptr;
+  const auto next = take();
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_FALSE((*next)->called_in);
+  EXPECT_EQ((*next)->sequence, desk_->log().head());
+}
+
 TEST_F(LimitsTest, AReadSeesAllThatWasAcknowledgedBeforeItBegan) {
   std::vector<std::thread> clients;
   for (int client = 0; client < 8; ++client) {

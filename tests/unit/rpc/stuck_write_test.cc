@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agentdesk/v1/event.grpc.pb.h"
+#include "core_service/rpc/live_calls.h"
 #include "core_service/rpc/server.h"
 #include "core_service/rpc/stream_call.h"
 #include "grpcpp/create_channel.h"
@@ -76,6 +77,39 @@ TEST_F(StuckWriteTest, AClientThatDoesNotReadIsLetGoAfterAMinuteWithUnavailable)
   // A position alone would leave out the tickets of the parts that did not come.
   EXPECT_NE(status.error_message().find("take it again"), std::string::npos)
       << status.error_message();
+}
+
+TEST_F(StuckWriteTest, ASnapshotThatIsNotReadIsLetGoWhenOthersNeedTheRoom) {
+  options_.max_snapshot_bytes = 20 * 1024 * 1024;
+  Restart();
+  Fill();
+  ServerOptions options;
+  options.listen = *Address::Parse("127.0.0.1:0");
+  Metrics metrics;
+  auto server = Server::Start(options, *desk_, metrics, nullptr);
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto stub = v1::EventService::NewStub(
+      grpc::CreateChannel((*server)->address(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  v1::SubscribeRequest request;
+  request.set_snapshot(true);
+  const auto reader = stub->Subscribe(&context, request);
+  v1::SubscribeResponse response;
+  while (!response.has_snapshot()) ASSERT_TRUE(reader->Read(&response));
+  ASSERT_TRUE(response.snapshot().more());
+
+  Create("Meanwhile");
+  EXPECT_EQ(Snapshot(), nullptr);
+  clock_.Advance(LiveCalls::kTick);
+  while (reader->Read(&response)) {
+  }
+  EXPECT_FALSE(response.has_snapshot() && !response.snapshot().more());
+  const grpc::Status status = reader->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE) << status.error_message();
+  EXPECT_NE(status.error_message().find("others need the memory"), std::string::npos)
+      << status.error_message();
+  EXPECT_NE(status.error_message().find("take it again"), std::string::npos);
+  EXPECT_NE(Snapshot(), nullptr);
 }
 
 }  // namespace
