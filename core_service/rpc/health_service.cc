@@ -12,6 +12,9 @@
 namespace agentdesk::rpc {
 namespace {
 
+// Of what everybody may have the core keep, also without a token.
+constexpr size_t kMaxNameBytes = 256;
+
 using grpc::health::v1::Health;
 using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
@@ -53,7 +56,8 @@ class HealthWatch final : public StreamCall {
     MutexLock lock(mutex_);
     if (finished()) return;
     if (!parsed.ok()) return FinishLocked(parsed);
-    name_ = request.service();
+    // One that is longer than ours is unknown, and so is its beginning.
+    name_ = request.service().substr(0, kMaxNameBytes);
     known_ = true;
     PumpIfIdleLocked();
   }
@@ -97,7 +101,8 @@ class Service final : public RawHealth, public HealthService {
     absl::Status status = Parse(*bytes, request);
     if (status.ok()) response.set_status(status_.Of(request.service()));
     if (response.status() == HealthCheckResponse::SERVICE_UNKNOWN) {
-      status = absl::NotFoundError(absl::StrCat("no service ", request.service()));
+      status = absl::NotFoundError(
+          absl::StrCat("no service ", request.service().substr(0, kMaxNameBytes)));
     }
     *answer = Encode(response);
     reactor->Finish(ToGrpc(status));
