@@ -62,14 +62,30 @@ void Committer::Load::Remove(const Command& command) {
   bytes -= command.bytes();
 }
 
+bool Committer::HasRoomLocked(const Command& command) const {
+  const bool fits =
+      under_way_.bytes < limits_.max_command_bytes || command.bytes() <= kSmallCommandBytes;
+  return fits && under_way_.commands < limits_.max_commands;
+}
+
 bool Committer::Enqueue(std::unique_ptr<Command>& command) {
   MutexLock lock(mutex_);
-  const bool fits =
-      under_way_.bytes < limits_.max_command_bytes || command->bytes() <= kSmallCommandBytes;
-  if (!fits || under_way_.commands >= limits_.max_commands) return false;
+  if (!HasRoomLocked(*command)) return false;
+  EnqueueLocked(std::move(command));
+  return true;
+}
+
+void Committer::EnqueueLocked(std::unique_ptr<Command> command) {
   under_way_.Add(*command);
   queue_.push_back({std::move(command), clock_.Monotonic()});
-  return true;
+}
+
+void Committer::SubmitProbe(std::unique_ptr<Command> command) {
+  {
+    MutexLock lock(mutex_);
+    EnqueueLocked(std::move(command));
+  }
+  submitted_.NotifyOne();
 }
 
 void Committer::Submit(std::unique_ptr<Command> command) {

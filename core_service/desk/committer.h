@@ -76,6 +76,8 @@ class Committer {
 
   // Refused with ResourceExhausted (then finished on this thread) when too many are under way.
   void Submit(std::unique_ptr<Command> command) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Is never refused, and waits its turn like any other: for who asks whether the writer goes on.
+  void SubmitProbe(std::unique_ptr<Command> command) ABSL_LOCKS_EXCLUDED(mutex_);
   // Lets the writer look again at what waits: something was called off.
   void Nudge() ABSL_LOCKS_EXCLUDED(mutex_);
   // Submitted and not taken by the writer yet.
@@ -105,8 +107,10 @@ class Committer {
     absl::Status status;
   };
 
+  bool HasRoomLocked(const Command& command) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // False: there is no room for it, and the command stays the caller's.
   bool Enqueue(std::unique_ptr<Command>& command) ABSL_LOCKS_EXCLUDED(mutex_);
+  void EnqueueLocked(std::unique_ptr<Command> command) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Write() ABSL_LOCKS_EXCLUDED(mutex_);
   void Publish() ABSL_LOCKS_EXCLUDED(mutex_);
   // False: the committer is stopping and nothing is left.

@@ -215,7 +215,7 @@ absl::Status Desk::CheckPosition(absl::string_view desk_id, int64_t after) {
 }
 
 void Desk::Probe(absl::AnyInvocable<void(absl::Status)> done) {
-  committer_->Submit(MakeProbe(std::move(done)));
+  committer_->SubmitProbe(MakeProbe(std::move(done)));
 }
 
 events::Subscription Desk::Subscribe(const Caller& caller, events::Filter filter, int64_t after) {

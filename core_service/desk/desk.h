@@ -165,8 +165,8 @@ class Desk {
             Done<v1::ListEventsResponse> done);
   v1::GetDeskResponse GetDesk();
   // Whether the desk takes writes: the writer, which also drives the timers, commits something that
-  // changes nothing. OK once that is durable; Unavailable when the store has failed. Where the
-  // writer hangs, `done` is not called.
+  // changes nothing. OK once that is durable; Unavailable when the store has failed. It is never
+  // refused; where the writer hangs, `done` is not called.
   void Probe(absl::AnyInvocable<void(absl::Status)> done);
   // The same for reads: a thread for them opens a view, before all that waits. Where none comes to
   // it, `done` is not called.
