@@ -43,7 +43,8 @@ namespace agentdesk {
 //                      "groups": [], "roles": []}],     where there are any
 //    "clock_skew_s": 30}                                default 30, at most 300
 //
-// With several issuers their prefixes must differ, so that no two people are one subject.
+// With several issuers their prefixes must differ, and a subject that begins with the longer prefix
+// of another is refused, so that no two people are one subject.
 struct AuthConfig {
   std::vector<TrustedIssuer> issuers;           // with their keys
   std::vector<std::string> key_files;           // of each issuer; empty: they are fetched

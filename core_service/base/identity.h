@@ -14,7 +14,7 @@ namespace agentdesk {
 // Who somebody has proved to be, and what whoever vouches for them says that they may do.
 struct Identity {
   std::string issuer;   // who vouches
-  std::string subject;  // who it is, unique among all issuers
+  std::string subject;  // who it is, unique among all issuers (TrustedIssuer::subject_prefix)
   std::string tenant;   // empty: the default one
   std::vector<std::string> scopes;
   std::vector<std::string> groups;

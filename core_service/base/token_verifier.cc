@@ -79,6 +79,20 @@ absl::StatusOr<Identity> ReadIdentity(const json::object& claims, const TrustedI
   return identity;
 }
 
+// A subject is of the issuer with the longest of the prefixes that it begins with, and of no other:
+// so one issuer's users cannot be named like another's.
+absl::Status CheckOwner(absl::string_view subject, const TrustedIssuer& issuer,
+                        const std::vector<TrustedIssuer>& all) {
+  for (const TrustedIssuer& other : all) {
+    if (other.subject_prefix.size() > issuer.subject_prefix.size() &&
+        absl::StartsWith(subject, other.subject_prefix)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("sub: ", Quoted(subject), " would be another issuer's"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckAudience(const json::object& claims, const TrustedIssuer& issuer) {
   const auto audiences = StringsField(claims, "aud", /*or_one=*/true);
   if (!audiences.ok()) return audiences.status();
@@ -151,6 +165,8 @@ absl::StatusOr<Identity> TokenVerifier::Verify(absl::string_view token) const {
   }
   absl::StatusOr<Identity> identity = ReadIdentity(*claims, *trusted);
   if (!identity.ok()) return Invalid(identity.status().message());
+  status = CheckOwner(identity->subject, *trusted, issuers_);
+  if (!status.ok()) return Invalid(status.message());
   identity->expires_at = **expires + skew_;
   return identity;
 }

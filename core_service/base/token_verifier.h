@@ -23,7 +23,8 @@ struct TrustedIssuer {
   std::string issuer;                  // `iss`, compared byte for byte
   std::vector<std::string> audiences;  // `aud` must name one of them
   std::vector<TokenAlgorithm> algorithms;
-  // Put before each `sub`, so that the subjects of several issuers differ.
+  // Put before each `sub`. A subject that then begins with a longer one is that other issuer's, and
+  // refused, so that the subjects of issuers with different prefixes differ.
   std::string subject_prefix;
   std::string tenant_claim = "tenant";
   std::shared_ptr<const KeySet> keys;
@@ -53,7 +54,8 @@ class TokenVerifier {
   //   iss   one of the issuers, one of whose keys has signed it
   //   aud   one of its audiences, or several with one of them among them
   //   exp   a time that has not come; nbf (optional) one that has; iat (optional) any
-  //   sub   1 to 200 characters, none of them a control character
+  //   sub   1 to 200 characters, none of them a control character; with its prefix not such as
+  //         another issuer's would be
   //   typ   in its header, if at all, `JWT` or `at+jwt` in any case
   // and may have `scope` (names with spaces between, RFC 8693 section 4.2) or `scp`, `groups`,
   // `roles` and the issuer's tenant claim. Unauthenticated, with one of the reasons above, says

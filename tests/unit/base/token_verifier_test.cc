@@ -241,6 +241,25 @@ TEST_F(TokenVerifierTest, SaysWhoseKeyIsNotThere) {
   EXPECT_THAT(asked, ElementsAre(0, 0));
 }
 
+TEST_F(TokenVerifierTest, ASubjectIsOfOneIssuer) {
+  EXPECT_EQ(Value(Verify(Claims("sub", R"("b")"))).subject, "b");
+  EXPECT_EQ(Value(Verify(Claims("sub", R"("x b:gateway")"))).subject, "x b:gateway");
+  ExpectRefused(Claims("sub", R"("b:gateway")"), "sub: `b:gateway` would be another issuer's");
+  ExpectRefused(Claims("sub", R"("b:")"), "would be another issuer's");
+
+  std::vector<TrustedIssuer> issuers = Issuers();
+  issuers[0].subject_prefix = "b:a:";
+  const TokenVerifier nested(issuers, absl::Seconds(30), clock_);
+  EXPECT_EQ(Value(nested.Verify(key_a_.SignToken(Claims()))).subject, "b:a:alice");
+  const auto of_b = [&](absl::string_view subject) {
+    return nested.Verify(
+        key_b_.SignToken(absl::StrCat(R"({"iss":"https://b.example","aud":"desk","sub":")", subject,
+                                      R"(","exp":)", kNow + 10, "}")));
+  };
+  EXPECT_EQ(Value(of_b("alice")).subject, "b:alice");
+  EXPECT_FALSE(of_b("a:alice").ok());
+}
+
 TEST(IdentityTest, IsReadAsItWasWritten) {
   Identity identity;
   identity.issuer = "i";
