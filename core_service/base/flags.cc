@@ -53,6 +53,8 @@ std::vector<std::string> ReadFlags(absl::string_view usage, int argc, char** arg
     }
     if (absl::StartsWith(argument, "--flagfile=") || absl::StartsWith(argument, "-flagfile=")) {
       from_file.emplace_back(argument);
+    } else if ((argument == "--flagfile" || argument == "-flagfile") && i + 1 < argc) {
+      from_file.push_back(absl::StrCat("--flagfile=", argv[++i]));
     } else {
       from_line.emplace_back(argument);
     }

@@ -110,6 +110,8 @@ class FlagsTest(unittest.TestCase):
                                      self.printed(program, given))
                     self.assertEqual(self.printed(
                         program, given, AGENTDESK_LOG_LEVEL="debug")["log_level"], "debug")
+                    self.assertEqual(self.printed(
+                        program, "--flagfile", str(file), AGENTDESK_LOG_LEVEL="debug")["log_level"], "debug")
                     self.assertEqual(self.printed(program, given, "--log_level=warning",
                                                   AGENTDESK_LOG_LEVEL="debug")["log_level"], "warning")
                     done = run(program, "--check_config", *right, AGENTDESK_LOG_LEVEL="loud")
