@@ -66,8 +66,6 @@ EventLog::Read EventLog::ReadOrWait(int64_t after, int64_t max_events, size_t ma
                                     const std::shared_ptr<Waiter>& waiter) {
   MutexLock lock(mutex_);
   Read read;
-  read.head = head_;
-  read.oldest = oldest_;
   if (after + 1 < oldest_) {
     read.found = Found::kCompacted;
     return read;

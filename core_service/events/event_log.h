@@ -74,8 +74,6 @@ class EventLog {
   struct Read {
     Found found = Found::kWaiting;
     std::vector<std::shared_ptr<const store::EventBlock>> blocks;
-    int64_t head = 0;
-    int64_t oldest = 0;
   };
   // A position past head() is waited for: see reached(). Reads the blocks that follow `after`,
   // until they hold `max_events` or `max_bytes`, or registers `waiter`, which is kept until it is

@@ -80,8 +80,6 @@ Subscription::Batch Subscription::Next(const std::shared_ptr<Waiter>& waiter) {
   if (batch.found == EventLog::Found::kCompacted && limits_.behind_oldest) {
     batch.found = EventLog::Found::kInStore;
   }
-  batch.oldest = read.oldest;
-  batch.head = read.head;
   batch.up_to = position_;
   if (batch.found != EventLog::Found::kEvents) return batch;
 
@@ -127,10 +125,8 @@ absl::StatusOr<Subscription::Batch> Subscription::ReadStore(store::Store& store)
   absl::StatusOr<std::unique_ptr<store::View>> view = store.OpenView();
   if (!view.ok()) return view.status();
   Batch batch;
-  batch.oldest = (*view)->oldest();
-  batch.head = (*view)->head();
   batch.up_to = position_;
-  if (position_ + 1 < batch.oldest && !limits_.behind_oldest) {
+  if (position_ + 1 < (*view)->oldest() && !limits_.behind_oldest) {
     batch.found = EventLog::Found::kCompacted;
     return batch;
   }
@@ -145,7 +141,7 @@ absl::StatusOr<Subscription::Batch> Subscription::ReadStore(store::Store& store)
   batch.found = EventLog::Found::kEvents;
   if (!read->bytes->empty()) batch.pieces.push_back({read->bytes, *read->bytes});
   // A query read to its end is complete up to the view's head, which is where the cursor goes on.
-  position_ = std::max(position_, std::min(read->complete_up_to, batch.head));
+  position_ = std::max(position_, std::min(read->complete_up_to, (*view)->head()));
   batch.up_to = position_;
   return batch;
 }

@@ -67,8 +67,6 @@ class Subscription {
     EventLog::Found found = EventLog::Found::kWaiting;
     std::vector<Piece> pieces;  // may be empty though kEvents: nothing passed the filter
     int64_t up_to = 0;          // all that passes the filter up to here has been handed out
-    int64_t oldest = 0;         // as of the read, for refusals
-    int64_t head = 0;
   };
   // What follows the cursor, which moves past it; or registers `waiter` (kWaiting). On kInStore,
   // call ReadStore from a thread that may block.
