@@ -177,10 +177,11 @@ class Target {
 
   absl::StatusOr<v1::ClaimJobResponse> GiveClaim(v1::ClaimJobRequest request) {
     std::promise<absl::StatusOr<v1::ClaimJobResponse>> answer;
+    const bool waits = request.has_wait();
     const std::unique_ptr<desk::WaitingClaim> waiting = desk_->Claim(
         Caller(), std::move(request),
         [&](absl::StatusOr<v1::ClaimJobResponse> r) { answer.set_value(std::move(r)); });
-    if (waiting != nullptr) waiting->Cancel();
+    if (waits) waiting->Cancel();
     return answer.get_future().get();
   }
   absl::Status Claim(absl::string_view bytes) {
