@@ -1,7 +1,7 @@
 // The floor under the gateway: what one thread, one send a socket and nothing else costs. It takes
-// the same POST /tickets/create, keeps nothing, and writes one prepared frame to each WebSocket. With
-// --core=ADDRESS it calls CreateTicket there before that, and waits for the answer. It is no server
-// for anything but this measurement: it trusts its one client.
+// the same POST /tickets/create, keeps nothing, and writes one prepared frame to each WebSocket.
+// With --core=ADDRESS it calls CreateTicket there before that, and waits for the answer. It is no
+// server for anything but this measurement: it trusts its one client.
 #include <arpa/inet.h>
 #include <grpcpp/grpcpp.h>
 #include <netinet/in.h>
