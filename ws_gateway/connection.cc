@@ -456,7 +456,7 @@ void Connection::PumpFeed() {
                         last ? StreamPosition(part.events->desk_id, up_to) : std::string());
       }
       if (last && EntryFilter(wanted_->filter).matches_all()) {
-        cursor_.SendState(std::move(frames), up_to);
+        cursor_.SendState(frames, up_to);
       } else {
         socket_->Send(frames);
       }
@@ -518,6 +518,7 @@ void Connection::OnGap(const Gap& gap) {
     return Leave(kCloseRestart, "the desk has changed");
   }
   cursor_.Reopen(0);
+  shown_.clear();  // positions in another log, by which nothing can be judged here
   if (!wanted_.has_value()) {
     // Its hello named a desk that is no longer there.
     if (hello_sent_) Leave(kCloseRestart, "the desk has changed");

@@ -202,8 +202,11 @@ Gap GapOf(const absl::Status& refusal) {
   ErrorDetail detail = DetailOf(refusal);
   Gap gap{.reason = std::move(detail.reason), .desk_id = {}, .available_from = 0};
   for (auto& [name, value] : detail.metadata) {
-    if (name == "desk_id") gap.desk_id = std::move(value);
-    if (name == "available_from") (void)absl::SimpleAtoi(value, &gap.available_from);
+    if (name == "desk_id") {
+      gap.desk_id = std::move(value);
+    } else if (name == "available_from") {
+      (void)absl::SimpleAtoi(value, &gap.available_from);
+    }
   }
   return gap;
 }

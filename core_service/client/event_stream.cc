@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core_service/base/clock.h"
+#include "core_service/base/error.h"
 #include "core_service/base/uuid.h"
 #include "core_service/client/rpc_status.h"
 #include "grpc/support/time.h"
@@ -160,9 +161,11 @@ void EventStream::OnRead(Call& call, bool ok) {
     MutexLock lock(mutex_);
     if (ok && !stopping_) {
       reading_ = false;
-      backoff_ = options_.first_backoff;
       batch = call.TakeBatch();
       Advance(*batch);
+      // That it waits for its snapshot is no sign that the next try will fare better.
+      const bool waits = start_.kind == StreamStart::Kind::kSnapshot && !batch->has_snapshot();
+      if (!waits) backoff_ = options_.first_backoff;
     }
   }
   if (batch == nullptr) return call.Finish();
@@ -201,7 +204,11 @@ void EventStream::OnCallDone(const absl::Status& status) {
     }
     MutexLock lock(mutex_);
     if (goes_on && !stopping_) {
-      SetTimer(backoff_ * IdSource::Real().Fraction(), &EventStream::StartCall);
+      absl::Duration delay = backoff_ * IdSource::Real().Fraction();
+      if (absl::IsResourceExhausted(status)) {
+        delay = std::max(delay, DetailOf(status).retry_after.value_or(absl::ZeroDuration()));
+      }
+      SetTimer(delay, &EventStream::StartCall);
       backoff_ = std::min(backoff_ * 2, options_.max_backoff);
     }
   }

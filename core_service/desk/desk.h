@@ -74,6 +74,7 @@ struct SnapshotParts {
   int64_t sequence = 0;
   std::vector<v1::Snapshot> parts;  // at least one; `more` is set in all but the last
   size_t bytes = 0;                 // of its rows, as they are encoded
+  absl::Duration read_at;           // on the monotonic clock
   // Set when others need the room that it takes: who still sends it lets go of it.
   mutable std::atomic<bool> called_in{false};
 };

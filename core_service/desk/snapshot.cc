@@ -17,15 +17,19 @@ namespace {
 
 constexpr size_t kMaxPartBytes = 256 * 1024;
 constexpr int kTicketsAtOnce = 500;
+// Within it a snapshot is not called in, so that who reads it all the time gets to its end although
+// others want theirs.
+constexpr absl::Duration kSnapshotStays = absl::Seconds(30);
 // Streams let go of a snapshot that is called in at their next tick.
 constexpr absl::Duration kSnapshotsFullFor = absl::Seconds(5);
 
 class PartBuilder {
  public:
   // ResourceExhausted from what is added past `room`.
-  PartBuilder(int64_t sequence, size_t room)
+  PartBuilder(int64_t sequence, absl::Duration now, size_t room)
       : room_(room), parts_(std::make_shared<SnapshotParts>()) {
     parts_->sequence = sequence;
+    parts_->read_at = now;
     parts_->parts.emplace_back();
   }
 
@@ -143,6 +147,7 @@ void Desk::CallInSnapshots() {
   for (const std::weak_ptr<const SnapshotParts>& snapshot : living_snapshots_) {
     const std::shared_ptr<const SnapshotParts> living = snapshot.lock();
     if (living == nullptr) continue;
+    if (clock_.Monotonic() - living->read_at < kSnapshotStays) break;
     living->called_in = true;
     freed += living->bytes;
     if (freed >= max_snapshot_bytes_ / 2) break;
@@ -161,7 +166,7 @@ absl::StatusOr<std::shared_ptr<const SnapshotParts>> Desk::ReadSnapshot(
     if (everything && snapshot_ != nullptr) return snapshot_;
   }
   (*view)->HoldTo(tenant);
-  PartBuilder builder((*view)->head(), SnapshotRoom());
+  PartBuilder builder((*view)->head(), clock_.Monotonic(), SnapshotRoom());
   const absl::Status status = unnamed ? AddAll(**view, builder) : AddNamed(**view, names, builder);
   if (absl::IsResourceExhausted(status)) CallInSnapshots();
   if (!status.ok()) return status;

@@ -106,7 +106,7 @@ class ReflectionCall final : public grpc::ServerBidiReactor<Request, Response>, 
   }
   ReflectionCall(LiveCalls& calls, std::shared_ptr<OpenStreams> streams,
                  grpc::CallbackServerContext* context)
-      : calls_(calls), streams_(std::move(streams)), context_(context) {}
+      : calls_(calls), streams_(std::move(streams)), context_(context), since_(calls.Now()) {}
 
   // Reads and writes take turns, so request_ and response_ need no lock.
   void OnReadDone(bool ok) override {

@@ -140,13 +140,13 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& opti
       Connection::Open(path, options.vfs, Connection::Access::kWrite);
   if (!writer.ok()) return writer.status();
   absl::StatusOr<DeskIdentity> identity = OpenSchema(**writer, ids.NewUuid(clock.Now()));
-  if (!identity.ok()) return identity.status();
+  absl::Status durable = identity.status();
   // Also for the journal that SQLite deleted when it turned the write-ahead log on: found again
   // after a loss of power, it would undo the file, and SQLite drops the log of an empty file.
-  if (absl::Status status = dir->Sync(); !status.ok()) return status;
+  if (durable.ok()) durable = dir->Sync();
   // Nobody may be served from what the process before this one has left until it is on the disk. It
   // goes there first as it is: from a log with a hole the file could not be made whole again.
-  absl::Status durable = (*writer)->RewriteLog();
+  if (durable.ok()) durable = (*writer)->RewriteLog();
   if (durable.ok()) durable = (*writer)->EmptyLog();
   if (!durable.ok()) {
     (*writer)->KeepLog();

@@ -339,7 +339,13 @@ absl::StatusOr<HeldFile> HoldFile(const std::string& path, const std::string& vf
   absl::Status status = Statement(*held.connection, kBegin).Run();
   if (status.ok()) status = VerifyFile(*held.connection);
   if (status.ok()) status = VerifySchema(*held.connection);
-  if (!status.ok()) return status;
+  // As it is closed SQLite copies the log into the file, as a start does; so it goes to the disk
+  // first, as there, or stays as it is.
+  if (status.ok() && is_directory) status = held.connection->RewriteLog();
+  if (!status.ok()) {
+    held.connection->KeepLog();
+    return status;
+  }
   return held;
 }
 

@@ -178,6 +178,28 @@ TEST_F(EventStreamTest, LabelsOfAnyBytesAreSent) {
                             Pair("agentdesk-client", "?")}));
 }
 
+// It is told at once that it waits for its snapshot, and then that there is no room for one.
+TEST_F(EventStreamTest, ComesBackForASnapshotNoSoonerThanTheCoreSays) {
+  google::rpc::RetryInfo retry;
+  retry.mutable_retry_delay()->set_nanos(300'000'000);
+  google::rpc::Status rich;
+  rich.set_code(grpc::StatusCode::RESOURCE_EXHAUSTED);
+  rich.add_details()->PackFrom(retry);
+  const std::unique_ptr<EventStream> stream =
+      Open({.kind = StreamStart::Kind::kSnapshot, .after = {}});
+  FakeEventService::SubscriberPtr subscriber = service_.Next();
+  ASSERT_NE(subscriber, nullptr);
+  v1::SubscribeResponse waits;
+  waits.set_desk_id(kDesk);
+  subscriber->Send(waits);
+  ASSERT_NE(listener_.Batch(), nullptr);
+  stream->Next();
+  const auto refused = std::chrono::steady_clock::now();
+  subscriber->End({grpc::StatusCode::RESOURCE_EXHAUSTED, "full", rich.SerializeAsString()});
+  ASSERT_NE(service_.Next(), nullptr);
+  EXPECT_GE(std::chrono::steady_clock::now() - refused, std::chrono::milliseconds(300));
+}
+
 TEST_F(EventStreamTest, FindsACoreThatComesBack) {
   const std::unique_ptr<EventStream> stream = Open(After(3));
   FakeEventService::SubscriberPtr subscriber = service_.Next();

@@ -323,6 +323,9 @@ TEST_F(LimitsTest, SnapshotsThatAreHeldLeaveRoomForOthersOrAreCalledIn) {
   EXPECT_TRUE(absl::IsResourceExhausted(refused.status())) << refused.status();
   EXPECT_EQ(DetailOf(refused.status()).reason, "overloaded");
   EXPECT_TRUE(DetailOf(refused.status()).retry_after.has_value());
+  EXPECT_FALSE((*first)->called_in) << "it has had no time yet to be read";
+  clock_.Advance(absl::Seconds(30));
+  EXPECT_TRUE(absl::IsResourceExhausted(take().status()));
   EXPECT_TRUE((*first)->called_in);
   *first = nullptr;
   const auto next = take();

@@ -286,6 +286,21 @@ TEST_F(ConnectionTest, ARepeatIsJudgedAsOfWhatWasShownAtFirst) {
   EXPECT_EQ(as_of("lost"), 5);
 }
 
+TEST_F(ConnectionTest, ARepeatAtAnotherDeskIsJudgedByWhatThatOneHasShown) {
+  Begin(5);
+  Browser& browser = Full();
+  browser.Say(R"({"type":"subscribe","from":"live"})");
+  const std::string response = UserResponse(R"(,"request_id":"r")");
+  browser.Say(response);
+  EXPECT_EQ(commands_.responses.back().request.desk_id(), kDesk);
+  Judge(absl::OutOfRangeError("another desk is there"));
+  hub_->ReportGap({.reason = "other_desk", .desk_id = kOtherDesk, .available_from = 1});
+  Begin(2, kOtherDesk);
+  browser.Say(response);
+  ASSERT_THAT(commands_.responses, SizeIs(1));
+  EXPECT_EQ(commands_.responses.back().request.desk_id(), kOtherDesk);
+}
+
 TEST_F(ConnectionTest, BeforeTheLogIsKnownNothingWasShown) {
   Browser& browser = Plain();
   browser.Say(UserResponse());

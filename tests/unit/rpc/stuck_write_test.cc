@@ -99,6 +99,7 @@ TEST_F(StuckWriteTest, ASnapshotThatIsNotReadIsLetGoWhenOthersNeedTheRoom) {
   ASSERT_TRUE(response.snapshot().more());
 
   Create("Meanwhile");
+  clock_.Advance(absl::Seconds(30));
   EXPECT_EQ(Snapshot(), nullptr);
   clock_.Advance(LiveCalls::kTick);
   while (reader->Read(&response)) {
