@@ -165,7 +165,6 @@ class ReflectionCall final : public grpc::ServerBidiReactor<Request, Response>, 
       return FinishOnceLocked(ToGrpc(Overloaded(absl::StrCat(
           "there are ", kMaxStreams, " streams of reflection, as many as may be; repeat later"))));
     }
-    since_ = calls_.Now();
     this->StartRead(&request_);
   }
   void FinishOnce(const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_) {

@@ -125,6 +125,22 @@ std::vector<v1::Event> DeskFixture::Log() {
   }
 }
 
+std::promise<void> DeskFixture::OccupyReaders() {
+  std::promise<void> free;
+  const std::shared_future<void> freed = free.get_future().share();
+  std::vector<std::promise<void>> busy(static_cast<size_t>(options_.read_threads));
+  for (std::promise<void>& thread : busy) {
+    EXPECT_TRUE(desk_
+                    ->PostRead([&thread, freed](store::Store&) {
+                      thread.set_value();
+                      freed.wait();
+                    })
+                    .ok());
+  }
+  for (std::promise<void>& thread : busy) thread.get_future().wait();
+  return free;
+}
+
 v1::Event DeskFixture::WaitFor(v1::EventType type, int64_t after) {
   events::Subscription subscription = desk_->Subscribe(desk::Caller{}, {}, after);
   while (true) {

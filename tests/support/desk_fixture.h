@@ -69,6 +69,8 @@ class DeskFixture : public ::testing::Test {
   v1::Ticket Ticket(const std::string& ticket_id);
   // Every event of the log, in order.
   std::vector<v1::Event> Log();
+  // Returns when every thread that reads is busy, which it is until the result has its value.
+  std::promise<void> OccupyReaders();
   // Waits until the log has an event of this type, and returns the latest one.
   v1::Event WaitFor(v1::EventType type, int64_t after = 0);
 

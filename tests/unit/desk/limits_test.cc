@@ -240,18 +240,7 @@ TEST_F(LimitsTest, APageEndsAtItsSizeAndTheNextGoesOnThere) {
 TEST_F(LimitsTest, AgentsGetTheirInputWhileEveryReaderIsBusy) {
   Create("Cancelled");
   const auto claim = Claim();
-  std::promise<void> free;
-  const std::shared_future<void> freed = free.get_future().share();
-  std::vector<std::promise<void>> busy(static_cast<size_t>(options_.read_threads));
-  for (std::promise<void>& thread : busy) {
-    ASSERT_TRUE(desk_
-                    ->PostRead([&thread, freed](store::Store&) {
-                      thread.set_value();
-                      freed.wait();
-                    })
-                    .ok());
-  }
-  for (std::promise<void>& thread : busy) thread.get_future().wait();
+  std::promise<void> free = OccupyReaders();
 
   v1::CancelTicketRequest cancel;
   cancel.set_ticket_id(claim->ticket().ticket_id());

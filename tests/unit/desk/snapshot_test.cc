@@ -12,17 +12,24 @@
 namespace agentdesk::desk {
 namespace {
 
-using SnapshotTest = testing::DeskFixture;
+class SnapshotTest : public testing::DeskFixture {
+ protected:
+  // Keeps the thread of snapshots busy until free_ has its value.
+  void Occupy() {
+    std::promise<void> busy;
+    desk_->TakeSnapshot(Caller{}, {}, [&](const auto&) {
+      busy.set_value();
+      free_.get_future().wait();
+    });
+    busy.get_future().wait();
+  }
+
+  std::promise<void> free_;
+};
 
 TEST_F(SnapshotTest, WhoWaitsForTheSameSnapshotIsGivenOne) {
   const std::string ticket_id = Create("First").ticket_id();
-  std::promise<void> free;
-  std::promise<void> busy;
-  desk_->TakeSnapshot(Caller{}, {}, [&](const auto&) {
-    busy.set_value();
-    free.get_future().wait();
-  });
-  busy.get_future().wait();
+  Occupy();
   v1::EventFilter named;
   named.add_ticket_ids(ticket_id);
   named.add_types(v1::EVENT_TYPE_AGENT_MESSAGE);
@@ -37,7 +44,7 @@ TEST_F(SnapshotTest, WhoWaitsForTheSameSnapshotIsGivenOne) {
     named.clear_types();
     Create("Meanwhile");
   }
-  free.set_value();
+  free_.set_value();
   const auto parts = all[0].get_future().get();
   EXPECT_EQ(parts->sequence, desk_->log().head());
   EXPECT_EQ(parts->parts[0].tickets_size(), 4);
@@ -49,13 +56,7 @@ TEST_F(SnapshotTest, WhoWaitsForTheSameSnapshotIsGivenOne) {
 }
 
 TEST_F(SnapshotTest, WhoNoLongerWantsASnapshotIsPassedOver) {
-  std::promise<void> free;
-  std::promise<void> busy;
-  desk_->TakeSnapshot(Caller{}, {}, [&](const auto&) {
-    busy.set_value();
-    free.get_future().wait();
-  });
-  busy.get_future().wait();
+  Occupy();
   std::atomic<int> taken = 0;
   const auto take = [&](const auto&) { ++taken; };
   v1::EventFilter named;
@@ -65,7 +66,7 @@ TEST_F(SnapshotTest, WhoNoLongerWantsASnapshotIsPassedOver) {
   std::promise<void> last;
   desk_->TakeSnapshot(
       Caller{}, {}, [&](const auto&) { last.set_value(); }, [] { return true; });
-  free.set_value();
+  free_.set_value();
   last.get_future().wait();
   Close();
   EXPECT_EQ(taken, 0);

@@ -37,25 +37,34 @@ class StuckWriteTest : public testing::DeskFixture {
                         [&](auto parts) { taken.set_value(parts.value_or(nullptr)); });
     return taken.get_future().get();
   }
+  // Serves, and asks for a snapshot, which nobody reads yet.
+  void Subscribe() {
+    ServerOptions options;
+    options.listen = *Address::Parse("127.0.0.1:0");
+    auto server = Server::Start(options, *desk_, metrics_, nullptr);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    stub_ = v1::EventService::NewStub(
+        grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
+    v1::SubscribeRequest request;
+    request.set_snapshot(true);
+    reader_ = stub_->Subscribe(&context_, request);
+  }
+
+  Metrics metrics_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<v1::EventService::Stub> stub_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReader<v1::SubscribeResponse>> reader_;
 };
 
 TEST_F(StuckWriteTest, AClientThatDoesNotReadIsLetGoAfterAMinuteWithUnavailable) {
   Fill();
-  ServerOptions options;
-  options.listen = *Address::Parse("127.0.0.1:0");
-  Metrics metrics;
-  auto server = Server::Start(options, *desk_, metrics, nullptr);
-  ASSERT_TRUE(server.ok()) << server.status();
-  const auto stub = v1::EventService::NewStub(
-      grpc::CreateChannel((*server)->address(), grpc::InsecureChannelCredentials()));
-  grpc::ClientContext context;
-  v1::SubscribeRequest request;
-  request.set_snapshot(true);
-  const auto reader = stub->Subscribe(&context, request);
+  Subscribe();
   v1::SubscribeResponse response;
-  ASSERT_TRUE(reader->Read(&response));
+  ASSERT_TRUE(reader_->Read(&response));
   ASSERT_FALSE(response.has_snapshot());
-  ASSERT_TRUE(reader->Read(&response));
+  ASSERT_TRUE(reader_->Read(&response));
   ASSERT_TRUE(response.snapshot().more());
 
   // The stream holds the snapshot until it has written all of it, or has ended; besides it the desk
@@ -68,9 +77,9 @@ TEST_F(StuckWriteTest, AClientThatDoesNotReadIsLetGoAfterAMinuteWithUnavailable)
     std::this_thread::yield();
   }
   size_t read = 1;
-  while (reader->Read(&response)) ++read;
+  while (reader_->Read(&response)) ++read;
   EXPECT_LT(read, parts->parts.size());
-  const grpc::Status status = reader->Finish();
+  const grpc::Status status = reader_->Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE) << status.error_message();
   EXPECT_NE(status.error_message().find("has not read for 60 s"), std::string::npos)
       << status.error_message();
@@ -83,29 +92,19 @@ TEST_F(StuckWriteTest, ASnapshotThatIsNotReadIsLetGoWhenOthersNeedTheRoom) {
   options_.max_snapshot_bytes = 20 * 1024 * 1024;
   Restart();
   Fill();
-  ServerOptions options;
-  options.listen = *Address::Parse("127.0.0.1:0");
-  Metrics metrics;
-  auto server = Server::Start(options, *desk_, metrics, nullptr);
-  ASSERT_TRUE(server.ok()) << server.status();
-  const auto stub = v1::EventService::NewStub(
-      grpc::CreateChannel((*server)->address(), grpc::InsecureChannelCredentials()));
-  grpc::ClientContext context;
-  v1::SubscribeRequest request;
-  request.set_snapshot(true);
-  const auto reader = stub->Subscribe(&context, request);
+  Subscribe();
   v1::SubscribeResponse response;
-  while (!response.has_snapshot()) ASSERT_TRUE(reader->Read(&response));
+  while (!response.has_snapshot()) ASSERT_TRUE(reader_->Read(&response));
   ASSERT_TRUE(response.snapshot().more());
 
   Create("Meanwhile");
   clock_.Advance(absl::Seconds(30));
   EXPECT_EQ(Snapshot(), nullptr);
   clock_.Advance(LiveCalls::kTick);
-  while (reader->Read(&response)) {
+  while (reader_->Read(&response)) {
   }
   EXPECT_FALSE(response.has_snapshot() && !response.snapshot().more());
-  const grpc::Status status = reader->Finish();
+  const grpc::Status status = reader_->Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE) << status.error_message();
   EXPECT_NE(status.error_message().find("others need the memory"), std::string::npos)
       << status.error_message();
