@@ -20,6 +20,8 @@ esac
 passed=0
 failed=0
 failures=()
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
 jobs=$(nproc)
 
 # step NAME COMMAND...: runs it, says how long it took, counts it.
@@ -44,7 +46,8 @@ build() {
   cmake --preset "$1" >/dev/null && cmake --build --preset "$1" -j "$jobs"
 }
 
-# tests PRESET NAME [ctest arguments]: counts each test, not the run.
+# tests PRESET NAME [ctest arguments]: counts each test, not the run, and keeps what the failed ones said
+# for the end, where it is looked for.
 tests() {
   local preset=$1 name=$2 log status=0 total bad
   shift 2
@@ -53,15 +56,19 @@ tests() {
   ctest --preset "$preset" "$@" 2>&1 | tee "$log" || status=$?
   total=$(sed -nE 's/.* tests failed out of ([0-9]+)$/\1/p' "$log")
   bad=$(sed -nE 's/.*, ([0-9]+) tests failed out of .*/\1/p' "$log")
-  rm -f "$log"
   if [[ -z $total ]]; then
     failed=$((failed + 1))
     failures+=("$name: no test ran")
-    return 0
+  else
+    passed=$((passed + total - bad))
+    failed=$((failed + bad))
   fi
-  passed=$((passed + total - bad))
-  failed=$((failed + bad))
-  [[ $status = 0 ]] || failures+=("$name: $bad of $total")
+  # What ctest says of a failed test: its line with the stars, and what the test printed, up to the next one's.
+  awk '/^ *[0-9]+\/[0-9]+ Test +#/ { failed = /\*\*\*/ } /^ +Start +[0-9]+: / { failed = 0 } failed' \
+    "$log" >>"$said"
+  while read -r test; do failures+=("$name: $test"); done < <(
+    sed -nE 's/^ *[0-9]+\/[0-9]+ Test +#[0-9]+: (.*[^ .]) *\.*\*\*\*.*/\1/p' "$log")
+  rm -f "$log"
 }
 
 # preset NAME [ctest arguments]: builds it and runs its tests, more at a time than there are processors,
@@ -89,6 +96,7 @@ if [[ $all = 1 ]]; then
 fi
 
 printf '\n'
+cat "$said"
 for failure in ${failures[@]+"${failures[@]}"}; do printf 'FAILED: %s\n' "$failure"; done
 printf 'took %d min\n' $((SECONDS / 60))
 printf '%d passed, %d failed\n' "$passed" "$failed"
