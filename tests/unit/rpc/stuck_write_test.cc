@@ -96,11 +96,14 @@ TEST_F(StuckWriteTest, ASnapshotThatIsNotReadIsLetGoWhenOthersNeedTheRoom) {
   v1::SubscribeResponse response;
   while (!response.has_snapshot()) ASSERT_TRUE(reader_->Read(&response));
   ASSERT_TRUE(response.snapshot().more());
+  const std::weak_ptr<const desk::SnapshotParts> held = Snapshot();
+  ASSERT_FALSE(held.expired());
 
   Create("Meanwhile");
   clock_.Advance(absl::Seconds(30));
   EXPECT_EQ(Snapshot(), nullptr);
   clock_.Advance(LiveCalls::kTick);
+  while (!held.expired()) std::this_thread::yield();
   while (reader_->Read(&response)) {
   }
   EXPECT_FALSE(response.has_snapshot() && !response.snapshot().more());
