@@ -3,7 +3,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
+#include "core_service/base/grpc_settings.h"
 #include "grpc/grpc.h"
 #include "grpc/support/time.h"
 #include "grpcpp/create_channel.h"
@@ -62,8 +62,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, ChannelUse
 std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& target, ChannelUse use,
     const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
-  // See rpc/server.cc: what Debian's abseil checks by default costs a good part of each call.
-  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  ApplyGrpcSettings();
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30000);

@@ -6,12 +6,9 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
-#include "core_service/base/log.h"
+#include "core_service/base/grpc_settings.h"
 #include "core_service/base/mutex.h"
-#include "google/protobuf/stubs/logging.h"
 #include "grpc/grpc.h"
-#include "grpc/support/log.h"
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
@@ -37,24 +34,6 @@ constexpr int kMinPingMs = 15000;
 // A token, and a user that a gateway speaks for, of 16 KiB each; gRPC's own limit is 8 KiB.
 constexpr int kMaxMetadataBytes = 40 * 1024;
 
-// Debian builds abseil without NDEBUG, and then each of its mutexes, which gRPC takes tens of times
-// for a call, also keeps a graph of who was locked before whom, under a lock of its own.
-void ForgetLockOrder() { absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore); }
-
-// The libraries' own lines go where ours go.
-void TakeLibraryLogs() {
-  gpr_set_log_function([](gpr_log_func_args* line) {
-    const LogFields fields = {{"text", line->message}};
-    line->severity == GPR_LOG_SEVERITY_ERROR ? LogWarning("grpc", fields)
-                                             : LogDebug("grpc", fields);
-  });
-  google::protobuf::SetLogHandler(
-      [](google::protobuf::LogLevel, const char*, int, const std::string& text) {
-        // Mostly about requests that are not UTF-8, which their senders are told.
-        LogDebug("protobuf", {{"text", text}});
-      });
-}
-
 // See ServerOptions::limits.
 constexpr int64_t kEveryone = 100;
 
@@ -78,8 +57,7 @@ bool WantsCertificates(const ServerOptions& options) {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       desk::Desk& desk, Metrics& metrics,
                                                       SpanExporter* spans) {
-  TakeLibraryLogs();
-  ForgetLockOrder();
+  ApplyGrpcSettings();
   absl::StatusOr<std::unique_ptr<Acceptor>> acceptor =
       Acceptor::Listen(options.listen, options.max_connections);
   if (!acceptor.ok()) return acceptor.status();

@@ -1,6 +1,7 @@
 """Bad input on every field of every call, found by walking the descriptors, and garbage on both ports
 (P10). A field without a case fails the test, so a new one cannot be forgotten."""
 
+import json
 import os
 import socket
 import unittest
@@ -375,6 +376,8 @@ class BadInputTest(DeskTestCase):
                                         {"ticket_name": "Over HTTP"}, **named)
                 self.assertIn(made.status, (200, 422))
         self.assertTrue(self.gateway.running)
+        for line in self.gateway.tail(1000).splitlines():
+            json.loads(line)  # the libraries' lines, too
 
     def test_unknown_method_and_service(self) -> None:
         for path in ("/agentdesk.v1.TicketService/Nonsense", "/nonsense.Service/Nonsense"):
