@@ -226,20 +226,21 @@ absl::Status Committer::Commit(store::Transaction& transaction, Turn& turn, Publ
   if (!turn.failure().ok()) return turn.failure();
   if (!turn.changed()) return absl::OkStatus();
   if (absl::Status status = Retain(turn); !status.ok()) return status;
-  const int64_t oldest = transaction.oldest();
+  // Both before anybody can read the store as of this commit.
+  log_.SetOldest(transaction.oldest());
   log_.Expect(turn.head());
   const absl::Duration decided = clock_.Monotonic();
   absl::StatusOr<std::shared_ptr<const store::EventBlock>> block = transaction.Commit();
   if (!block.ok()) return block.status();
   around_.metrics.Committed(published.finished.size(), clock_.Monotonic() - decided);
-  log_.SetOldest(oldest);
   published.waiters = log_.Append(*std::move(block));
   return absl::OkStatus();
 }
 
 absl::Status Committer::Retain(Turn& turn) {
   if (limits_.retain_events == 0) return absl::OkStatus();
-  const int64_t oldest = turn.head() - limits_.retain_events + 1;
+  // What this very batch appends has been read by nobody yet, however much it is.
+  const int64_t oldest = std::min(turn.head() - limits_.retain_events + 1, log_.head() + 1);
   if (oldest <= turn.transaction().oldest()) return absl::OkStatus();
   return turn.transaction().SetOldest(oldest);
 }

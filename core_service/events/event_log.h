@@ -50,7 +50,8 @@ class EventLog {
       ABSL_LOCKS_EXCLUDED(mutex_);
   static void Wake(const std::vector<std::shared_ptr<Waiter>>& waiters);
 
-  // Moves the first position that may be subscribed to.
+  // Moves the first position that may be subscribed to. Called by the writer before the commit that
+  // does: from then on a reader of the store may refuse what is before it.
   void SetOldest(int64_t oldest) ABSL_LOCKS_EXCLUDED(mutex_);
 
   int64_t head() const ABSL_LOCKS_EXCLUDED(mutex_);

@@ -63,6 +63,18 @@ std::string FrozenUri(const std::string& path) {
   return absl::StrCat(uri, "?immutable=1");
 }
 
+// SQLite takes a file without pages for a new database, and deletes the log beside it: all of a
+// desk may be in there.
+absl::Status CheckLogHasItsFile(const std::string& file) {
+  struct stat info {};
+  if (stat(file.c_str(), &info) == 0 && info.st_size > 0) return absl::OkStatus();
+  const std::string log = file + "-wal";
+  if (stat(log.c_str(), &info) != 0 || info.st_size == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(file, " is missing or empty, but the log that goes with it is there: ", log,
+                   ". Put the file back beside it; to begin anew, move both away together"));
+}
+
 bool Names(const Sql& sql, const RowQueue& queue) {
   return absl::StrContains(sql.text, queue.table());
 }
@@ -96,6 +108,9 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
   const bool frozen = access == Access::kFrozen;
   if (frozen) {
     if (absl::Status whole = CheckWhole(path); !whole.ok()) return whole;
+  }
+  if (writes) {
+    if (absl::Status whole = CheckLogHasItsFile(path); !whole.ok()) return whole;
   }
   const int flags = (frozen ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI : SQLITE_OPEN_READWRITE) |
                     (writes ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX |

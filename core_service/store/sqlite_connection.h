@@ -43,7 +43,8 @@ class Connection {
     kFrozen  // reads a whole file that nobody changes, such as a backup; leaves nothing beside it
   };
 
-  // `vfs` may be empty: the system's. With kFrozen, errors as CheckWhole.
+  // `vfs` may be empty: the system's. With kFrozen, errors as CheckWhole; with kWrite,
+  // FailedPrecondition where there is the write-ahead log of a file that is missing or empty.
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& path,
                                                           const std::string& vfs, Access access);
   ~Connection();

@@ -135,7 +135,11 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& opti
   const std::string path = dir->File(DataDir::kDeskFile);
   unlink(dir->File(kCopyFile).c_str());  // what a killed process was copying
   // SQLite gives its other files the mode of this one, and takes an empty file for a new database.
-  if (absl::Status status = dir->MakeFile(DataDir::kDeskFile); !status.ok()) return status;
+  // None of them is on the disk before it, so a log without its file is nothing that a loss of
+  // power leaves.
+  absl::Status made = dir->MakeFile(DataDir::kDeskFile);
+  if (made.ok()) made = dir->Sync();
+  if (!made.ok()) return made;
   absl::StatusOr<std::unique_ptr<Connection>> writer =
       Connection::Open(path, options.vfs, Connection::Access::kWrite);
   if (!writer.ok()) return writer.status();

@@ -122,6 +122,26 @@ TEST_F(SqliteRestoreTest, AFileWhoseEndIsInALogBesideItIsNoBackup) {
               HasError(absl::StatusCode::kFailedPrecondition, "undone-journal"));
 }
 
+// SQLite would take the file for a new database and delete the log.
+TEST_F(SqliteRestoreTest, ALogWhoseFileIsMissingOrEmptyIsKept) {
+  const std::string killed = dir_.File("killed");
+  std::filesystem::create_directory(killed);
+  const std::string file = killed + "/desk.sqlite3";
+  LeaveKilled(file, 5);
+  std::filesystem::rename(file, dir_.File("away"));
+  for (const bool empty : {false, true}) {
+    SCOPED_TRACE(empty);
+    if (empty) std::ofstream(file, std::ios::trunc).flush();
+    const auto opened =
+        store::OpenSqliteStore({.data_dir = killed, .readers = 1, .vfs = {}}, Clock::Real(), ids_);
+    EXPECT_THAT(opened, HasError(absl::StatusCode::kFailedPrecondition, file + "-wal"));
+    EXPECT_THAT(store::VerifySqliteStore({.path = killed}),
+                HasError(absl::StatusCode::kFailedPrecondition, file + "-wal"));
+  }
+  std::filesystem::rename(dir_.File("away"), file);
+  ExpectEvents(killed, 5);
+}
+
 // The desk that comes of it is the new one, whole, or there is none.
 TEST_F(SqliteRestoreTest, ADiskThatFailsMakesNoDeskWithTheOldId) {
   const std::string backup = dir_.File("backup/desk.sqlite3");
