@@ -162,8 +162,8 @@ AgentLine ParseQuestion(JsonFields& fields, absl::string_view line, const std::s
 }
 
 AgentLine ParseCheckpoint(JsonFields& fields) {
+  if (!fields.Has("state")) fields.Refuse("state", "is required; null makes the agent begin anew");
   Checkpoint checkpoint = {fields.Json("state", kMaxJsonBytes)};
-  // No state, or a null one, is a state too: the agent begins anew next time.
   if (checkpoint.state_json.empty()) checkpoint.state_json = "null";
   return checkpoint;
 }
@@ -277,7 +277,12 @@ AgentLine ParseAgentLine(absl::string_view line) {
   const json::value value =
       json::parse(json::string_view(line.data(), line.size()), error, {}, options);
   if (error == json::error::too_deep) return RefuseDeepLine(line);
-  if (error || !value.is_object()) return Chatter{};
+  if (error) {
+    // So that an agent that asks about a file whose name is no text is not left to wait.
+    const std::string repaired = RepairJson(line);
+    return repaired == line ? Chatter{} : ParseAgentLine(repaired);
+  }
+  if (!value.is_object()) return Chatter{};
   const json::value* type = value.get_object().if_contains("type");
   if (type == nullptr || !type->is_string()) return Chatter{};
 

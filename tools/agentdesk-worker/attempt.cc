@@ -54,6 +54,7 @@ Attempt::Attempt(Options options, v1::ClaimJobResponse claim, std::unique_ptr<Le
       start_agent_(std::move(start_agent)),
       alarms_(alarms),
       on_over_(std::move(on_over)),
+      parks_after_(claim_.sequence()),
       told_up_to_(claim_.sequence()) {}
 
 Attempt::~Attempt() = default;
@@ -195,6 +196,8 @@ void Attempt::SendNext() {
       OnTakenBack(taken, std::move(response));
     });
   } else if (auto* release = std::get_if<v1::ReleaseJobRequest>(&batch.front())) {
+    // It was in line behind the agent's questions.
+    if (release->has_input_after_sequence()) release->set_input_after_sequence(parks_after_);
     calls_->Call(std::move(*release),
                  [this](auto response) { OnEnded(response.status(), "released"); });
   } else if (auto* complete = std::get_if<v1::CompleteJobRequest>(&batch.front())) {
@@ -258,7 +261,9 @@ void Attempt::OnTakenBack(const TakeBack& take_back,
 
 // What ended a question after `told_up_to` comes, or came, through the stream of input, once.
 void Attempt::TellOutcome(const v1::Question& question, int64_t told_up_to) {
-  if (question.closed_sequence() <= told_up_to) Tell(EncodeOutcome(question));
+  if (question.closed_sequence() > told_up_to) return;
+  Tell(EncodeOutcome(question));
+  if (parked_) parks_after_ = std::min(parks_after_, question.closed_sequence() - 1);
 }
 
 void Attempt::End(Delivery last, Ending ending) {

@@ -129,6 +129,8 @@ class Attempt : private Agent::Listener {
   bool killed_ = false;  // by us
   bool parked_ = false;  // the agent wrote `park`
 
+  // Before the outcomes that the agent asked for again and had not been told when it parked.
+  int64_t parks_after_;
   int64_t told_up_to_;          // the position up to which input was sent to the agent
   bool input_held_up_ = false;  // the next input waits until the agent reads
 

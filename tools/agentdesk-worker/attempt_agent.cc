@@ -210,7 +210,7 @@ void Attempt::EndAs(const AgentExit& exit) {
     // All input of this attempt wakes it, also what was written to its stdin: whether the agent has
     // seen a line, or has it in a buffer or a queue of its own, is not to be known from outside.
     // The next attempt begins behind that input, so it comes to rest.
-    release.set_input_after_sequence(claim_.sequence());
+    release.set_input_after_sequence(parks_after_);
     End(std::move(release), Ending::kByWorker);
   } else if (cancelled_ || stopped_) {
     End(std::move(release), Ending::kByWorker);

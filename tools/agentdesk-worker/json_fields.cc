@@ -1,11 +1,15 @@
 #include "tools/agentdesk-worker/json_fields.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "boost/json/serialize.hpp"
 #include "core_service/base/error.h"
+#include "tools/utf8.h"
 
 namespace agentdesk::worker {
 namespace {
@@ -74,6 +78,21 @@ int DepthOf(absl::string_view text) {
   return deepest;
 }
 
+constexpr size_t kEscapeLength = 6;  // of \uXXXX
+
+// The unit of UTF-16 whose escape `text` begins with; 0: none.
+uint32_t EscapedUnit(absl::string_view text) {
+  uint32_t unit = 0;
+  return absl::StartsWith(text, "\\u") && text.size() >= kEscapeLength &&
+                 absl::SimpleHexAtoi(text.substr(2, 4), &unit)
+             ? unit
+             : 0;
+}
+
+// The halves of a surrogate pair.
+bool IsLeading(uint32_t unit) { return unit >= 0xD800 && unit < 0xDC00; }
+bool IsTrailing(uint32_t unit) { return unit >= 0xDC00 && unit < 0xE000; }
+
 }  // namespace
 
 absl::string_view RawMember(absl::string_view object, absl::string_view name) {
@@ -88,6 +107,31 @@ absl::string_view RawMember(absl::string_view object, absl::string_view name) {
     at = SkipSpaceAnd(object, value_end, ',');
   }
   return found;
+}
+
+std::string RepairJson(absl::string_view text) {
+  std::string repaired;
+  repaired.reserve(text.size());
+  while (!text.empty()) {
+    const uint32_t unit = EscapedUnit(text);
+    size_t taken = 1;
+    if (IsLeading(unit) && IsTrailing(EscapedUnit(absl::ClippedSubstr(text, kEscapeLength)))) {
+      taken = 2 * kEscapeLength;
+    } else if (IsLeading(unit) || IsTrailing(unit)) {
+      absl::StrAppend(&repaired, "\\ufffd");
+      text.remove_prefix(kEscapeLength);
+      continue;
+    } else if (text[0] == '\\') {
+      taken = 2;  // what is escaped begins no escape of its own
+    }
+    absl::StrAppend(&repaired, text.substr(0, taken));
+    text.remove_prefix(std::min(taken, text.size()));
+  }
+  return tools::Repair(repaired);
+}
+
+bool JsonFields::Has(absl::string_view name) const {
+  return object_.contains(json::string_view(name.data(), name.size()));
 }
 
 const json::value* JsonFields::Find(absl::string_view name) const {

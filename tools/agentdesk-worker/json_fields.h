@@ -29,7 +29,10 @@ class JsonFields {
   // as many levels of nesting as the core keeps.
   std::string Json(absl::string_view name, size_t max_bytes);
 
+  // Null where the field is absent.
   const boost::json::value* Find(absl::string_view name) const;
+  // Also where it is null.
+  bool Has(absl::string_view name) const;
   void Refuse(absl::string_view field, absl::string_view rule);
   const absl::Status& error() const { return error_; }
 
@@ -42,6 +45,10 @@ class JsonFields {
 // The text of the value of `name` in the JSON object `object`; the last one where the name stands
 // twice. Empty: none. What is no valid JSON gives some part of it.
 absl::string_view RawMember(absl::string_view object, absl::string_view name);
+
+// `text` with U+FFFD for each byte that is not part of valid UTF-8 and for each escape of half a
+// surrogate pair, which some writers of JSON make of the former (RFC 8259 section 8.2).
+std::string RepairJson(absl::string_view text);
 
 }  // namespace agentdesk::worker
 

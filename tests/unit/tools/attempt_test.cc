@@ -254,6 +254,21 @@ TEST_F(AttemptTest, ParkWithoutInputWaitsForWhatComesAfterTheClaim) {
   EXPECT_EQ(Ok(calls_->releases).input_after_sequence(), kClaimed);
 }
 
+// Its question had its answer before this attempt, so no input is to come any more.
+TEST_F(AttemptTest, AnOutcomeThatComesAfterTheParkWakesTheJob) {
+  for (const bool exits_first : {false, true}) {
+    agent_ = std::make_shared<AgentProbe>();
+    Start();
+    Say(R"({"type":"question","key":"k","content":"?"})");
+    Say(R"({"type":"park"})");
+    if (exits_first) Exit(0);
+    Ok(calls_->asks, Asked(v1::QUESTION_STATE_ANSWERED, kClaimed - 5));
+    if (!exits_first) Exit(0);
+    EXPECT_EQ(Ok(calls_->releases).input_after_sequence(), kClaimed - 6);
+    attempt_.reset();
+  }
+}
+
 TEST_F(AttemptTest, ParkThenACrashIsAFailure) {
   Start();
   Say(R"({"type":"park"})");
