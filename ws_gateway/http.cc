@@ -208,8 +208,9 @@ void Http::Preflight(const ExchangePtr& exchange, const std::string& methods) {
   response.headers.emplace_back("Allow", methods);
   if (!exchange->cors_origin.empty()) {
     response.headers.emplace_back("Access-Control-Allow-Methods", methods);
-    response.headers.emplace_back("Access-Control-Allow-Headers",
-                                  "Content-Type, Idempotency-Key, Traceparent, Authorization");
+    response.headers.emplace_back(
+        "Access-Control-Allow-Headers",
+        "Content-Type, Idempotency-Key, Last-Event-ID, Traceparent, Authorization");
     response.headers.emplace_back("Access-Control-Max-Age", "600");
   }
   exchange->Send(std::move(response));

@@ -216,8 +216,8 @@ void Shard::OnTick() {
     hub_->KeepWithin(*options_.outbox_memory, options_.index, transport_->queued_bytes(),
                      [this](std::vector<Backlog>& backlogs) { transport_->AddBacklogs(backlogs); });
   }
-  // Who comes while others are sent away is told to come back, which a closed port cannot say.
-  if (hub_->draining() && hub_->empty()) transport_->StopAccepting();
+  // It accepts to its end: who comes while others are sent away, or take long to go, is told to
+  // come back, which a closed port cannot say.
   if (hub_->draining() && (transport_->connections() == 0 || clock_.Monotonic() >= drain_until_)) {
     loop_->io.stop();
     return;

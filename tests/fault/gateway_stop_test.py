@@ -9,7 +9,7 @@ import oracle
 import websockets
 from agentdesk_test import DeskTestCase, Gateway, http_status, wait_until
 from many_browsers import ManyBrowser
-from ws_client import Browser, FullBrowser
+from ws_client import BareSocket, Browser, FullBrowser
 
 CLIENTS = 500
 
@@ -89,6 +89,19 @@ class GatewayStopTest(DeskTestCase):
             self.assertEqual(browser.wait_closed(), 1012)
         self.assertEqual(self.gateway.wait(), 0)
         self.assertEqual(http_status(self.gateway.address, "/readyz"), 0)
+        self.gateway.start()
+
+    def test_one_that_does_not_go_shuts_nobody_out(self) -> None:
+        stubborn = BareSocket(self.gateway.address)
+        polite = Browser(self.gateway.address)
+        self.gateway.signal(signal.SIGTERM)
+        self.assertEqual(polite.wait_closed(), 1012)
+        self.assertEqual(stubborn.read_frame()[0], 8, "told, but it does not answer")
+        for _ in range(3):
+            self.assertEqual(http_status(self.gateway.address, "/readyz"), 503)
+            self.assertEqual(Browser(self.gateway.address).wait_closed(), 1012)
+        stubborn.close()
+        self.assertEqual(self.gateway.wait(), 0)
         self.gateway.start()
 
     def test_clients_resume_after_kill(self) -> None:

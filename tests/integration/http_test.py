@@ -236,6 +236,7 @@ class HttpTest(DeskTestCase):
                             Access_Control_Request_Headers="content-type")
         self.assertIn(allowed.status, (200, 204))
         self.assertEqual(allowed.headers["access-control-allow-origin"], "http://localhost:5173")
+        self.assertIn("last-event-id", allowed.headers["access-control-allow-headers"].lower())
         foreign = self.call("GET", "/tickets", Origin="http://evil.example")
         self.assertNotIn("access-control-allow-origin", foreign.headers)
 
