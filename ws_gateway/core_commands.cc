@@ -26,7 +26,8 @@ constexpr size_t kMaxSnapshotFrame = 256 * 1024;
 // in, or the core itself that keeps no scopes, another token of the user's would not help.
 absl::Status ForUser(absl::Status status, absl::Time user_until) {
   // What gRPC says of it names addresses, and not what to do.
-  if (absl::IsUnavailable(status) && DetailOf(status).reason == "unavailable") {
+  if (absl::IsDeadlineExceeded(status) ||
+      (absl::IsUnavailable(status) && DetailOf(status).reason == "unavailable")) {
     return absl::UnavailableError(
         "the desk cannot be reached: the outcome is unknown, repeat with the same request_id");
   }

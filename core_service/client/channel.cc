@@ -3,7 +3,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "core_service/base/grpc_settings.h"
+#include "core_service/grpc_settings.h"
 #include "grpc/grpc.h"
 #include "grpc/support/time.h"
 #include "grpcpp/create_channel.h"

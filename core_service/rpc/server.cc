@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "core_service/base/grpc_settings.h"
 #include "core_service/base/mutex.h"
+#include "core_service/grpc_settings.h"
 #include "grpc/grpc.h"
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/security/server_credentials.h"

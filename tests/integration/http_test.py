@@ -1,6 +1,7 @@
 """HTTP on the gateway, as curl sees it (contract 3)."""
 
 import json
+import signal
 import unittest
 
 import http_client
@@ -239,6 +240,16 @@ class HttpTest(DeskTestCase):
         self.assertIn("last-event-id", allowed.headers["access-control-allow-headers"].lower())
         foreign = self.call("GET", "/tickets", Origin="http://evil.example")
         self.assertNotIn("access-control-allow-origin", foreign.headers)
+
+    def test_a_core_that_does_not_answer_leaves_the_outcome_unknown(self) -> None:
+        self.core.signal(signal.SIGSTOP)
+        ticket = {"ticket_name": "x", "request_id": new_id()}
+        answer = self.call("POST", "/tickets/create", ticket)
+        self.core.signal(signal.SIGCONT)
+        self.assert_error(answer, 503)
+        self.assertIn("repeat with the same request_id", answer.error["message"])
+        made = self.call("POST", "/tickets/create", ticket)
+        self.assertEqual(made.status, 200)
 
     def test_core_away(self) -> None:
         self.core.kill()

@@ -19,13 +19,14 @@ TOP_LEVEL = {
 # Which rooms a room may include besides itself; docs/ARCHITECTURE.md draws the same picture.
 CORE_ROOMS = {
     "base": set(),
-    "client": {"base"},
+    "grpc_settings": {"base"},
+    "client": {"base", "grpc_settings"},
     "domain": {"base"},
     "store": {"base"},
     "offline": {"domain", "store", "base"},
     "events": {"store", "base"},
     "desk": {"domain", "store", "events", "base"},
-    "rpc": {"desk", "events", "base"},
+    "rpc": {"desk", "events", "base", "grpc_settings"},
 }
 GATEWAY_ROOMS = {
     "frame": set(),
@@ -70,8 +71,9 @@ TOP_FILES = {"admin_port", "main", "config", "pulse", "server"}
 
 # Headers of libraries that only these rooms may see.
 LIBRARIES = {
-    r'grpcpp/|grpc/': {"core_service/rpc", "core_service/client", "core_service/top",
-                       "ws_gateway/upstream", "ws_gateway/top", "tools", "tools/bench", "tests"},
+    r'grpcpp/|grpc/': {"core_service/rpc", "core_service/client", "core_service/grpc_settings",
+                       "core_service/top", "ws_gateway/upstream", "ws_gateway/top", "tools",
+                       "tools/bench", "tests"},
     r'sqlite3\.h': {"core_service/store", "tools/bench", "tests"},
     r'boost/beast': {"ws_gateway/transport", "tests"},
 }

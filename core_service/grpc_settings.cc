@@ -1,4 +1,4 @@
-#include "core_service/base/grpc_settings.h"
+#include "core_service/grpc_settings.h"
 
 #include <string>
 
