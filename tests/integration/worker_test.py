@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import select
 import signal
 import time
@@ -207,6 +208,40 @@ class WorkerTest(DeskTestCase):
         self.assertEqual(worker.wait(), 0, worker.tail())
         job = self.desk.job(created.job_id)
         self.assertEqual((job.status, job.failed_attempts), (Status.JOB_STATUS_QUEUED, 0))
+
+    def test_a_machine_that_can_start_no_agent_costs_no_job_an_attempt(self) -> None:
+        queue = new_id()
+        worker = self.worker(queue, "--concurrency=4")
+        first = self.desk.create("first", description="shows_environment", queue=queue)
+        self.wait_status(first.job_id, Status.JOB_STATUS_COMPLETED)
+        worker.wait_for_log("agent ended")
+        taken = {int(name) for name in os.listdir(f"/proc/{worker.pid}/fd")}
+        before = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
+        self.assertEqual(before[0], before[1], "it took what the system gives")
+        one_is_left = min(set(range(len(taken) + 1)) - taken) + 1
+        resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (one_is_left, before[1]))
+        jobs = [self.desk.create("next", description="shows_environment", queue=queue,
+                                 max_attempts=1).job_id for _ in range(6)]
+        error = worker.wait_for_log("cannot start an agent; its job goes back, and claims pause")
+        self.assertEqual(error["level"], "error")
+        self.assertIn("Too many open files", error["error"])
+        wait_until(lambda: any(self.desk.job(job).attempt > 1 for job in jobs), "a second try")
+        for job in map(self.desk.job, jobs):
+            self.assertEqual(job.failed_attempts, 0)
+            self.assertNotEqual(job.status, Status.JOB_STATUS_FAILED)
+        resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, before)
+        for job in jobs:
+            self.wait_status(job, Status.JOB_STATUS_COMPLETED)
+        self.end(worker)
+        for message in (error["message"], "agents can be started again"):
+            self.assertEqual(len(worker.logged(message)), 1, message)
+
+    def test_more_agents_than_open_files_carry_are_refused(self) -> None:
+        worker = Program("agentdesk-worker", "--agent=true", "--concurrency=12", descriptors=60)
+        self.addCleanup(worker.kill)
+        self.assertEqual(worker.start().wait(), 1)
+        self.assertIn("--concurrency: so many agents need 100 open files, and the limit is 60",
+                      wait_until(worker.tail, "a reason"))
 
     def test_what_an_agent_says_when_the_worker_is_stopped_is_stored(self) -> None:
         created, queue = self.create("has_last_words")

@@ -49,6 +49,7 @@ void TakeName() {
     _exit(kCannotRun);
   }
   close_range(STDERR_FILENO + 1, ~0U, 0);
+  if (orders.descriptors != nullptr) setrlimit(RLIMIT_NOFILE, orders.descriptors);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -1,6 +1,7 @@
 #ifndef AGENTDESK_TOOLS_AGENTDESK_WORKER_AGENT_KEEPER_H_
 #define AGENTDESK_TOOLS_AGENTDESK_WORKER_AGENT_KEEPER_H_
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 namespace agentdesk::worker {
@@ -16,6 +17,7 @@ struct KeeperOrders {
   // Of /bin/sh.
   char* const* arguments;
   char* const* environment;
+  const rlimit* descriptors;  // how many files the agent may have open; null: as the worker
   // How long the others of the group have when SIGTERM has ended the shell.
   unsigned grace_s;
 };

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <utility>
@@ -74,7 +75,7 @@ auto AgentProcess::Guarded(Then then) {
   };
 }
 
-absl::StatusOr<AgentProcess::Child> AgentProcess::Fork(const std::string& command) {
+absl::StatusOr<AgentProcess::Child> AgentProcess::Fork(const AgentProgram& program) {
   Pipe input;
   Pipe output;
   Pipe errors;
@@ -88,9 +89,12 @@ absl::StatusOr<AgentProcess::Child> AgentProcess::Fork(const std::string& comman
   }
   std::string shell = "sh";
   std::string option = "-c";
-  std::string text = command;
+  std::string text = program.command;
   char* const arguments[] = {shell.data(), option.data(), text.data(), nullptr};
   const std::vector<char*> environment = EnvironmentForAgent();
+  rlimit descriptors{};
+  getrlimit(RLIMIT_NOFILE, &descriptors);
+  descriptors.rlim_cur = std::min(program.descriptors.value_or(0), descriptors.rlim_max);
   const KeeperOrders orders = {
       .worker = getpid(),
       .input = input.read,
@@ -98,6 +102,7 @@ absl::StatusOr<AgentProcess::Child> AgentProcess::Fork(const std::string& comman
       .errors = errors.write,
       .arguments = arguments,
       .environment = environment.data(),
+      .descriptors = program.descriptors.has_value() ? &descriptors : nullptr,
       .grace_s = static_cast<unsigned>(absl::ToInt64Seconds(kTermGrace)),
   };
   Child child;
@@ -131,9 +136,9 @@ absl::StatusOr<AgentProcess::Child> AgentProcess::Fork(const std::string& comman
 }
 
 absl::StatusOr<std::unique_ptr<Agent>> AgentProcess::Start(asio::io_context& io,
-                                                           const std::string& command,
+                                                           const AgentProgram& program,
                                                            std::string name, Listener& listener) {
-  const absl::StatusOr<Child> child = Fork(command);
+  const absl::StatusOr<Child> child = Fork(program);
   if (!child.ok()) return child.status();
   auto agent = absl::WrapUnique(new AgentProcess(io, *child, std::move(name), listener));
   agent->ended_.async_wait(asio::posix::stream_descriptor::wait_read,

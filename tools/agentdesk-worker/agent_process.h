@@ -1,6 +1,7 @@
 #ifndef AGENTDESK_TOOLS_AGENTDESK_WORKER_AGENT_PROCESS_H_
 #define AGENTDESK_TOOLS_AGENTDESK_WORKER_AGENT_PROCESS_H_
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <deque>
@@ -18,6 +19,13 @@
 
 namespace agentdesk::worker {
 
+struct AgentProgram {
+  std::string command;
+  // How many files it may have open, as its soft limit: programs that use select() need a low one.
+  // Not set: as many as the worker.
+  std::optional<rlim_t> descriptors;
+};
+
 // An agent as a process group of its own: `/bin/sh -c COMMAND` under a keeper (agent_keeper.h),
 // joined to the worker by three pipes, without any AGENTDESK_ variable. The group dies with the
 // worker. When the shell has ended, the rest of the group is killed; where SIGTERM has ended it,
@@ -27,7 +35,7 @@ class AgentProcess final : public Agent {
   // `name` marks the agent's stderr in the log. The caller must ignore SIGPIPE, and run `io` on the
   // thread that calls this.
   static absl::StatusOr<std::unique_ptr<Agent>> Start(boost::asio::io_context& io,
-                                                      const std::string& command, std::string name,
+                                                      const AgentProgram& program, std::string name,
                                                       Listener& listener);
   ~AgentProcess() override;
 
@@ -44,7 +52,7 @@ class AgentProcess final : public Agent {
     int output = -1;
     int errors = -1;
   };
-  static absl::StatusOr<Child> Fork(const std::string& command);
+  static absl::StatusOr<Child> Fork(const AgentProgram& program);
 
   AgentProcess(boost::asio::io_context& io, const Child& child, std::string name,
                Listener& listener);

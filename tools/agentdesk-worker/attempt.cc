@@ -47,11 +47,13 @@ absl::string_view NameOf(v1::ReceiveInputResponse::InputCase input) {
 }  // namespace
 
 Attempt::Attempt(Options options, v1::ClaimJobResponse claim, std::unique_ptr<LeaseCalls> calls,
-                 StartAgent start_agent, Alarms& alarms, absl::AnyInvocable<void()> on_over)
+                 StartAgent start_agent, absl::AnyInvocable<void(const absl::Status&)> on_started,
+                 Alarms& alarms, absl::AnyInvocable<void()> on_over)
     : options_(std::move(options)),
       claim_(std::move(claim)),
       calls_(std::move(calls)),
       start_agent_(std::move(start_agent)),
+      on_started_(std::move(on_started)),
       alarms_(alarms),
       on_over_(std::move(on_over)),
       parks_after_(claim_.sequence()),

@@ -36,10 +36,12 @@ class Attempt : private Agent::Listener {
   };
   using StartAgent = absl::AnyInvocable<absl::StatusOr<std::unique_ptr<Agent>>(Agent::Listener&)>;
 
-  // `on_over` is called once, when nothing of the attempt is left to do; it must not destroy the
-  // attempt at once. `alarms` must outlive the attempt.
+  // `on_started` hears once that the agent runs, or why this machine could not start it: then the
+  // job is given back, as no attempt of its was made. `on_over` is called once, when nothing of the
+  // attempt is left to do. Neither may destroy the attempt at once. `alarms` must outlive it.
   Attempt(Options options, v1::ClaimJobResponse claim, std::unique_ptr<LeaseCalls> calls,
-          StartAgent start_agent, Alarms& alarms, absl::AnyInvocable<void()> on_over);
+          StartAgent start_agent, absl::AnyInvocable<void(const absl::Status&)> on_started,
+          Alarms& alarms, absl::AnyInvocable<void()> on_over);
   ~Attempt() override;
   Attempt(const Attempt&) = delete;
   Attempt& operator=(const Attempt&) = delete;
@@ -61,6 +63,7 @@ class Attempt : private Agent::Listener {
   void ReadTranscript(std::string page_token);
   void OnTranscriptPage(absl::StatusOr<v1::ListEventsResponse> page);
   void RunAgent();
+  void GiveBack(const absl::Status& why);
   void Take(Chatter, absl::string_view line);
   void Take(const Refused& refused, absl::string_view line);
   void Take(Activities activities, absl::string_view line);
@@ -109,6 +112,7 @@ class Attempt : private Agent::Listener {
   const v1::ClaimJobResponse claim_;
   const std::unique_ptr<LeaseCalls> calls_;
   StartAgent start_agent_;
+  absl::AnyInvocable<void(const absl::Status&)> on_started_;
   Alarms& alarms_;
   absl::AnyInvocable<void()> on_over_;
 

@@ -37,9 +37,7 @@ v1::FailJobRequest Retryable(std::string error) {
 void Attempt::ReadTranscript(std::string page_token) {
   if (transcript_ == nullptr) {
     auto transcript = Transcript::Create(options_.transcript_directory, Transcript::Limits());
-    if (!transcript.ok()) {
-      return End(Retryable(std::string(transcript.status().message())), Ending::kByWorker);
-    }
+    if (!transcript.ok()) return GiveBack(transcript.status());
     transcript_ = *std::move(transcript);
   }
   v1::ListEventsRequest request;
@@ -53,19 +51,17 @@ void Attempt::ReadTranscript(std::string page_token) {
 
 void Attempt::OnTranscriptPage(absl::StatusOr<v1::ListEventsResponse> page) {
   if (abandoned_ || ending_ != Ending::kNone) return;
-  absl::Status status = page.status();
-  if (status.ok()) {
-    // What came after the claim is input, and not the transcript's.
-    while (!page->events().empty() &&
-           page->events(page->events_size() - 1).sequence() > claim_.sequence()) {
-      page->mutable_events()->RemoveLast();
-    }
-    status = transcript_->Append(page->events());
-  }
-  if (!status.ok()) {
-    return End(Retryable(absl::StrCat("the transcript cannot be read: ", status.message())),
+  if (!page.ok()) {
+    return End(Retryable(absl::StrCat("the transcript cannot be read: ", page.status().message())),
                Ending::kByWorker);
   }
+  // What came after the claim is input, and not the transcript's.
+  while (!page->events().empty() &&
+         page->events(page->events_size() - 1).sequence() > claim_.sequence()) {
+    page->mutable_events()->RemoveLast();
+  }
+  const absl::Status stored = transcript_->Append(page->events());
+  if (!stored.ok()) return GiveBack(stored);
   if (!page->next_page_token().empty() && page->up_to_sequence() < claim_.sequence()) {
     return ReadTranscript(page->next_page_token());
   }
@@ -74,15 +70,19 @@ void Attempt::OnTranscriptPage(absl::StatusOr<v1::ListEventsResponse> page) {
 
 void Attempt::RunAgent() {
   absl::StatusOr<std::unique_ptr<Agent>> agent = start_agent_(*this);
-  if (!agent.ok()) {
-    return End(Retryable(absl::StrCat("the agent cannot be started: ", agent.status().message())),
-               Ending::kByWorker);
-  }
+  if (!agent.ok()) return GiveBack(agent.status());
   agent_ = *std::move(agent);
+  on_started_(absl::OkStatus());
   Tell(EncodeStart({claim_, transcript_->Last(), transcript_->file()}));
   calls_->ReceiveInput(claim_.sequence(),
                        [this](const v1::ReceiveInputResponse& input) { OnInput(input); });
   UpdateClock();
+}
+
+// No agent has run, so this is no attempt that failed: another worker may be able to.
+void Attempt::GiveBack(const absl::Status& why) {
+  on_started_(why);
+  End(v1::ReleaseJobRequest(), Ending::kByWorker);
 }
 
 void Attempt::OnLine(absl::string_view line) {

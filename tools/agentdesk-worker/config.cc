@@ -1,6 +1,7 @@
 #include "tools/agentdesk-worker/config.h"
 
 #include <limits.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,9 @@ constexpr size_t kMaxNameCharacters = 200;
 constexpr size_t kMaxQueueCharacters = 64;
 constexpr size_t kMaxQueues = 100;
 constexpr int kMaxConcurrency = 1000;
+// Open files: an agent's three pipes, its process and its transcript; and what there is besides.
+constexpr rlim_t kDescriptorsOfAgent = 5;
+constexpr rlim_t kOtherDescriptors = 40;
 
 absl::Status Wrong(absl::string_view flag, absl::string_view rule) {
   return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", rule));
@@ -29,6 +33,20 @@ bool IsQueueName(const std::string& name) {
            return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '.' || c == '_' ||
                   c == '-';
          });
+}
+
+absl::Status CheckConcurrency(int agents) {
+  if (agents < 1 || agents > kMaxConcurrency) {
+    return Wrong("concurrency", absl::StrCat("must be from 1 to ", kMaxConcurrency));
+  }
+  const rlim_t needed = static_cast<rlim_t>(agents) * kDescriptorsOfAgent + kOtherDescriptors;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < needed) {
+    return Wrong("concurrency",
+                 absl::StrCat("so many agents need ", needed, " open files, and the limit is ",
+                              limit.rlim_max, " (`ulimit -Hn`)"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -56,8 +74,8 @@ absl::Status Check(const Config& config) {
     const absl::Status token = client::BearerToken(config.token_file, Clock::Real()).Check();
     if (!token.ok()) return Wrong("token_file", token.message());
   }
-  if (config.concurrency < 1 || config.concurrency > kMaxConcurrency) {
-    return Wrong("concurrency", absl::StrCat("must be from 1 to ", kMaxConcurrency));
+  if (absl::Status status = CheckConcurrency(config.concurrency); !status.ok()) {
+    return status;
   }
   if (config.cancel_grace < absl::ZeroDuration() || config.cancel_grace > absl::Hours(1)) {
     return Wrong("cancel_grace", "must be from 0s to 1h");

@@ -1,6 +1,9 @@
 #ifndef AGENTDESK_TOOLS_AGENTDESK_WORKER_CONFIG_H_
 #define AGENTDESK_TOOLS_AGENTDESK_WORKER_CONFIG_H_
 
+#include <sys/resource.h>
+
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +24,7 @@ struct Config {
   absl::Duration lease = absl::Seconds(30);
   std::string transcript_directory;
   std::string token_file;
+  std::optional<rlim_t> agent_descriptors;  // as AgentProgram has it
   client::CoreTls core_tls;
 };
 

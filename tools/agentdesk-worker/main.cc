@@ -1,10 +1,12 @@
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -76,8 +78,17 @@ void OpenStandardStreams() {
   if (descriptor >= 0) close(descriptor);
 }
 
+// As far as the system lets. Agents are begun with the limit that there was.
+void RaiseDescriptorLimit(Config& config) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  config.agent_descriptors = std::exchange(limit.rlim_cur, limit.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int Run(Config config) {
   EndWhenOutOfResources("agentdesk-worker");
+  RaiseDescriptorLimit(config);
   std::signal(SIGPIPE, SIG_IGN);
   // Never destroyed: gRPC's threads may still be leaving it when this thread ends.
   auto& io = *new boost::asio::io_context(1);

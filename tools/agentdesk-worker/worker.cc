@@ -15,7 +15,7 @@ constexpr absl::Duration kClaimWait = absl::Seconds(20);
 constexpr absl::Duration kClaimSlack = absl::Seconds(10);
 // The last claim waits for no job, only for an answer.
 constexpr absl::Duration kLastClaim = absl::Seconds(5);
-// After a refusal that is not of the worker's making.
+// After a refusal that is not of the worker's making, or where this machine can start no agent.
 constexpr absl::Duration kPause = absl::Seconds(5);
 // Jobs that could not be given back by then are offered again when their leases run out.
 constexpr absl::Duration kGiveUp = absl::Seconds(15);
@@ -41,7 +41,8 @@ Worker::~Worker() = default;
 void Worker::Start() { ClaimNext(); }
 
 void Worker::ClaimNext() {
-  if (stopping_ || claiming_ || attempts_.size() >= static_cast<size_t>(config_.concurrency)) {
+  if (stopping_ || claiming_ || pause_ != nullptr ||
+      attempts_.size() >= static_cast<size_t>(config_.concurrency)) {
     return;
   }
   claim_ = v1::ClaimJobRequest();
@@ -83,8 +84,7 @@ void Worker::OnClaimed(absl::StatusOr<v1::ClaimJobResponse> response) {
     return Stop();
   } else if (!stopping_) {
     LogError("cannot claim", {{"error", response.status()}});
-    pause_ = alarms_.Set(kPause, [this] { ClaimNext(); });
-    return;
+    return Pause();
   }
   ClaimNext();
   CheckEnd();
@@ -102,9 +102,10 @@ void Worker::Run(v1::ClaimJobResponse claim, bool release) {
   auto attempt = std::make_unique<Attempt>(
       options, std::move(claim), std::move(calls),
       [this, name](Agent::Listener& listener) {
-        return AgentProcess::Start(io_, config_.agent, name, listener);
+        return AgentProcess::Start(io_, {config_.agent, config_.agent_descriptors}, name, listener);
       },
-      alarms_, [this, token] { boost::asio::post(io_, [this, token] { OnOver(token); }); });
+      [this](const absl::Status& status) { OnStarted(status); }, alarms_,
+      [this, token] { boost::asio::post(io_, [this, token] { OnOver(token); }); });
   Attempt* const started = attempt.get();
   attempts_[token] = std::move(attempt);
   if (release) {
@@ -112,6 +113,25 @@ void Worker::Run(v1::ClaimJobResponse claim, bool release) {
   } else {
     started->Start();
   }
+}
+
+void Worker::OnStarted(const absl::Status& status) {
+  if (status.ok()) {
+    if (std::exchange(starts_fail_, false)) LogInfo("agents can be started again");
+    return;
+  }
+  if (!std::exchange(starts_fail_, true)) {
+    LogError("cannot start an agent; its job goes back, and claims pause", {{"error", status}});
+  }
+  Pause();
+}
+
+void Worker::Pause() {
+  if (stopping_) return;
+  pause_ = alarms_.Set(kPause, [this] {
+    pause_.reset();
+    ClaimNext();
+  });
 }
 
 void Worker::OnOver(int64_t attempt) {

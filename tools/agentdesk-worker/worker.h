@@ -40,6 +40,8 @@ class Worker {
   void Claim(bool last);
   void OnClaimed(absl::StatusOr<v1::ClaimJobResponse> response);
   void Run(v1::ClaimJobResponse claim, bool release);
+  void OnStarted(const absl::Status& status);
+  void Pause();
   void OnOver(int64_t attempt);
   void CheckEnd();
   void End();
@@ -53,10 +55,11 @@ class Worker {
   v1::ClaimJobRequest claim_;  // under way or last
   bool claiming_ = false;
   bool claims_fail_ = false;  // and are tried again
+  bool starts_fail_ = false;  // of agents
   bool stopping_ = false;
   bool ok_ = true;
   absl::flat_hash_map<int64_t, std::unique_ptr<Attempt>> attempts_;  // by lease token
-  std::unique_ptr<Alarm> pause_;
+  std::unique_ptr<Alarm> pause_;                                     // no claim before it is over
   std::unique_ptr<Alarm> give_up_;
   absl::AnyInvocable<void()> on_end_;
 };

@@ -48,9 +48,9 @@ class AgentProcessTest : public testing::Test, protected Agent::Listener {
  protected:
   static void SetUpTestSuite() { std::signal(SIGPIPE, SIG_IGN); }
 
-  void Start(const std::string& command) {
+  void Start(const std::string& command, std::optional<rlim_t> descriptors = std::nullopt) {
     absl::StatusOr<std::unique_ptr<Agent>> agent =
-        AgentProcess::Start(io_, command, "job-1", *this);
+        AgentProcess::Start(io_, {command, descriptors}, "job-1", *this);
     ASSERT_TRUE(agent.ok()) << agent.status();
     agent_ = *std::move(agent);
   }
@@ -233,6 +233,16 @@ TEST_F(AgentProcessTest, NoDescriptorOfOurs) {
   Start("ls /proc/self/fd | wc -l");
   Run();
   EXPECT_THAT(lines_, ElementsAre("4")) << "the three streams and the one that ls reads by";
+}
+
+TEST_F(AgentProcessTest, ItsOwnLimitOfOpenFiles) {
+  rlimit mine{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &mine), 0);
+  Start("ulimit -Sn; ulimit -Hn", 100);
+  Run();
+  const std::string hard =
+      mine.rlim_max == RLIM_INFINITY ? "unlimited" : absl::StrCat(mine.rlim_max);
+  EXPECT_THAT(lines_, ElementsAre("100", hard));
 }
 
 TEST_F(AgentProcessTest, ALineThatIsTooLongIsDropped) {

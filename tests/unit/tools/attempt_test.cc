@@ -48,14 +48,15 @@ class AttemptTest : public testing::Test {
     auto calls = std::make_unique<FakeLeaseCalls>();
     calls_ = calls.get();
     Attempt::Options options;
-    options.transcript_directory = testing::TempDir();
+    options.transcript_directory = transcript_directory_;
     attempt_ = std::make_unique<Attempt>(
         options, claim_, std::move(calls),
         [this](Agent::Listener& listener) -> absl::StatusOr<std::unique_ptr<Agent>> {
           if (!start_error_.ok()) return start_error_;
           return std::make_unique<FakeAgent>(agent_, listener);
         },
-        alarms_, [this] { ++over_; });
+        [this](const absl::Status& status) { started_.push_back(status); }, alarms_,
+        [this] { ++over_; });
     attempt_->Start();
   }
 
@@ -108,6 +109,8 @@ class AttemptTest : public testing::Test {
   FakeAlarms alarms_;
   std::shared_ptr<AgentProbe> agent_ = std::make_shared<AgentProbe>();
   absl::Status start_error_;
+  std::string transcript_directory_ = testing::TempDir();
+  std::vector<absl::Status> started_;
   FakeLeaseCalls* calls_ = nullptr;
   int over_ = 0;
   std::unique_ptr<Attempt> attempt_;
@@ -226,11 +229,22 @@ TEST_F(AttemptTest, ALongStderrFits) {
   EXPECT_TRUE(absl::EndsWith(failed.error(), "END"));
 }
 
-TEST_F(AttemptTest, AnAgentThatCannotStartFailsTheAttempt) {
+TEST_F(AttemptTest, AJobWhoseAgentCannotBeStartedHereIsGivenBack) {
   start_error_ = absl::ResourceExhaustedError("cannot fork");
   Prepare();
   Ok(calls_->lists);
-  EXPECT_THAT(Ok(calls_->failures).error(), HasSubstr("cannot fork"));
+  EXPECT_THAT(started_, ElementsAre(start_error_));
+  Ok(calls_->releases);
+  EXPECT_THAT(calls_->failures, IsEmpty());
+  EXPECT_EQ(over_, 1);
+}
+
+TEST_F(AttemptTest, AJobWhoseTranscriptCannotBeKeptHereIsGivenBack) {
+  transcript_directory_ = "/nowhere";
+  Prepare();
+  EXPECT_TRUE(absl::IsNotFound(started_.at(0)));
+  Ok(calls_->releases);
+  EXPECT_THAT(calls_->failures, IsEmpty());
   EXPECT_EQ(over_, 1);
 }
 
