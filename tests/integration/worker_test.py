@@ -209,6 +209,14 @@ class WorkerTest(DeskTestCase):
         job = self.desk.job(created.job_id)
         self.assertEqual((job.status, job.failed_attempts), (Status.JOB_STATUS_QUEUED, 0))
 
+    def test_sigterm_ends_an_agent_that_stays_after_its_end(self) -> None:
+        created, queue = self.create("stays_after_its_end")
+        worker = self.worker(queue, "--cancel_grace=10m")
+        self.wait_status(created.job_id, Status.JOB_STATUS_COMPLETED)
+        worker.wait_for_log("attempt ended")
+        self.end(worker)
+        self.assertEqual(worker.logged("agent ended")[0]["signal"], signal.SIGTERM)
+
     def test_a_machine_that_can_start_no_agent_costs_no_job_an_attempt(self) -> None:
         queue = new_id()
         worker = self.worker(queue, "--concurrency=4")

@@ -71,8 +71,9 @@ void Attempt::Start() {
 }
 
 void Attempt::Stop() {
-  if (stopped_ || abandoned_ || ended_) return;
+  if (stopped_ || abandoned_) return;
   stopped_ = true;
+  // Also where the attempt has ended: its agent may be in no hurry.
   if (agent_ != nullptr) {
     KillAgent();
   } else if (ending_ == Ending::kNone) {
