@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import select
+import signal
 import subprocess
 import unittest
 
-from agentdesk_test import BIN, Core, DeskTestCase, wait_until
+from agentdesk_test import BIN, PATIENCE, Core, DeskTestCase, wait_until
 from desk_client import new_id, session_pb2, ticket_pb2
 from watch import Watch
 
@@ -167,6 +169,22 @@ class CommandLineTest(DeskTestCase):
         self.assertIn("cannot write to standard output", done.stderr)
 
     def test_watch_in_colour_and_without(self) -> None:
+    def test_watch_ends_although_nobody_reads_what_it_prints(self) -> None:
+        for _ in range(4):
+            self.desk.create("Long", description="x" * 30_000)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            unread, printed = os.pipe()
+            self.addCleanup(os.close, unread)
+            self.addCleanup(os.close, printed)
+            watch = subprocess.Popen(
+                [BIN / "agentdesk", "watch", "--after=0", "--json", f"--core={self.core.address}"],
+                stdout=printed, stderr=printed)
+            self.addCleanup(watch.wait)
+            self.addCleanup(watch.kill)
+            wait_until(lambda end=printed: not select.select([], [end], [], 0)[1], "a full pipe")
+            watch.send_signal(number)
+            self.assertEqual(watch.wait(PATIENCE), 1, "not all that it had was printed")
+
         ticket = self.desk.create("Watched")
         self.desk.create("Another")
         flags = ("--after=0", f"--ticket={ticket.ticket_id}")

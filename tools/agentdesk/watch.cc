@@ -1,5 +1,6 @@
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "boost/asio/io_context.hpp"
 #include "boost/asio/post.hpp"
 #include "boost/asio/signal_set.hpp"
+#include "core_service/base/clock.h"
 #include "core_service/base/error.h"
 #include "core_service/client/event_stream.h"
 #include "tools/agentdesk/commands.h"
@@ -22,6 +24,9 @@ namespace {
 namespace asio = boost::asio;
 using client::EventStream;
 using client::StreamStart;
+
+// How long a watch that is to end waits for what it prints to be taken.
+constexpr absl::Duration kLastWords = absl::Seconds(1);
 
 template <typename Messages>
 std::string JsonArray(const Messages& messages) {
@@ -43,15 +48,21 @@ class Printer final : public EventStream::Consumer {
         io_(io),
         go_on_(std::move(start)) {}
 
-  // Batches may come from here on, once the stream is known.
+  // The first batch waits for it.
   void Attach(EventStream& stream) {
-    std::unique_ptr<v1::SubscribeResponse> waiting;
-    {
-      MutexLock lock(mutex_);
-      stream_ = &stream;
-      waiting = std::move(early_);
+    MutexLock lock(mutex_);
+    stream_ = &stream;
+    changed_.NotifyAll();
+  }
+  // Nothing more is printed. False: what was being printed is still not taken.
+  bool Stop() {
+    const absl::Duration until = Clock::Real().Monotonic() + kLastWords;
+    MutexLock lock(mutex_);
+    stopped_ = true;
+    while (printing_ && Clock::Real().Monotonic() < until) {
+      Clock::Real().WaitUntil(changed_, mutex_, until);
     }
-    if (waiting != nullptr) OnBatch(std::move(waiting));
+    return !printing_;
   }
   // Why it ended by itself.
   absl::Status end() {
@@ -64,13 +75,18 @@ class Printer final : public EventStream::Consumer {
     EventStream* stream = nullptr;
     {
       MutexLock lock(mutex_);
+      while (stream_ == nullptr) changed_.Wait(mutex_);
+      if (stopped_) return;
+      printing_ = true;
       stream = stream_;
-      if (stream == nullptr) {
-        early_ = std::move(batch);
-        return;
-      }
     }
-    if (!Print(*batch)) return End(CannotPrint());
+    const absl::Status printed = Print(*batch) ? absl::OkStatus() : CannotPrint();
+    {
+      MutexLock lock(mutex_);
+      printing_ = false;
+      changed_.NotifyAll();
+    }
+    if (!printed.ok()) return End(printed);
     NoteWhereToGoOn(*batch);
     stream->Next();
   }
@@ -155,8 +171,10 @@ class Printer final : public EventStream::Consumer {
   StreamStart go_on_;  // where, when the stream has to begin anew
 
   Mutex mutex_;
+  Condition changed_;
   EventStream* stream_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  std::unique_ptr<v1::SubscribeResponse> early_ ABSL_GUARDED_BY(mutex_);
+  bool printing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status end_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -203,6 +221,9 @@ absl::Status RunWatch(const Invocation& invocation, DeskConnection& desk, Output
         completions, *options, printer);
     printer.Attach(stream);
     io.run();
+    signals.clear();  // the next one ends the process, whatever holds it up
+    // The stream would wait for the print. Nothing is said: standard error may be the same pipe.
+    if (!printer.Stop()) std::_Exit(1);
   }
   return printer.end();
 }
