@@ -1,10 +1,17 @@
 #!/usr/bin/env bash
 # Installs what AgentDesk needs from Debian's packages, and only what is missing.
 #
-#   tools/install.sh           what building and running needs, and what the tests need
-#   tools/install.sh --build   only what building and running needs
+#   tools/install.sh             what building and running needs, and what the tests need
+#   tools/install.sh --build     only what building and running needs
+#   tools/install.sh --grpcurl   only grpcurl, which Debian does not have: it is built, as build/tools/grpcurl
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+case ${1:-} in
+  '' | --build | --grpcurl) ;;
+  --help) sed -n '2,/^set/s/^# \{0,1\}//p' tools/install.sh; exit 0 ;;
+  *) printf 'unknown: %s; see tools/install.sh --help\n' "$1" >&2; exit 2 ;;
+esac
 
 build_packages=(
   cmake ninja-build ccache g++ pkg-config
@@ -126,7 +133,8 @@ install_grpcurl() {
     go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$version" 2>build/tools/grpcurl.log; then
     touch "$stamp"
   else
-    say "grpcurl could not be built ($(tail -n 1 build/tools/grpcurl.log)); buf curl takes its place"
+    say "grpcurl could not be built ($(tail -n 1 build/tools/grpcurl.log))"
+    return 1
   fi
 }
 
@@ -134,6 +142,10 @@ install_grpcurl() {
   say "this is not Debian; install by hand what the lists in $0 name" >&2
   exit 1
 }
+if [[ ${1:-} = --grpcurl ]]; then
+  install_grpcurl
+  exit
+fi
 install_packages "${build_packages[@]}"
 if [[ ${1:-} = --build ]]; then
   (install_web) || say "the web page cannot be built: its parts could not be installed"
@@ -142,6 +154,6 @@ else
   install_web
   install_buf
   install_api_checker
-  install_grpcurl
+  install_grpcurl || say "buf curl takes its place"
   install_promtool
 fi

@@ -95,7 +95,7 @@ drain() {
   for name in worker gateway core; do stop "$name"; done
 }
 
-gateway_is_ready() { curl -fs -o /dev/null --max-time 2 "http://127.0.0.1:$gateway_port/readyz"; }
+gateway_is_ready() { curl --noproxy '*' -fs -o /dev/null --max-time 2 "http://127.0.0.1:$gateway_port/readyz"; }
 
 build
 [[ ${1:-} != --build-only ]] || exit 0
@@ -124,15 +124,18 @@ launch() {
       ;;
     worker)
       start worker "$bin/agentdesk-worker" "--core=127.0.0.1:$core_port" "--name=demo" \
-        "--agent=/usr/bin/python3 '$PWD/tools/demo_agent.py'"
+        "--agent=exec /usr/bin/python3 tools/demo_agent.py"
       ;;
   esac
 }
 
 for name in core gateway worker; do launch "$name"; done
 
-cli=$bin/agentdesk
+# What is printed can be pasted, whatever the checkout is called.
+cli=$(printf '%q' "$bin/agentdesk")
 [[ $core_port = 50051 ]] || cli+=" --core=127.0.0.1:$core_port"
+grpcurl=$(printf '%q' "$PWD/build/tools/grpcurl")
+[[ -x build/tools/grpcurl ]] || grpcurl="$(printf '%q' "$PWD/tools/install.sh") --grpcurl && $grpcurl"
 cat <<EOF
 
 AgentDesk is running. Its data is in $data, its logs in $logs.
@@ -141,7 +144,7 @@ AgentDesk is running. Its data is in $data, its logs in $logs.
   watch      $cli watch
   curl       curl -X POST localhost:$gateway_port/tickets/create -H 'Content-Type: application/json' \\
                -d '{"ticket_name":"Count the files","description":"Which folder?"}'
-  grpcurl    grpcurl -plaintext -d '{"ticket_name":"Count the files"}' \\
+  grpcurl    $grpcurl -plaintext -d '{"ticket_name":"Count the files"}' \\
                localhost:$core_port agentdesk.v1.TicketService/CreateTicket
 
   metrics    http://localhost:$admin_port/metrics (core), http://localhost:$gateway_port/metrics (gateway)
