@@ -64,6 +64,7 @@ case ${1:-} in
       check_observability check_tidy; do
       run "$check"
     done ;;
-  *) printf 'unknown: %s\n' "$1" >&2; exit 2 ;;
+  --help) sed -n '2,/^set/s/^# \{0,1\}//p' tools/lint.sh; exit 0 ;;
+  *) printf 'unknown: %s; see tools/lint.sh --help\n' "$1" >&2; exit 2 ;;
 esac
 exit "$failed"

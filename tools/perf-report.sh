@@ -7,6 +7,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+case ${1:-} in
+  --help) sed -n '2,/^set/s/^# \{0,1\}//p' tools/perf-report.sh; exit 0 ;;
+esac
+
 result=build/release/performance.json
 cmake --preset release >/dev/null
 cmake --build --preset release --target agentdesk-bench

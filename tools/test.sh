@@ -12,7 +12,8 @@ all=0
 case ${1:-} in
   '') ;;
   --all) all=1 ;;
-  *) printf 'unknown: %s\n' "$1" >&2; exit 2 ;;
+  --help) sed -n '2,/^set/s/^# \{0,1\}//p' tools/test.sh; exit 0 ;;
+  *) printf 'unknown: %s; see tools/test.sh --help\n' "$1" >&2; exit 2 ;;
 esac
 [[ $all = 0 ]] || export AGENTDESK_TEST_SCALE=10 AGENTDESK_TEST_SEEDS=500 AGENTDESK_FUZZ_SECONDS=60 \
   AGENTDESK_FUZZ_SEED=0

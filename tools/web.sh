@@ -100,8 +100,9 @@ case ${1:-} in
     (cd "$web" && npm run --silent test -- "$@")
     ;;
   node) node_folder ;;
+  --help) sed -n '2,/^set/s/^# \{0,1\}//p' tools/web.sh; exit 0 ;;
   *)
-    printf 'unknown: %s\n' "${1:-}" >&2
+    printf 'unknown: %s; see tools/web.sh --help\n' "${1:-}" >&2
     exit 2
     ;;
 esac

@@ -127,11 +127,16 @@ class RunScriptTest(unittest.TestCase):
         return wait_until(find, "a question")
 
     def test_what_it_does_not_know_starts_nothing(self) -> None:
-        for argument, code, said in (("--help", 0, "--build-only"), ("--bild", 2, "unknown: --bild")):
-            ended = subprocess.run([ROOT / "tools/run.sh", argument], capture_output=True, text=True,
-                                   check=False, timeout=PATIENCE)
-            self.assertEqual(ended.returncode, code)
-            self.assertIn(said, ended.stdout + ended.stderr)
+        for script in sorted((ROOT / "tools").glob("*.sh")):
+            for argument, code, said in (("--help", 0, f"tools/{script.name} "),
+                                         ("--bild", 2, "unknown: --bild")):
+                if script.name == "perf-report.sh" and code != 0:
+                    continue  # the bench reads its arguments
+                with self.subTest(script=script.name, argument=argument):
+                    ended = subprocess.run([script, argument], capture_output=True, text=True,
+                                           check=False, timeout=PATIENCE)
+                    self.assertEqual(ended.returncode, code)
+                    self.assertIn(said, ended.stdout + ended.stderr)
 
     def test_build_only_when_all_is_built(self) -> None:
         began = time.monotonic()
