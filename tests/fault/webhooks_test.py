@@ -7,13 +7,14 @@ import http.server
 import json
 import pathlib
 import random
+import socket
 import tempfile
 import threading
 import time
 import unittest
 from typing import Any
 
-from agentdesk_test import SCALE, Core, Program, command_line, wait_until
+from agentdesk_test import PATIENCE, SCALE, Core, Program, command_line, wait_until
 from desk_client import DeskClient, admin_pb2, event_pb2, ticket_pb2
 from tokens import AUDIENCE, ISSUER, As, Issuer, auth_config, bearer, part_in
 
@@ -105,7 +106,7 @@ class WebhooksTest(unittest.TestCase):
         (self.scratch / "endpoints.json").write_text(json.dumps({"endpoints": endpoints}))
         sender = Program("agentdesk-webhooks", f"--core={self.core.address}",
                          f"--endpoints={self.scratch / 'endpoints.json'}",
-                         f"--state_dir={self.scratch / 'state'}", "--first_backoff=10ms",
+                         f"--state_dir={self.scratch / 'kept/state'}", "--first_backoff=10ms",
                          "--max_backoff=200ms", *(flags or ("--allow_local_endpoints",)))
         self.addCleanup(sender.kill)
         return sender.start()
@@ -167,6 +168,21 @@ class WebhooksTest(unittest.TestCase):
         # Stopping does not wait for it either.
         self.assertEqual(sender.stop(), 0)
 
+    def test_endpoints_that_never_answer_do_not_add_up_at_the_end(self) -> None:
+        with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+            silent.settimeout(PATIENCE)
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+            names = [f"silent-{number}" for number in range(50)]
+            sender = self.sender("--allow_local_endpoints", "--timeout=5m", **dict.fromkeys(names, url))
+            self.live()
+            for _ in names:
+                self.addCleanup(silent.accept()[0].close)
+            began = time.monotonic()
+            self.assertEqual(sender.stop(), 0)
+            took = time.monotonic() - began
+        print(f"stopped after {took:.1f} s")
+        self.assertLess(took, 10)
+
     def test_it_begins_with_what_comes_unless_told_otherwise(self) -> None:
         self.live()
         receiver = self.receiver()
@@ -175,7 +191,7 @@ class WebhooksTest(unittest.TestCase):
         sender.stop()
         file = self.scratch / "endpoints.json"
         file.write_text(file.read_text().replace("true", "false"))
-        (self.scratch / "state/chat.cursor").unlink()
+        (self.scratch / "kept/state/chat.cursor").unlink()
         before = len(receiver.taken)
         sender.start(wait=False)
         sender.wait_for_log("follows the log")
@@ -233,7 +249,7 @@ class WebhooksTest(unittest.TestCase):
         self.live()
         self.check(receiver)
         sender.stop()
-        (self.scratch / "state/chat.cursor").write_text("00000000-0000-7000-8000-000000000001 3\n")
+        (self.scratch / "kept/state/chat.cursor").write_text("00000000-0000-7000-8000-000000000001 3\n")
         before = receiver.tries
         sender.start(wait=False)
         told = sender.wait_for_log("the log cannot be followed")
@@ -276,6 +292,11 @@ class WebhooksTest(unittest.TestCase):
                           f"--endpoints={self.scratch / 'endpoints.json'}").start(wait=False)
         self.assertEqual(program.wait(), 1)
         self.assertIn("--token_file", program.tail())
+        program = Program("agentdesk-webhooks", f"--state_dir={self.scratch / 'endpoints.json/state'}",
+                          f"--endpoints={self.scratch / 'endpoints.json'}",
+                          "--check_config").start(wait=False)
+        self.assertEqual(program.wait(), 1)
+        self.assertIn("--state_dir: cannot make files in", program.tail())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <vector>
 
@@ -28,6 +29,26 @@ absl::Status SyncAndClose(int file, bool sound, const std::string& path) {
       sound && fsync(file) == 0 ? absl::OkStatus() : SystemError("make durable", path);
   close(file);
   return status;
+}
+
+absl::Status SyncDirectory(const std::string& path) {
+  const int directory = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return SystemError("open", path);
+  return SyncAndClose(directory, true, path);
+}
+
+std::string Parent(const std::string& path) {
+  const std::filesystem::path whole = std::filesystem::absolute(path);
+  return (whole.has_filename() ? whole : whole.parent_path()).parent_path();
+}
+
+absl::Status MakeDirectory(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) == 0) return SyncDirectory(Parent(path));
+  if (errno == EEXIST) return absl::OkStatus();
+  if (errno != ENOENT) return SystemError("make the directory", path);
+  if (absl::Status status = MakeDirectory(Parent(path)); !status.ok()) return status;
+  if (mkdir(path.c_str(), 0700) != 0) return SystemError("make the directory", path);
+  return SyncDirectory(Parent(path));
 }
 
 }  // namespace
@@ -60,16 +81,18 @@ absl::Status CursorFile::Write(const Position& position) const {
   const bool written = write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size());
   if (absl::Status status = SyncAndClose(file, written, next); !status.ok()) return status;
   if (std::rename(next.c_str(), path_.c_str()) != 0) return SystemError("make", path_);
-  const std::string parent = path_.substr(0, path_.rfind('/'));
-  const int directory = open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) return SystemError("open", parent);
-  return SyncAndClose(directory, true, parent);
+  return SyncDirectory(Parent(path_));
+}
+
+absl::Status CheckDirectory(const std::string& directory) {
+  std::string nearest = directory;  // that exists
+  while (access(nearest.c_str(), F_OK) != 0 && errno == ENOENT) nearest = Parent(nearest);
+  if (access(absl::StrCat(nearest, "/.").c_str(), W_OK | X_OK) == 0) return absl::OkStatus();
+  return SystemError("make files in", nearest);
 }
 
 absl::Status HoldDirectory(const std::string& directory) {
-  if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
-    return SystemError("make the directory", directory);
-  }
+  if (absl::Status status = MakeDirectory(directory); !status.ok()) return status;
   const std::string path = absl::StrCat(directory, "/lock");
   const int lock = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) return SystemError("open", path);

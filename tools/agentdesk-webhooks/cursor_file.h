@@ -35,8 +35,10 @@ class CursorFile {
   const std::string path_;
 };
 
-// Makes `directory` where it is missing, for this user alone, and holds it until the process ends.
-// FailedPrecondition: another process does.
+// Whether `directory` can be written to, or be made.
+absl::Status CheckDirectory(const std::string& directory);
+// Makes `directory` and those above it where they are missing, for this user alone, and holds it
+// until the process ends. FailedPrecondition: another process does.
 absl::Status HoldDirectory(const std::string& directory);
 
 }  // namespace agentdesk::webhooks

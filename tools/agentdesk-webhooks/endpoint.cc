@@ -40,13 +40,15 @@ Endpoint::Endpoint(EndpointConfig config, const EndpointOptions& options,
 }
 
 Endpoint::~Endpoint() {
-  {
-    MutexLock lock(mutex_);
-    stopping_ = true;
-    if (stream_ != nullptr) stream_->TryCancel();
-  }
-  stop_.NotifyAll();
+  Stop();
   thread_.join();
+}
+
+void Endpoint::Stop() {
+  MutexLock lock(mutex_);
+  stopping_ = true;
+  if (stream_ != nullptr) stream_->TryCancel();
+  stop_.NotifyAll();
 }
 
 absl::Status Endpoint::CallCore(absl::FunctionRef<grpc::Status(grpc::ClientContext&)> call) const {

@@ -40,10 +40,13 @@ class Endpoint {
   // Starts at once. `clock` and `ids` must outlive it.
   Endpoint(EndpointConfig config, const EndpointOptions& options, const std::string& state_dir,
            std::shared_ptr<grpc::Channel> core, Clock& clock, IdSource& ids);
-  // Gives up what is under way and joins.
+  // Stops and joins.
   ~Endpoint();
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
+
+  // Gives up what is under way, and does not wait for its end.
+  void Stop();
 
  private:
   void Run();

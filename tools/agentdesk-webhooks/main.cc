@@ -75,6 +75,9 @@ absl::StatusOr<Config> ReadConfig(const std::vector<std::string>& arguments) {
   }
   config.state_dir = absl::GetFlag(FLAGS_state_dir);
   if (config.state_dir.empty()) return BadFlag("state_dir", "must name a directory");
+  if (absl::Status status = CheckDirectory(config.state_dir); !status.ok()) {
+    return BadFlag("state_dir", status.message());
+  }
   const std::string endpoints = absl::GetFlag(FLAGS_endpoints);
   if (endpoints.empty()) return BadFlag("endpoints", "must name a file");
   absl::StatusOr<std::vector<EndpointConfig>> read = ReadEndpoints(endpoints);
@@ -118,6 +121,8 @@ int Run(const Config& config, const sigset_t& signals) {
   SdNotify("STOPPING=1");
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   LogInfo("stopping", {{"signal", number}});
+  // All, before it is waited for one of them: each may take a second to notice.
+  for (const auto& endpoint : endpoints) endpoint->Stop();
   endpoints.clear();
   return 0;
 }

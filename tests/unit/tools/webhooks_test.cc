@@ -159,9 +159,21 @@ TEST(CursorFileTest, KeepsAPosition) {
   EXPECT_THAT(file.Read(), HasError(absl::StatusCode::kDataLoss, "chat.cursor"));
 }
 
+TEST(CursorFileTest, DirectoriesThatCannotBeAreNamed) {
+  const TempDir dir;
+  EXPECT_THAT(CheckDirectory(dir.path()), IsOk());
+  EXPECT_THAT(CheckDirectory(dir.File("a/b/")), IsOk());
+  EXPECT_THAT(CheckDirectory("state"), IsOk());
+  std::ofstream(dir.File("file")) << "text";
+  for (const char* place : {"file", "file/state"}) {
+    EXPECT_THAT(std::string(CheckDirectory(dir.File(place)).message()),
+                ::testing::HasSubstr("Not a directory"));
+  }
+}
+
 TEST(CursorFileTest, OneProcessHoldsTheDirectory) {
   const TempDir dir;
-  const std::string place = dir.File("state");
+  const std::string place = dir.File("above/state");
   EXPECT_THAT(HoldDirectory(place), IsOk());
   EXPECT_THAT(HoldDirectory(place), HasError(absl::StatusCode::kFailedPrecondition, place));
 }
