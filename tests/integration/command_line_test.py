@@ -102,7 +102,8 @@ class CommandLineTest(DeskTestCase):
         question = self.desk.ask(lease, "Which colour?", choices=[
             session_pb2.Choice(value="red", label="Deep red"), session_pb2.Choice(value="blue")])
         asked = self.succeeds("questions", f"--session={lease.session_id}").out
-        for part in ("Which colour?", "Deep red", "blue", question.question_id):
+        for part in ("Which colour?", "Deep red", "blue",
+                     f"> {BIN / 'agentdesk'} --core={self.core.address} answer {question.question_id} red"):
             self.assertIn(part, asked)
         asked = self.succeeds("questions", f"--session={lease.session_id}", "--json").lines
         self.assertEqual([line["question_id"] for line in asked], [question.question_id])
@@ -168,7 +169,6 @@ class CommandLineTest(DeskTestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("cannot write to standard output", done.stderr)
 
-    def test_watch_in_colour_and_without(self) -> None:
     def test_watch_ends_although_nobody_reads_what_it_prints(self) -> None:
         for _ in range(4):
             self.desk.create("Long", description="x" * 30_000)
@@ -185,6 +185,7 @@ class CommandLineTest(DeskTestCase):
             watch.send_signal(number)
             self.assertEqual(watch.wait(PATIENCE), 1, "not all that it had was printed")
 
+    def test_watch_in_colour_and_without(self) -> None:
         ticket = self.desk.create("Watched")
         self.desk.create("Another")
         flags = ("--after=0", f"--ticket={ticket.ticket_id}")

@@ -1,6 +1,8 @@
 #ifndef AGENTDESK_TOOLS_AGENTDESK_COMMANDS_H_
 #define AGENTDESK_TOOLS_AGENTDESK_COMMANDS_H_
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -16,8 +18,9 @@ namespace agentdesk::cli {
 struct Output {
   bool json = false;
   bool colour = false;
+  absl::string_view program;  // as EventText has it
 
-  EventText Text() const { return EventText(colour, absl::LocalTimeZone()); }
+  EventText Text() const { return EventText(colour, absl::LocalTimeZone(), std::string(program)); }
 };
 
 // The reasons of an error of wrong use, and of one that standard output tells already.

@@ -54,16 +54,6 @@ Style StyleOf(v1::JobStatus status) {
   }
 }
 
-// A response of several words as a shell takes it.
-std::string ShellWord(absl::string_view text) {
-  if (text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                             "_./:@%+=,-") == absl::string_view::npos &&
-      !text.empty() && text[0] != '-') {
-    return std::string(text);
-  }
-  return absl::StrCat("'", absl::StrReplaceAll(tools::ForTerminal(text), {{"'", "'\\''"}}), "'");
-}
-
 std::string ChoicesText(const v1::Question& question) {
   std::string text;
   for (const v1::Choice& choice : question.choices()) {
@@ -74,18 +64,6 @@ std::string ChoicesText(const v1::Question& question) {
     if (!choice.description().empty()) absl::StrAppend(&text, " (", choice.description(), ")");
   }
   return tools::ForTerminal(text);
-}
-
-std::string QuestionText(const v1::Question& question) {
-  std::string text = absl::StrCat(tools::ForTerminal(question.content()), ChoicesText(question));
-  if (!question.details_json().empty()) {
-    absl::StrAppend(&text, "\n", tools::ForTerminal(question.details_json()));
-  }
-  std::string example = "TEXT";
-  if (question.choices_size() > 0) example = ShellWord(question.choices(0).value());
-  absl::StrAppend(&text, "\n> agentdesk answer ", question.question_id(), " ", example,
-                  question.multiple() ? " ..." : "");
-  return text;
 }
 
 std::string ToolCallText(const v1::ToolCall& call) {
@@ -120,6 +98,27 @@ void Row(std::string& out, absl::string_view name, absl::string_view value) {
 }
 
 }  // namespace
+
+std::string ShellWord(absl::string_view text) {
+  if (text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                             "_./:@%+=,-") == absl::string_view::npos &&
+      !text.empty() && text[0] != '-') {
+    return std::string(text);
+  }
+  return absl::StrCat("'", absl::StrReplaceAll(tools::ForTerminal(text), {{"'", "'\\''"}}), "'");
+}
+
+std::string EventText::TextOf(const v1::Question& question) const {
+  std::string text = absl::StrCat(tools::ForTerminal(question.content()), ChoicesText(question));
+  if (!question.details_json().empty()) {
+    absl::StrAppend(&text, "\n", tools::ForTerminal(question.details_json()));
+  }
+  std::string example = "TEXT";
+  if (question.choices_size() > 0) example = ShellWord(question.choices(0).value());
+  absl::StrAppend(&text, "\n> ", program_, " answer ", question.question_id(), " ", example,
+                  question.multiple() ? " ..." : "");
+  return text;
+}
 
 std::string EventText::Styled(Style style, absl::string_view text) const {
   static constexpr const char* kCodes[] = {"", "2", "1", "31", "32", "33", "34", "35", "36"};
@@ -160,7 +159,7 @@ EventText::Line EventText::Describe(const v1::Event& event) {
     case v1::Event::kToolCall:
       return {Style::kDim, "tool", ToolCallText(event.tool_call())};
     case v1::Event::kAgentQuestion:
-      return {Style::kMagenta, "question", QuestionText(event.agent_question().question())};
+      return {Style::kMagenta, "question", TextOf(event.agent_question().question())};
     case v1::Event::kQuestionAnswered:
       return {Style::kMagenta, "answered",
               event.question_answered().sensitive()
@@ -217,7 +216,7 @@ std::string EventText::Of(const v1::Question& question) {
   absl::StrAppend(&text, "\n  ticket ", question.ticket_id(), ", session ", question.session_id(),
                   "\n");
   const std::string asked = question.state() == v1::QUESTION_STATE_OPEN
-                                ? QuestionText(question)
+                                ? TextOf(question)
                                 : tools::ForTerminal(question.content());
   return absl::StrCat(text, "  ", absl::StrReplaceAll(asked, {{"\n", "\n  "}}), "\n");
 }

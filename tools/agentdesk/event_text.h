@@ -2,6 +2,7 @@
 #define AGENTDESK_TOOLS_AGENTDESK_EVENT_TEXT_H_
 
 #include <string>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
@@ -16,7 +17,9 @@ namespace agentdesk::cli {
 // terminal.
 class EventText {
  public:
-  EventText(bool colour, absl::TimeZone zone) : colour_(colour), zone_(zone) {}
+  // `program` is how a shell runs it, for the commands that a text proposes.
+  EventText(bool colour, absl::TimeZone zone, std::string program)
+      : colour_(colour), zone_(zone), program_(std::move(program)) {}
 
   // One event, on one line or more, each with its line break.
   std::string Of(const v1::Event& event);
@@ -39,11 +42,16 @@ class EventText {
   };
   Line Describe(const v1::Event& event);
   std::string NameOf(const v1::Event& event);
+  std::string TextOf(const v1::Question& question) const;
 
   const bool colour_;
   const absl::TimeZone zone_;
+  const std::string program_;
   absl::flat_hash_map<std::string, std::string> ticket_names_;  // as far as they were seen
 };
+
+// A word as a shell takes it.
+std::string ShellWord(absl::string_view text);
 
 }  // namespace agentdesk::cli
 

@@ -19,7 +19,9 @@
 #include "tools/agentdesk/commands.h"
 #include "tools/json_line.h"
 
-ABSL_FLAG(std::string, core, "127.0.0.1:50051", "HOST:PORT of the core");
+constexpr char kDefaultCore[] = "127.0.0.1:50051";
+
+ABSL_FLAG(std::string, core, kDefaultCore, "HOST:PORT of the core");
 ABSL_FLAG(bool, json, false, "print JSON, one object a line");
 ABSL_FLAG(std::string, color, "auto", "auto (on a terminal), always or never");
 ABSL_FLAG(bool, check_config, false, "check the flags, print them and stop");
@@ -149,6 +151,9 @@ int Main(int argc, char** argv) {
   output.json = absl::GetFlag(FLAGS_json);
   output.colour = color == "always" || (color == "auto" && isatty(STDOUT_FILENO) == 1 &&
                                         std::getenv("NO_COLOR") == nullptr);
+  std::string program = ShellWord(argv[0]);
+  if (core != kDefaultCore) absl::StrAppend(&program, " --core=", ShellWord(core));
+  output.program = program;
   std::string actor = absl::GetFlag(FLAGS_actor);
   if (const char* user = std::getenv("USER"); actor.empty() && user != nullptr) actor = user;
   std::shared_ptr<client::BearerToken> token;

@@ -23,7 +23,7 @@ v1::Event AnEvent() {
 }
 
 TEST(EventTextTest, RemembersTheTicketsName) {
-  EventText text(false, absl::UTCTimeZone());
+  EventText text(false, absl::UTCTimeZone(), "agentdesk");
   v1::Event event = AnEvent();
   event.mutable_agent_message()->set_content("hello");
   EXPECT_EQ(text.Of(event), "01:35:01      7 agent     [t-1] hello\n");
@@ -35,7 +35,7 @@ TEST(EventTextTest, RemembersTheTicketsName) {
 }
 
 TEST(EventTextTest, QuestionShowsHowToAnswer) {
-  EventText text(false, absl::UTCTimeZone());
+  EventText text(false, absl::UTCTimeZone(), "agentdesk");
   v1::Event event = AnEvent();
   v1::Question& question = *event.mutable_agent_question()->mutable_question();
   question.set_question_id("q-1");
@@ -45,13 +45,13 @@ TEST(EventTextTest, QuestionShowsHowToAnswer) {
 }
 
 TEST(EventTextTest, NothingSteersTheTerminal) {
-  EventText text(false, absl::UTCTimeZone());
+  EventText text(false, absl::UTCTimeZone(), "agentdesk");
   v1::Event event = AnEvent();
   event.mutable_ticket_created()->mutable_ticket()->set_ticket_name("\x1b[2Jname");
   EXPECT_THAT(text.Of(event), Not(HasSubstr("\x1b")));
   event.mutable_tool_call()->set_content("\x1b]0;title\x07");
   EXPECT_THAT(text.Of(event), Not(HasSubstr("\x1b")));
-  EventText coloured(true, absl::UTCTimeZone());
+  EventText coloured(true, absl::UTCTimeZone(), "agentdesk");
   EXPECT_THAT(coloured.Of(event), HasSubstr("\x1b[2m"));
 }
 
