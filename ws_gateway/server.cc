@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -165,12 +166,12 @@ absl::Status Serve(const Config& config, const sigset_t& signals) {
   Pulse pulse(all);
   const int signal = WaitForSignal(signals, [&pulse] { return pulse.Beats(); });
   SdNotify("STOPPING=1");
-  LogInfo("draining", {{"signal", signal}});
+  LogInfo("draining", {{"signal", strsignal(signal)}});
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   state.draining = true;
   for (Shard* shard : all) shard->Drain(config.drain_timeout * 2 / 3, config.drain_timeout);
   for (Shard* shard : all) shard->Join();
-  LogInfo("stopped");
+  LogInfo("stopped", {{"exit_code", 0}});
   return absl::OkStatus();
 }
 

@@ -182,6 +182,8 @@ class WebhooksTest(unittest.TestCase):
             took = time.monotonic() - began
         print(f"stopped after {took:.1f} s")
         self.assertLess(took, 10)
+        self.assertEqual([line["signal"] for line in sender.logged("draining")], ["Terminated"])
+        self.assertEqual([line["exit_code"] for line in sender.logged("stopped")], [0])
 
     def test_it_begins_with_what_comes_unless_told_otherwise(self) -> None:
         self.live()

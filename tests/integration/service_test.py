@@ -52,6 +52,8 @@ class ServiceTest(unittest.TestCase):
             told = manager.hear()
         self.assertEqual(told, "STOPPING=1")
         self.assertEqual(program.wait(), 0, program.tail())
+        self.assertEqual([line["signal"] for line in program.logged("draining")], ["Terminated"])
+        self.assertEqual([line["exit_code"] for line in program.logged("stopped")], [0])
 
     def test_core(self) -> None:
         core = Core(self.scratch / "data")

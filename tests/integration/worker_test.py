@@ -29,6 +29,8 @@ class WorkerTest(DeskTestCase):
 
     def end(self, worker: Program) -> None:
         self.assertEqual(worker.stop(), 0, worker.tail())
+        self.assertEqual([line["signal"] for line in worker.logged("draining")], ["Terminated"])
+        self.assertEqual([line["exit_code"] for line in worker.logged("stopped")], [0])
 
     def create(self, what: str, **fields) -> tuple[ticket_pb2.CreateTicketResponse, str]:
         queue = new_id()

@@ -1,6 +1,7 @@
 #include <signal.h>
 
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -120,7 +121,7 @@ int Run(const Config& config, const sigset_t& signals) {
   const int number = WaitForSignal(signals, [] { return true; });
   SdNotify("STOPPING=1");
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-  LogInfo("stopping", {{"signal", number}});
+  LogInfo("draining", {{"signal", strsignal(number)}});
   // All, before it is waited for one of them: each may take a second to notice.
   for (const auto& endpoint : endpoints) endpoint->Stop();
   endpoints.clear();
@@ -148,7 +149,9 @@ int Main(int argc, char** argv) {
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return Run(*config, signals);
+  const int exit_code = Run(*config, signals);
+  LogInfo("stopped", {{"exit_code", exit_code}});
+  return exit_code;
 }
 
 }  // namespace

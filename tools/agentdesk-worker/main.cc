@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -96,8 +97,9 @@ int Run(Config config) {
   const client::AwakePollers pollers;
   Worker worker(std::move(config), io);
   boost::asio::signal_set signals(io, SIGTERM, SIGINT);
-  signals.async_wait([&](const boost::system::error_code& error, int) {
+  signals.async_wait([&](const boost::system::error_code& error, int first) {
     if (error) return;
+    LogInfo("draining", {{"signal", strsignal(first)}});
     signals.async_wait([&](const boost::system::error_code& again, int number) {
       if (again) return;
       LogWarning("stopped at once");
@@ -109,8 +111,9 @@ int Run(Config config) {
   worker.OnEnd([&] { boost::asio::post(io, [&] { signals.cancel(); }); });
   worker.Start();
   io.run();
-  LogInfo("worker ended");
-  return worker.ok() ? 0 : 1;
+  const int exit_code = worker.ok() ? 0 : 1;
+  LogInfo("stopped", {{"exit_code", exit_code}});
+  return exit_code;
 }
 
 }  // namespace

@@ -144,7 +144,6 @@ void Worker::Stop() {
   if (stopping_) return;
   stopping_ = true;
   pause_.reset();
-  LogInfo("stopping", {{"attempts", attempts_.size()}});
   if (claiming_) {
     // The core may have given a job that this worker has not heard of yet. Asked again under the
     // same request id it says so, and the job goes back at once. It must not wait for another one:
