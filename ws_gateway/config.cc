@@ -18,7 +18,6 @@
 #include "core_service/base/span_exporter.h"
 #include "core_service/client/bearer_token.h"
 #include "core_service/client/channel.h"
-#include "ws_gateway/tls_acceptor.h"
 
 ABSL_FLAG(std::string, listen, "127.0.0.1:8000",
           "ADDRESS:PORT for HTTP and WebSocket; port 0 picks a free one and logs it");
@@ -231,10 +230,6 @@ absl::StatusOr<Config> ReadConfig() {
   absl::StatusOr<std::optional<Certificates>> tls = ServerTlsFlags();
   if (!tls.ok()) return tls.status();
   config.tls = *std::move(tls);
-  if (config.tls.has_value()) {
-    const absl::Status usable = TlsAcceptor::Check(*config.tls);
-    if (!usable.ok()) return Wrong("tls_cert", usable.message());
-  }
   if (absl::Status reach = CheckReach(*listen, config.auth.has_value(), config.tls.has_value());
       !reach.ok()) {
     return reach;

@@ -30,12 +30,8 @@ class TlsAcceptor {
  public:
   static constexpr absl::Duration kTicketKeyLife = absl::Hours(12);
 
-  // Whether a server can use such certificates, beyond what ReadCertificates has found out: a key
-  // that is too weak is InvalidArgument.
-  static absl::Status Check(const Certificates& certificates);
-
-  // With what `files` have now, a chain among it, or the error that Check has for it. What they
-  // have later and Check has an error for is logged and not used. Both must outlive the acceptor.
+  // With what `files` have now, a chain among it, and later with what they have then. Both must
+  // outlive the acceptor.
   static absl::StatusOr<std::unique_ptr<TlsAcceptor>> Create(const CertificateFiles& files,
                                                              Clock& clock);
   TlsAcceptor(const TlsAcceptor&) = delete;
@@ -49,17 +45,15 @@ class TlsAcceptor {
               std::shared_ptr<const Certificates> first, std::shared_ptr<SSL_CTX> context);
 
   std::shared_ptr<SSL_CTX> Current() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Makes a context, with another key for tickets, of what was read or, where Check has an error
-  // for that, of what was used. Returns that error.
+  // Makes a context, with another key for tickets, of what was read. An error leaves the old one.
   absl::Status Renew(std::shared_ptr<const Certificates> read, absl::Duration now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const CertificateFiles& files_;
   Clock& clock_;
   Mutex mutex_;
-  std::shared_ptr<const Certificates> tried_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const Certificates> used_ ABSL_GUARDED_BY(mutex_);
-  std::shared_ptr<SSL_CTX> context_ ABSL_GUARDED_BY(mutex_);  // of `used_`
+  std::shared_ptr<SSL_CTX> context_ ABSL_GUARDED_BY(mutex_);
   absl::Duration renew_at_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -6,6 +6,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
 #include <ctime>
 #include <fstream>
 #include <utility>
@@ -19,6 +20,7 @@ namespace agentdesk {
 namespace {
 
 constexpr size_t kMaxBytes = 1024 * 1024;
+constexpr int kSecurityLevel = 2;  // of OpenSSL
 
 template <auto Free>
 struct Freed {
@@ -91,7 +93,24 @@ absl::Status ReadPair(const CertificatePaths& paths, Certificates& certificates)
   certificates.expires_at = EndOf(parsed->front());
   certificates.chain = *std::move(chain);
   certificates.key = *std::move(text);
-  return absl::OkStatus();
+  // Not left to the first handshake: gRPC would refuse that one and all that follow.
+  return TlsContextOf(certificates).status();
+}
+
+// The certificate, those that lead from it to an authority, and the key.
+bool UsePair(const Certificates& certificates, SSL_CTX& context) {
+  const Bio chain = BioOf(certificates.chain);
+  bool first = true;
+  while (const Certificate one{PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr)}) {
+    const bool used = first ? SSL_CTX_use_certificate(&context, one.get()) == 1
+                            : SSL_CTX_add1_chain_cert(&context, one.get()) == 1;
+    if (!used) return false;
+    first = false;
+  }
+  ERR_clear_error();  // of the end of the text
+  const Bio text = BioOf(certificates.key);
+  const Key key(PEM_read_bio_PrivateKey(text.get(), nullptr, NoPassphrase, nullptr));
+  return key != nullptr && SSL_CTX_use_PrivateKey(&context, key.get()) == 1;
 }
 
 }  // namespace
@@ -110,6 +129,18 @@ absl::StatusOr<Certificates> ReadCertificates(const CertificatePaths& paths) {
     certificates.authorities = *std::move(text);
   }
   return certificates;
+}
+
+absl::StatusOr<std::shared_ptr<SSL_CTX>> TlsContextOf(const Certificates& certificates) {
+  ERR_clear_error();
+  std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_method()), SSL_CTX_free);
+  if (context == nullptr) return absl::ResourceExhaustedError("no memory for TLS");
+  SSL_CTX_set_security_level(context.get(),
+                             std::max(kSecurityLevel, SSL_CTX_get_security_level(context.get())));
+  if (UsePair(certificates, *context)) return context;
+  const char* const reason = ERR_reason_error_string(ERR_get_error());
+  return Wrong(certificates.paths.chain,
+               absl::StrCat("cannot be used: ", reason == nullptr ? "unknown" : reason));
 }
 
 CertificateFiles::CertificateFiles(Certificates first, Clock& clock)

@@ -1,6 +1,8 @@
 #ifndef AGENTDESK_CORE_SERVICE_BASE_CERTIFICATE_FILES_H_
 #define AGENTDESK_CORE_SERVICE_BASE_CERTIFICATE_FILES_H_
 
+#include <openssl/ssl.h>
+
 #include <memory>
 #include <string>
 #include <thread>
@@ -30,8 +32,15 @@ struct Certificates {
 };
 
 // InvalidArgument says which file is wrong and how: it cannot be read, it is over 1 MiB, something
-// in it is no PEM of its kind, a key wants a passphrase or belongs to another certificate.
+// in it is no PEM of its kind, a key wants a passphrase or belongs to another certificate, or TLS
+// has no use for what there is (TlsContextOf).
 absl::StatusOr<Certificates> ReadCertificates(const CertificatePaths& paths);
+
+// A context of OpenSSL that shows the certificate, those that lead from it to an authority, and
+// proves them with the key. InvalidArgument says what is too weak: keys and signatures have 112
+// bits of security or more (RSA and DSA keys of 2048, elliptic curves of 224, no SHA-1), or as many
+// as the system asks for where that is more.
+absl::StatusOr<std::shared_ptr<SSL_CTX>> TlsContextOf(const Certificates& certificates);
 
 // The certificates of a process that does not stop for new ones: looks at the files every
 // kReloadInterval and takes over what has changed. Files that cannot be used, such as a new

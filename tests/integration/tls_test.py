@@ -9,7 +9,8 @@ from typing import Any
 
 import grpc
 from agentdesk_test import BIN, Gateway, Program, System, command_line, http_status, wait_until
-from certificates import HERE, Authority, Pair, credentials, handshake, shown_serial
+from certificates import (HERE, OLD_HASH, SHORT_KEY, Authority, Pair, credentials, handshake,
+                          shown_serial)
 from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, refusal_of, ticket_pb2)
 from http_client import call
 from tokens import AUDIENCE, ISSUER, SCOPES, As, Issuer, auth_config, b64, bearer
@@ -130,6 +131,14 @@ class ServerTest(TlsDesk, unittest.TestCase):
         wait_until(lambda: self.shown_serial() == fresh.serial(), "the new certificate")
         self.connect().head()
         before.head()
+        # A pair that is one, but of no use.
+        self.server.replace_by(self.authority.issue("short", *HERE, form=SHORT_KEY))
+        wait_until(lambda: any("server.pem: cannot be used: ee key too small" in line["error"]
+                               for line in self.core.logged(
+                                   "certificates cannot be used; the old ones stay")),
+                   "a word about the weak key")
+        self.assertEqual(self.shown_serial(), fresh.serial())
+        self.connect().head()
 
 
 class RequiredTest(TlsDesk, unittest.TestCase):
@@ -262,6 +271,23 @@ class FlagsTest(unittest.TestCase):
                                (self.tls, "give --auth_config as well")]:
             self.assertIn(missing, self.check("agentdesk-core", far, *flags))
             self.assertEqual(self.check("agentdesk-core", far, "--allow_insecure_remote", *flags), "")
+
+    def test_what_no_handshake_could_use_is_refused_at_the_start(self) -> None:
+        short = self.authority.issue("short", *HERE, form=SHORT_KEY)
+        old = self.authority.issue("old", *HERE, form=OLD_HASH)
+        chained = self.folder / "chained.pem"
+        chained.write_bytes(self.pair.cert.read_bytes() + short.cert.read_bytes())
+        for cert, key, words in [(short.cert, short.key, "ee key too small"),
+                                 (old.cert, old.key, "ca md too weak"),
+                                 (chained, self.pair.key, "ca key too small")]:
+            for program in ("agentdesk-core", "agentdesk-gateway"):
+                with self.subTest(f"{program}: {words}"):
+                    wrong = self.check(program, f"--tls_cert={cert}", f"--tls_key={key}")
+                    self.assertIn(f"{cert}: cannot be used: {words}", wrong)
+        core = Program("agentdesk-core", "--listen=127.0.0.1:0", f"--tls_cert={short.cert}",
+                       f"--tls_key={short.key}", f"--data_dir={self.folder}/desk").start(wait=False)
+        self.assertEqual(core.wait(), 1)
+        self.assertIn("ee key too small", core.tail())
 
     def test_what_is_wrong_is_named(self) -> None:
         other = self.authority.issue("other", *HERE)

@@ -12,6 +12,9 @@ import grpc
 # The names of a server of this machine.
 HERE = ("IP:127.0.0.1", "DNS:localhost")
 EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+# Two kinds that no TLS of today takes.
+SHORT_KEY = ("-newkey", "rsa:1024", "-nodes", "-days", "2")
+OLD_HASH = (*EC, "-sha1")
 
 
 @dataclasses.dataclass
@@ -53,15 +56,15 @@ class Authority:
         """How a client speaks TLS that believes this authority alone."""
         return ssl.create_default_context(cafile=str(self.file))
 
-    def issue(self, name: str, *subjects: str) -> Pair:
+    def issue(self, name: str, *subjects: str, form: tuple[str, ...] = EC) -> Pair:
         """A certificate for subject alternative names, such as `IP:127.0.0.1`."""
         return self._made(name, "-CA", str(self.own.cert), "-CAkey", str(self.own.key),
                           "-addext", "basicConstraints=CA:FALSE",
-                          "-addext", f"subjectAltName={','.join(subjects)}")
+                          "-addext", f"subjectAltName={','.join(subjects)}", form=form)
 
-    def _made(self, name: str, *arguments: str) -> Pair:
+    def _made(self, name: str, *arguments: str, form: tuple[str, ...] = EC) -> Pair:
         pair = Pair(self.folder / f"{name}.pem", self.folder / f"{name}.key")
-        openssl("req", "-x509", *EC, "-subj", f"/CN={name}", "-keyout", str(pair.key),
+        openssl("req", "-x509", *form, "-subj", f"/CN={name}", "-keyout", str(pair.key),
                 "-out", str(pair.cert), *arguments)
         return pair
 
