@@ -10,6 +10,7 @@ namespace agentdesk::gateway {
 CoreLink::CoreLink(const std::string& target, const client::CoreTls& tls,
                    const std::string& token_file, SpanExporter* spans)
     : spans_(spans),
+      tls_(tls),
       channel_(client::MakeChannel(target, client::ChannelUse::kSubscription, tls)),
       token_(token_file.empty() ? nullptr
                                 : std::make_shared<client::BearerToken>(token_file, Clock::Real())),

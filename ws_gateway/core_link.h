@@ -43,6 +43,8 @@ class CoreLink {
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   // What completes the calls and the streams.
   client::CompletionThread& completions() { return completions_; }
+  // How the core is spoken to.
+  const client::CoreTls& tls() const { return tls_; }
   // May be null.
   const std::shared_ptr<client::BearerToken>& token() const { return token_; }
   // Where the spans of calls go; may be null.
@@ -53,6 +55,7 @@ class CoreLink {
 
  private:
   SpanExporter* const spans_;
+  const client::CoreTls tls_;
   client::CompletionThread completions_;
   const std::shared_ptr<grpc::Channel> channel_;
   const std::shared_ptr<client::BearerToken> token_;

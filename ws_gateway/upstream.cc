@@ -2,8 +2,10 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core_service/base/log.h"
 #include "core_service/base/timestamp.h"
+#include "core_service/client/advice.h"
 #include "ws_gateway/event_json.h"
 #include "ws_gateway/server_message.h"
 
@@ -42,7 +44,8 @@ void Upstream::Flow::OnTaken() {
 
 Upstream::Upstream(CoreLink& link, std::vector<Shard*> shards, GatewayState& state,
                    Metrics& metrics)
-    : shards_(std::move(shards)),
+    : link_(link),
+      shards_(std::move(shards)),
       state_(state),
       metrics_(metrics),
       sequence_(metrics.AddGauge("agentdesk_upstream_sequence",
@@ -69,11 +72,12 @@ void Upstream::OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) {
     const int64_t before = batch->events().empty() ? up_to : batch->events(0).sequence() - 1;
     position_ = client::Position{batch->desk_id(), before};
     LogInfo("following the core", {{"desk", batch->desk_id()}, {"sequence", before}});
-  } else if (away_) {
+  } else if (away_ || !refused_.empty()) {
     LogInfo("the core is back", {{"sequence", position_->sequence}});
     reconnects_.Increment();
   }
   away_ = false;
+  refused_.clear();
   state_.core_live = true;
   const std::shared_ptr<const EventBlock> block =
       EncodeEvents(position_->desk_id, position_->sequence, up_to, batch->events());
@@ -86,16 +90,24 @@ void Upstream::OnBatch(std::unique_ptr<v1::SubscribeResponse> batch) {
   flow_->OnBatch();
 }
 
+std::string Upstream::Words(const absl::Status& status) const {
+  return absl::StrCat(status.ToString(), client::Advice(status, link_.tls(), "core_token_file"));
+}
+
 void Upstream::OnInterrupted(const absl::Status& status) {
   state_.core_live = false;
-  if (!away_) LogWarning("the core is away", {{"status", status}});
+  if (!away_) LogWarning("the core is away", {{"status", Words(status)}});
   away_ = true;
 }
 
 std::optional<client::StreamStart> Upstream::OnRefused(const absl::Status& status) {
   state_.core_live = false;
   if (status.code() != absl::StatusCode::kOutOfRange) {
-    LogError("the core refuses the stream of events", {{"status", status}});
+    // Each try ends so, until somebody does something about it.
+    if (std::string why = Words(status); refused_ != why) {
+      LogError("the core refuses the stream of events; trying again", {{"status", why}});
+      refused_ = std::move(why);
+    }
     if (!position_.has_value()) return client::StreamStart{};
     return client::StreamStart{client::StreamStart::Kind::kAfter, *position_};
   }

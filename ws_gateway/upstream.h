@@ -49,6 +49,10 @@ class Upstream final : private client::EventStream::Consumer {
   void OnInterrupted(const absl::Status& status) override;
   std::optional<client::StreamStart> OnRefused(const absl::Status& status) override;
 
+  // What is said of an error in the log.
+  std::string Words(const absl::Status& status) const;
+
+  CoreLink& link_;
   const std::vector<Shard*> shards_;
   GatewayState& state_;
   Metrics& metrics_;
@@ -57,6 +61,7 @@ class Upstream final : private client::EventStream::Consumer {
   // Touched by the consumer's calls alone.
   std::optional<client::Position> position_;  // none before the first batch and after a gap
   bool away_ = false;                         // the core, and that has been logged
+  std::string refused_;  // why the core refuses the stream, as was logged; empty: it does not
 
   const std::shared_ptr<Flow> flow_ = std::make_shared<Flow>();
   std::unique_ptr<client::EventStream> stream_;

@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc
 import http_client
-from agentdesk_test import BIN, Program, System, wait_until
+from agentdesk_test import BIN, Gateway, Program, System, wait_until
 from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, new_id, refusal_of, session_pb2,
                          ticket_pb2)
 from agentdesk.v1 import admin_pb2
@@ -236,6 +236,7 @@ class AuthenticationTest(IssuedCase):
         refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual(refused.returncode, 1)
         self.assertIn("token_missing", refused.stderr)
+        self.assertIn("--token_file=FILE gives one", refused.stderr)
 
     def test_no_log_holds_a_token(self) -> None:
         for method in all_calls():
@@ -270,6 +271,56 @@ class AuthenticationTest(IssuedCase):
         self.assertTrue(worker.logged("attempt ended"))
         self.assertEqual(part_in(worker.tail(len(worker.log)), shown), "")
         self.assertEqual(part_in(self.core.tail(len(self.core.log)), shown), "")
+
+
+class TellsOnceTest(IssuedCase):
+    """A program whose token is refused tries again and again, and says so once for each reason."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        _, public = make_key(cls.folder, "ES256")
+        cls.config = auth_config(cls.folder, two_issuers(public), gateways=["gateway-1"])
+        cls.system = System([f"--auth_config={cls.config}", "--log_level=debug"], gateway=False)
+        cls.addClassCleanup(cls.system.close)
+        cls.core = cls.system.core
+
+    def refusals(self, method: str, words: str) -> int:
+        return sum(call["method"].endswith(method) and words in call.get("error", "")
+                   for call in self.core.logged("call"))
+
+    def check(self, program: Program, path: pathlib.Path, method: str, line: str, field: str) -> None:
+        """Its token, that of another audience, is followed by one without any scope of use."""
+        for number, words in enumerate(("the token is refused", "this call needs the scope"), 1):
+            wait_until(lambda text=words: self.refusals(method, text) >= 3, "three tries")
+            said = program.logged(line)
+            self.assertEqual(len(said), number, said)
+            self.assertIn(words, said[-1][field])
+            path.write_text(self.issuer.token("gateway-1", scope="tickets:read"))
+
+    def test_a_gateway(self) -> None:
+        path = self.folder / "gateway.token"
+        path.write_text(self.issuer.token("gateway-1", aud="other"))
+        gateway = Gateway(self.core.address, f"--auth_config={self.config}",
+                          f"--core_token_file={path}")
+        self.addCleanup(gateway.end)
+        Program.start(gateway)
+        line = "the core refuses the stream of events; trying again"
+        self.check(gateway, path, "/Subscribe", line, "status")
+        self.assertIn("--core_token_file", gateway.logged(line)[0]["status"])
+        path.write_text(self.issuer.token("gateway-1"))
+        gateway.wait_ready()
+        gateway.wait_for_log("following the core")
+
+    def test_a_worker(self) -> None:
+        path = self.folder / "worker.token"
+        path.write_text(self.issuer.token("worker", aud="other"))
+        worker = Program("agentdesk-worker", f"--core={self.core.address}", f"--token_file={path}",
+                         "--agent=true").start()
+        self.addCleanup(worker.end)
+        line = "cannot claim; trying again"
+        self.check(worker, path, "/ClaimJob", line, "error")
+        self.assertIn("--token_file", worker.logged(line)[0]["error"])
 
 
 class ConfigTest(unittest.TestCase):

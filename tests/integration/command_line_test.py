@@ -9,6 +9,7 @@ import subprocess
 import unittest
 
 from agentdesk_test import BIN, PATIENCE, Core, DeskTestCase, wait_until
+from certificates import Authority
 from desk_client import new_id, session_pb2, ticket_pb2
 from watch import Watch
 
@@ -260,6 +261,13 @@ class CommandLineTest(DeskTestCase):
                    for _ in range(2)]
         self.assertEqual([one["replayed"] for one in created], [False, True])
         self.assertEqual(created[0]["ticket_id"], created[1]["ticket_id"])
+
+    def test_tls_at_a_core_that_speaks_none_is_told(self) -> None:
+        authority = Authority(self.system.scratch)
+        done = self.run_it("desk", f"--core_ca={authority.file}")
+        self.assertEqual(done.code, 1)
+        self.assertIn("if the core speaks no TLS, leave --core_ca away", done.err)
+        self.assertEqual(len(done.err.splitlines()), 1, done.err)
 
     def test_flags_from_the_environment_and_a_file(self) -> None:
         file = self.system.scratch / "flags"

@@ -2,9 +2,11 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "boost/asio/post.hpp"
 #include "core_service/base/log.h"
 #include "core_service/base/timestamp.h"
+#include "core_service/client/advice.h"
 #include "tools/agentdesk-worker/agent_process.h"
 
 namespace agentdesk::worker {
@@ -66,24 +68,32 @@ void Worker::Claim(bool last) {
   } else {
     claim_calls_->UntilAnswered<v1::ClaimJobRequest, v1::ClaimJobResponse>(
         stubs_->agents->async(), &Agents::ClaimJob, claim_, kClaimWait + kClaimSlack,
-        std::move(done), [this](const absl::Status& why) {
-          if (std::exchange(claims_fail_, true)) return;
-          LogWarning("cannot claim; trying again", {{"error", why}});
-        });
+        std::move(done), [this](const absl::Status& why) { SayCannotClaim(why); });
   }
+}
+
+void Worker::SayCannotClaim(const absl::Status& why) {
+  // How the core is away changes from try to try, and is told by the first.
+  const bool refused = absl::IsUnauthenticated(why) || !IsTransient(why);
+  std::string kind = refused ? std::string(why.message()) : "away";
+  if (claims_fail_ == kind) return;
+  claims_fail_ = std::move(kind);
+  LogWarning("cannot claim; trying again",
+             {{"error",
+               absl::StrCat(why.ToString(), client::Advice(why, config_.core_tls, "token_file"))}});
 }
 
 void Worker::OnClaimed(absl::StatusOr<v1::ClaimJobResponse> response) {
   claiming_ = false;
   if (response.ok()) {
-    if (std::exchange(claims_fail_, false)) LogInfo("the core is back");
+    if (!std::exchange(claims_fail_, "").empty()) LogInfo("the core is back");
     if (response->has_job()) Run(*std::move(response), stopping_);
   } else if (absl::IsInvalidArgument(response.status()) && !stopping_) {
     LogError("the core refuses this worker's claims", {{"error", response.status()}});
     ok_ = false;
     return Stop();
   } else if (!stopping_) {
-    LogError("cannot claim", {{"error", response.status()}});
+    SayCannotClaim(response.status());
     return Pause();
   }
   ClaimNext();

@@ -38,6 +38,8 @@ class Worker {
  private:
   void ClaimNext();
   void Claim(bool last);
+  // Logs why, once as long as it is the same.
+  void SayCannotClaim(const absl::Status& why);
   void OnClaimed(absl::StatusOr<v1::ClaimJobResponse> response);
   void Run(v1::ClaimJobResponse claim, bool release);
   void OnStarted(const absl::Status& status);
@@ -54,7 +56,7 @@ class Worker {
   std::unique_ptr<CoreCalls> claim_calls_;
   v1::ClaimJobRequest claim_;  // under way or last
   bool claiming_ = false;
-  bool claims_fail_ = false;  // and are tried again
+  std::string claims_fail_;  // why, as was logged, while they do and are tried again; or empty
   bool starts_fail_ = false;  // of agents
   bool stopping_ = false;
   bool ok_ = true;

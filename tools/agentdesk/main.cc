@@ -13,7 +13,9 @@
 #include "core_service/base/clock.h"
 #include "core_service/base/error.h"
 #include "core_service/base/flags.h"
+#include "core_service/base/log.h"
 #include "core_service/base/openssl_exit.h"
+#include "core_service/client/advice.h"
 #include "core_service/client/channel.h"
 #include "tools/agentdesk/command_line.h"
 #include "tools/agentdesk/commands.h"
@@ -40,12 +42,15 @@ int WrongUse(absl::string_view message) {
 }
 
 // What is wrong, and what to do.
-std::string Advice(const absl::Status& status, const std::string& core) {
+std::string Advice(const absl::Status& status, const std::string& core,
+                   const client::CoreTls& tls) {
   std::string text(status.message());
+  const std::string flag = client::Advice(status, tls, "token_file");
   const ErrorDetail detail = DetailOf(status);
   if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) {
-    text = absl::StrCat("no answer from the core at ", core, " (", text,
-                        "); does agentdesk-core run there? --core=HOST:PORT names another");
+    text = absl::StrCat(
+        "no answer from the core at ", core, " (", text, ")",
+        flag.empty() ? "; does agentdesk-core run there? --core=HOST:PORT names another" : flag);
     std::string repeat;
     for (const auto& [name, value] : detail.metadata) {
       if (name == "request_id" || name == "run_after") {
@@ -56,6 +61,7 @@ std::string Advice(const absl::Status& status, const std::string& core) {
     return absl::StrCat(text, ". Whether it was done is not known:", repeat,
                         " repeats it without doing it twice");
   }
+  absl::StrAppend(&text, flag);
   if (detail.retry_after.has_value()) {
     absl::StrAppend(&text, "; try again in ", absl::FormatDuration(*detail.retry_after));
   }
@@ -65,11 +71,12 @@ std::string Advice(const absl::Status& status, const std::string& core) {
   return text;
 }
 
-int Fail(const absl::Status& status, const std::string& core, bool json) {
+int Fail(const absl::Status& status, const std::string& core, const client::CoreTls& tls,
+         bool json) {
   const ErrorDetail detail = DetailOf(status);
   if (detail.reason == kUsage) return WrongUse(status.message());
   if (detail.reason == kSaid) return kError;
-  const std::string text = Advice(status, core);
+  const std::string text = Advice(status, core, tls);
   if (json) {
     tools::JsonLine error;
     error.Add("code", detail.reason).Add("message", text);
@@ -140,6 +147,10 @@ int Main(int argc, char** argv) {
   }
   absl::StatusOr<client::CoreTls> tls = client::CoreTlsFlags();
   if (!tls.ok()) return WrongUse(tls.status().message());
+  // What gRPC warns of is part of the error that is printed.
+  if (const absl::Status status = StartLog("agentdesk", "error"); !status.ok()) {
+    return WrongUse(status.message());
+  }
   if (absl::GetFlag(FLAGS_check_config)) {
     for (const std::string& line : EffectiveFlags()) std::puts(line.c_str());
     return 0;
@@ -163,10 +174,10 @@ int Main(int argc, char** argv) {
       return WrongUse(absl::StrCat("--token_file: ", status.message()));
     }
   }
-  DeskConnection desk(core, actor, std::move(token), *std::move(tls));
+  DeskConnection desk(core, actor, std::move(token), *tls);
   absl::Status status = RunCommand(*invocation, desk, output);
   if (std::fflush(stdout) != 0 && status.ok()) status = CannotPrint();
-  return status.ok() ? 0 : Fail(status, core, output.json);
+  return status.ok() ? 0 : Fail(status, core, *tls, output.json);
 }
 
 }  // namespace
