@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "core_service/admin_port.h"
 #include "core_service/base/authenticator.h"
+#include "core_service/base/certificate_files.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/flags.h"
 #include "core_service/base/log.h"
@@ -117,6 +118,11 @@ int Main(int argc, char** argv) {
     return 1;
   }
   if (config->check_only) {
+    if (config->tls.has_value()) {
+      const absl::Status held = CheckTime(*config->tls, Clock::Real().Now());
+      if (!held.ok())
+        LogError("the certificate does not hold; clients refuse it", {{"error", held.message()}});
+    }
     for (const std::string& line : EffectiveFlags()) std::printf("%s\n", line.c_str());
     return 0;
   }

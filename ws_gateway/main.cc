@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core_service/base/certificate_files.h"
+#include "core_service/base/clock.h"
 #include "core_service/base/flags.h"
 #include "core_service/base/log.h"
 #include "core_service/base/openssl_exit.h"
@@ -38,6 +40,11 @@ int Main(int argc, char** argv) {
     return 1;
   }
   if (config->check_only) {
+    if (config->tls.has_value()) {
+      const absl::Status held = CheckTime(*config->tls, Clock::Real().Now());
+      if (!held.ok())
+        LogError("the certificate does not hold; clients refuse it", {{"error", held.message()}});
+    }
     for (const std::string& line : EffectiveFlags()) std::puts(line.c_str());
     return 0;
   }

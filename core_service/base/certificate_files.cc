@@ -68,12 +68,14 @@ absl::StatusOr<std::vector<Certificate>> ParseCertificates(const std::string& pa
 // Nobody is there to be asked.
 int NoPassphrase(char*, int, int, void*) { return -1; }
 
+// `unread`: where there is no time that can be read.
+absl::Time TimeOf(const ASN1_TIME* time, absl::Time unread) {
+  std::tm read{};
+  if (ASN1_TIME_to_tm(time, &read) != 1) return unread;
+  return absl::FromTM(read, absl::UTCTimeZone());
+}
 absl::Time EndOf(const Certificate& certificate) {
-  std::tm end{};
-  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &end) != 1) {
-    return absl::InfiniteFuture();
-  }
-  return absl::FromTM(end, absl::UTCTimeZone());
+  return TimeOf(X509_get0_notAfter(certificate.get()), absl::InfinitePast());
 }
 
 absl::Status ReadPair(const CertificatePaths& paths, Certificates& certificates) {
@@ -90,6 +92,8 @@ absl::Status ReadPair(const CertificatePaths& paths, Certificates& certificates)
     return Wrong(paths.key,
                  absl::StrCat("is not the key of the first certificate in ", paths.chain));
   }
+  certificates.valid_from =
+      TimeOf(X509_get0_notBefore(parsed->front().get()), absl::InfiniteFuture());
   certificates.expires_at = EndOf(parsed->front());
   certificates.chain = *std::move(chain);
   certificates.key = *std::move(text);
@@ -143,6 +147,15 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> TlsContextOf(const Certificates& certif
                absl::StrCat("cannot be used: ", reason == nullptr ? "unknown" : reason));
 }
 
+absl::Status CheckTime(const Certificates& certificates, absl::Time now) {
+  const bool early = now < certificates.valid_from;
+  if (!early && now < certificates.expires_at) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(certificates.paths.chain, early ? ": holds only from " : ": has expired at ",
+                   absl::FormatTime(early ? certificates.valid_from : certificates.expires_at,
+                                    absl::UTCTimeZone())));
+}
+
 CertificateFiles::CertificateFiles(Certificates first, Clock& clock)
     : paths_(first.paths),
       clock_(clock),
@@ -164,7 +177,10 @@ std::shared_ptr<const Certificates> CertificateFiles::Current() const {
 }
 
 void CertificateFiles::Watch() {
+  LogInfo("certificates were read",
+          {{"expires_at", absl::FormatTime(Current()->expires_at, absl::UTCTimeZone())}});
   while (true) {
+    LookAtTime();
     {
       MutexLock lock(mutex_);
       const absl::Duration next = clock_.Monotonic() + kReloadInterval;
@@ -172,6 +188,15 @@ void CertificateFiles::Watch() {
       if (stopping_) return;
     }
     Reload();
+  }
+}
+
+void CertificateFiles::LookAtTime() {
+  const absl::Status status = CheckTime(*Current(), clock_.Now());
+  if (last_time_error_ == status.message()) return;
+  last_time_error_ = std::string(status.message());
+  if (!status.ok()) {
+    LogError("the certificate does not hold; clients refuse it", {{"error", last_time_error_}});
   }
 }
 

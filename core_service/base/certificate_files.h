@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core_service/base/clock.h"
@@ -28,7 +29,9 @@ struct Certificates {
   std::string chain;
   std::string key;
   std::string authorities;
-  absl::Time expires_at = absl::InfiniteFuture();  // the end of its own certificate
+  // When its own certificate holds.
+  absl::Time valid_from = absl::InfinitePast();
+  absl::Time expires_at = absl::InfiniteFuture();
 };
 
 // InvalidArgument says which file is wrong and how: it cannot be read, it is over 1 MiB, something
@@ -42,9 +45,14 @@ absl::StatusOr<Certificates> ReadCertificates(const CertificatePaths& paths);
 // as the system asks for where that is more.
 absl::StatusOr<std::shared_ptr<SSL_CTX>> TlsContextOf(const Certificates& certificates);
 
+// FailedPrecondition, with the file and the time, where its own certificate does not hold at `now`:
+// then it is shown, and whoever looks at it refuses it.
+absl::Status CheckTime(const Certificates& certificates, absl::Time now);
+
 // The certificates of a process that does not stop for new ones: looks at the files every
 // kReloadInterval and takes over what has changed. Files that cannot be used, such as a new
-// certificate whose key is still the old one, leave what there is, and are logged. Thread-safe.
+// certificate whose key is still the old one, leave what there is, and are logged, as is one that
+// does not hold yet or any more. Thread-safe.
 class CertificateFiles {
  public:
   static constexpr absl::Duration kReloadInterval = absl::Seconds(10);
@@ -61,10 +69,13 @@ class CertificateFiles {
  private:
   void Watch() ABSL_LOCKS_EXCLUDED(mutex_);
   void Reload() ABSL_LOCKS_EXCLUDED(mutex_);
+  void LookAtTime() ABSL_LOCKS_EXCLUDED(mutex_);
 
   const CertificatePaths paths_;
   Clock& clock_;
-  std::string last_error_;  // the watching thread's alone
+  // The watching thread's alone.
+  std::string last_error_;
+  std::string last_time_error_;
 
   mutable Mutex mutex_;
   Condition stop_;

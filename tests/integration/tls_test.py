@@ -4,6 +4,7 @@ import json
 import pathlib
 import subprocess
 import tempfile
+import time
 import unittest
 from typing import Any
 
@@ -248,6 +249,55 @@ class IdentityTest(TlsDesk, unittest.TestCase):
         refusal = self.refused(worker, lambda: worker.agents.ClaimJob(
             agent_pb2.ClaimJobRequest(queues=["default"], worker="w")))
         self.assertEqual(refusal.reason, "not_a_gateway")
+
+
+class TimeTest(unittest.TestCase):
+    """Certificates that do not hold are served, since clients judge that, but not without a word."""
+
+    def setUp(self) -> None:
+        scratch = tempfile.TemporaryDirectory(prefix="agentdesk-tls-")
+        self.addCleanup(scratch.cleanup)
+        self.folder = pathlib.Path(scratch.name)
+        self.authority = Authority(self.folder)
+
+    def core(self, pair: Pair) -> Program:
+        core = Program("agentdesk-core", "--listen=127.0.0.1:0", "--admin_listen=",
+                       f"--data_dir={self.folder}/desk", f"--tls_cert={pair.cert}",
+                       f"--tls_key={pair.key}").start()
+        self.addCleanup(core.end)
+        return core
+
+    def test_the_end_of_a_certificate_is_told_at_the_start(self) -> None:
+        core = self.core(self.authority.issue_for_time("holds", 0, 4102444800, "DNS:a.example"))
+        self.assertEqual(core.wait_for_log("certificates were read")["expires_at"],
+                         "2100-01-01T00:00:00+00:00")
+        self.assertEqual(core.logged("the certificate does not hold; clients refuse it"), [])
+        shown = command_line("desk", f"--core_ca={self.authority.file}", core=core.address)
+        self.assertIn("the core's certificate is not for the host that --core names", shown.stderr)
+
+    def test_one_that_does_not_hold_is_told(self) -> None:
+        now = time.time()
+        past = self.authority.issue_for_time("past", now - 7200, now - 3600, *HERE)
+        later = self.authority.issue_for_time("later", now + 3600, now + 7200, *HERE)
+        for pair, words in ((past, "past.pem: has expired at "), (later, "later.pem: holds only from ")):
+            for program in ("agentdesk-core", "agentdesk-gateway"):
+                with self.subTest(f"{program}: {words}"):
+                    done = subprocess.run(
+                        [str(BIN / program), "--check_config", f"--tls_cert={pair.cert}",
+                         f"--tls_key={pair.key}"], capture_output=True, text=True, timeout=60,
+                        check=False)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    self.assertIn(words, done.stderr)
+        core = self.core(past)
+        line = core.wait_for_log("the certificate does not hold; clients refuse it")
+        self.assertEqual(line["level"], "error")
+        self.assertIn("past.pem: has expired at ", line["error"])
+        shown = command_line("desk", f"--core_ca={self.authority.file}", core=core.address)
+        self.assertIn("certificate, or that has expired", shown.stderr)
+        past.replace_by(self.authority.issue("fresh", *HERE))
+        wait_until(lambda: command_line("desk", f"--core_ca={self.authority.file}",
+                                        core=core.address).returncode == 0, "the fresh certificate")
+        self.assertEqual(len(core.logged("the certificate does not hold; clients refuse it")), 1)
 
 
 class FlagsTest(unittest.TestCase):

@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 import ssl
 import subprocess
+import time
 
 import grpc
 
@@ -15,6 +16,22 @@ EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
 # Two kinds that no TLS of today takes.
 SHORT_KEY = ("-newkey", "rsa:1024", "-nodes", "-days", "2")
 OLD_HASH = (*EC, "-sha1")
+CA_CONFIG = """
+[ca]
+default_ca = authority
+[authority]
+database = {index}
+new_certs_dir = {folder}
+rand_serial = yes
+default_md = sha256
+policy = any
+x509_extensions = names
+[any]
+commonName = supplied
+[names]
+basicConstraints = CA:FALSE
+subjectAltName = {names}
+"""
 
 
 @dataclasses.dataclass
@@ -61,6 +78,22 @@ class Authority:
         return self._made(name, "-CA", str(self.own.cert), "-CAkey", str(self.own.key),
                           "-addext", "basicConstraints=CA:FALSE",
                           "-addext", f"subjectAltName={','.join(subjects)}", form=form)
+
+    def issue_for_time(self, name: str, begin: float, end: float, *subjects: str) -> Pair:
+        """The same, to hold from one time of the clock to another."""
+        pair = Pair(self.folder / f"{name}.pem", self.folder / f"{name}.key")
+        request, config = self.folder / f"{name}.csr", self.folder / f"{name}.cnf"
+        openssl("req", "-new", *EC, "-subj", f"/CN={name}", "-keyout", str(pair.key),
+                "-out", str(request))
+        index = self.folder / f"{name}.index"
+        index.touch()
+        config.write_text(CA_CONFIG.format(index=index, folder=self.folder,
+                                           names=",".join(subjects)))
+        times = [time.strftime("%Y%m%d%H%M%SZ", time.gmtime(when)) for when in (begin, end)]
+        openssl("ca", "-batch", "-notext", "-config", str(config), "-cert", str(self.own.cert),
+                "-keyfile", str(self.own.key), "-in", str(request), "-out", str(pair.cert),
+                "-startdate", times[0], "-enddate", times[1])
+        return pair
 
     def _made(self, name: str, *arguments: str, form: tuple[str, ...] = EC) -> Pair:
         pair = Pair(self.folder / f"{name}.pem", self.folder / f"{name}.key")
