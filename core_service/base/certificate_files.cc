@@ -48,7 +48,7 @@ absl::StatusOr<std::string> ReadPem(const std::string& path) {
   return text;
 }
 
-Bio BioOf(const std::string& text) {
+Bio BioOf(absl::string_view text) {
   return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
@@ -154,6 +154,13 @@ absl::Status CheckTime(const Certificates& certificates, absl::Time now) {
       absl::StrCat(certificates.paths.chain, early ? ": holds only from " : ": has expired at ",
                    absl::FormatTime(early ? certificates.valid_from : certificates.expires_at,
                                     absl::UTCTimeZone())));
+}
+
+absl::Time EndOfCertificate(absl::string_view pem) {
+  const Bio bio = BioOf(pem);
+  const Certificate certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+  ERR_clear_error();
+  return certificate == nullptr ? absl::InfinitePast() : EndOf(certificate);
 }
 
 CertificateFiles::CertificateFiles(Certificates first, Clock& clock)

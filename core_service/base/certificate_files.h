@@ -10,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core_service/base/clock.h"
 #include "core_service/base/mutex.h"
@@ -48,6 +49,9 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> TlsContextOf(const Certificates& certif
 // FailedPrecondition, with the file and the time, where its own certificate does not hold at `now`:
 // then it is shown, and whoever looks at it refuses it.
 absl::Status CheckTime(const Certificates& certificates, absl::Time now);
+
+// When the first certificate in a text in PEM ends; InfinitePast where there is none.
+absl::Time EndOfCertificate(absl::string_view pem);
 
 // The certificates of a process that does not stop for new ones: looks at the files every
 // kReloadInterval and takes over what has changed. Files that cannot be used, such as a new

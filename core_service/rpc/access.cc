@@ -10,7 +10,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
-#include "core_service/rpc/tls.h"
 #include "grpcpp/server_context.h"
 
 namespace agentdesk::rpc {
@@ -126,25 +125,40 @@ absl::StatusOr<desk::Caller> Access::Admit(const grpc::CallbackServerContext& co
                                            absl::string_view request) const {
   const Metadata& metadata = context.client_metadata();
   std::vector<std::string> names;
-  const bool by_certificate =
-      authenticator_ == nullptr
-          ? wants_certificate_
-          : authenticator_->knows_certificates() && metadata.find(kTokenKey) == metadata.end();
-  if (by_certificate) {
+  absl::Time certificate_end = absl::InfiniteFuture();
+  if (IsByCertificate(metadata)) {
     const std::shared_ptr<const grpc::AuthContext> connection = context.auth_context();
-    if (connection != nullptr) names = CertificateNames(*connection);
+    if (connection != nullptr) {
+      names = CertificateNames(*connection);
+      certificate_end = certificate_ends_.Of(*connection);
+    }
     if (wants_certificate_ && (connection == nullptr || !connection->IsPeerAuthenticated())) {
       return Unauthenticated("certificate_missing",
                              "this desk wants a client certificate of an authority that it knows");
     }
+    if (certificate_end <= clock_.Now()) {
+      return Unauthenticated(kCertificateExpired, "the client certificate has expired");
+    }
   }
   absl::StatusOr<desk::Caller> caller = Admit(metadata, names, request);
   if (caller.ok()) {
+    caller->expires_at = std::min(caller->expires_at, certificate_end);
     std::string peer = AddressOfPeer(context.peer());
     (caller->client_address.empty() ? caller->client_address : caller->gateway_address) =
         std::move(peer);
   }
   return caller;
+}
+
+bool Access::IsByCertificate(const Metadata& metadata) const {
+  if (authenticator_ == nullptr) return wants_certificate_;
+  return authenticator_->knows_certificates() && metadata.find(kTokenKey) == metadata.end();
+}
+
+absl::Time Access::CertificateEnd(const grpc::CallbackServerContext& context) const {
+  if (!IsByCertificate(context.client_metadata())) return absl::InfiniteFuture();
+  const std::shared_ptr<const grpc::AuthContext> connection = context.auth_context();
+  return connection == nullptr ? absl::InfiniteFuture() : certificate_ends_.Of(*connection);
 }
 
 absl::StatusOr<desk::Caller> Access::Admit(const Metadata& metadata,

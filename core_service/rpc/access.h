@@ -7,15 +7,20 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "core_service/base/authenticator.h"
 #include "core_service/base/clock.h"
 #include "core_service/desk/desk.h"
 #include "core_service/rpc/call_limits.h"
 #include "core_service/rpc/caller.h"
 #include "core_service/rpc/live_calls.h"
+#include "core_service/rpc/tls.h"
 #include "grpcpp/support/server_callback.h"
 
 namespace agentdesk::rpc {
+
+// Why nobody is admitted any more by a certificate (Access).
+inline constexpr absl::string_view kCertificateExpired = "certificate_expired";
 
 // The scope that a call needs, by the full name of its request, of which every call has one of its
 // own. Nothing: there is no such call, and it is refused. grpc.health.v1 and reflection are not
@@ -49,18 +54,24 @@ class Access {
   absl::StatusOr<desk::Caller> Admit(const Metadata& metadata,
                                      const std::vector<std::string>& names,
                                      absl::string_view request) const;
-  // The same for a call on a connection, which also says from where it comes. Unauthenticated
-  // (`certificate_missing`): nobody may call without a certificate.
+  // The same for a call on a connection, which also says from where it comes. Unauthenticated:
+  // nobody may call without a certificate (`certificate_missing`), or the certificate that makes
+  // the caller who it is has ended (`certificate_expired`).
   absl::StatusOr<desk::Caller> Admit(const grpc::CallbackServerContext& context,
                                      absl::string_view request) const;
+  // When the certificate ends that such a call counts on; InfiniteFuture: it counts on none.
+  absl::Time CertificateEnd(const grpc::CallbackServerContext& context) const;
 
  private:
+  // Whether a call with this metadata is judged by the certificate of its connection.
+  bool IsByCertificate(const Metadata& metadata) const;
   absl::StatusOr<Identity> Identify(const Metadata& metadata,
                                     const std::vector<std::string>& names) const;
 
   const Authenticator* const authenticator_;
   Clock& clock_;
   const bool wants_certificate_;
+  mutable CertificateEnds certificate_ends_;
 };
 
 // What every service answers from. What it names must outlive it.

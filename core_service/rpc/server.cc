@@ -31,6 +31,9 @@ constexpr int kKeepaliveMs = 30000;
 constexpr int kKeepaliveTimeoutMs = 10000;
 // Clients that ping more often than this are cut off.
 constexpr int kMinPingMs = 15000;
+// Where clients may show certificates, after about so long a connection takes no new calls and they
+// go over a new one, for which its client shows the certificate that it has by then.
+constexpr int kCertificateConnectionMs = 10 * 60 * 1000;
 // A token, and a user that a gateway speaks for, of 16 KiB each; gRPC's own limit is 8 KiB.
 constexpr int kMaxMetadataBytes = 40 * 1024;
 
@@ -126,6 +129,9 @@ bool Server::Build(const ServerOptions& options) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingMs);
   if (options.authenticator != nullptr) {
     builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+  }
+  if (options.tls.has_value() && !options.tls->paths.authorities.empty()) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kCertificateConnectionMs);
   }
   builder.RegisterService(&health_->service());
   for (const std::unique_ptr<grpc::Service>& service : services_) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "core_service/base/error.h"
 #include "core_service/base/log.h"
+#include "core_service/base/token_verifier.h"
 #include "core_service/rpc/grpc_status.h"
 #include "grpc/grpc.h"
 
@@ -52,6 +53,8 @@ absl::StatusOr<desk::Caller> StreamCall::Admit(const Backend& backend, absl::str
   absl::StatusOr<CallLimits::Place> place = backend.limits.EnterStream(caller->identity);
   if (!place.ok()) return place.status();
   MutexLock lock(mutex_);
+  ends_with_certificate_ = caller->expires_at < absl::InfiniteFuture() &&
+                           caller->expires_at == backend.access.CertificateEnd(*context_);
   ends_at_ = calls_.Now() + (caller->expires_at - backend.desk.clock().Now());
   if (!finished_) place_.emplace(*std::move(place));
   return caller;
@@ -114,8 +117,10 @@ void StreamCall::CutLocked(const absl::Status& status) {
 void StreamCall::TickLocked(absl::Duration now) {
   if (now >= ends_at_) {
     return CutLocked(ErrorWithReason(
-        absl::StatusCode::kUnauthenticated, "token_expired",
-        absl::StrCat("the token has expired; come back with a fresh one. ", ResumeLocked())));
+        absl::StatusCode::kUnauthenticated,
+        ends_with_certificate_ ? kCertificateExpired : kTokenExpired,
+        absl::StrCat(ends_with_certificate_ ? "the client certificate" : "the token",
+                     " has expired; come back with a fresh one. ", ResumeLocked())));
   }
   if (const absl::Status stay = CheckStayLocked(); !stay.ok()) return CutLocked(stay);
   const absl::Duration age = now - write_started_;

@@ -60,7 +60,8 @@ class StreamCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void Finish(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // On whose behalf the call is made, if it may be and its identity has room for one more stream
   // (Access::Admit, CallLimits::EnterStream). The stream has a place then until it finishes, and
-  // ends with Unauthenticated (`token_expired`) at the first tick after its token has.
+  // ends with Unauthenticated (`token_expired`, `certificate_expired`) at the first tick after its
+  // token, or the certificate that it counts on, has.
   absl::StatusOr<desk::Caller> Admit(const Backend& backend, absl::string_view request)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -107,6 +108,7 @@ class StreamCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   absl::Duration write_started_ ABSL_GUARDED_BY(mutex_);
   absl::Duration last_write_time_ ABSL_GUARDED_BY(mutex_);
   absl::Duration ends_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
+  bool ends_with_certificate_ ABSL_GUARDED_BY(mutex_) = false;  // and not with a token
   std::optional<CallLimits::Place> place_ ABSL_GUARDED_BY(mutex_);
 };
 

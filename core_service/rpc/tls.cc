@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core_service/base/mutex.h"
 #include "grpc/grpc.h"
 #include "grpc/grpc_security.h"
 #include "grpcpp/security/tls_certificate_verifier.h"
@@ -11,6 +10,10 @@
 
 namespace agentdesk::rpc {
 namespace {
+
+// What CertificateEnds remembers at most: 2 MiB.
+constexpr size_t kMostEnds = 256;
+constexpr size_t kMaxPem = 8192;
 
 // The C++ interface has no certificates that change, the C interface has.
 class ReloadingCredentials final : public grpc::ServerCredentials {
@@ -82,6 +85,23 @@ std::vector<std::string> CertificateNames(const grpc::AuthContext& connection) {
     }
   }
   return names;
+}
+
+absl::Time CertificateEnds::Of(const grpc::AuthContext& connection) {
+  const std::vector<grpc::string_ref> shown =
+      connection.FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
+  if (shown.empty()) return absl::InfiniteFuture();
+  const absl::string_view pem(shown.front().data(), shown.front().size());
+  {
+    MutexLock lock(mutex_);
+    if (const auto found = ends_.find(pem); found != ends_.end()) return found->second;
+  }
+  const absl::Time end = EndOfCertificate(pem);
+  if (pem.size() > kMaxPem) return end;
+  MutexLock lock(mutex_);
+  if (ends_.size() >= kMostEnds) ends_.clear();
+  ends_.emplace(pem, end);
+  return end;
 }
 
 }  // namespace agentdesk::rpc

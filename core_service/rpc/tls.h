@@ -5,7 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
 #include "core_service/base/certificate_files.h"
+#include "core_service/base/mutex.h"
 #include "grpcpp/security/auth_context.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/security/server_credentials.h"
@@ -26,6 +30,20 @@ std::shared_ptr<grpc::ChannelCredentials> TlsToSelf();
 // What the certificate that the other side of a connection has proved to be its own says that it
 // is: `DNS:`, `URI:` or `EMAIL:` and a subject alternative name. None where it showed none.
 std::vector<std::string> CertificateNames(const grpc::AuthContext& connection);
+
+// When the certificates end that clients show. A client that goes on with an old session of TLS
+// (RFC 8446 section 2.2) shows none, and OpenSSL does not look again at the one of that session: so
+// their end is for who admits calls to keep. Those asked about last are remembered, since to read
+// one costs as much as a small call. Thread-safe.
+class CertificateEnds {
+ public:
+  // InfiniteFuture: the other side of the connection has shown no certificate.
+  absl::Time Of(const grpc::AuthContext& connection) ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  Mutex mutex_;
+  absl::flat_hash_map<std::string, absl::Time> ends_ ABSL_GUARDED_BY(mutex_);  // by their PEM
+};
 
 }  // namespace agentdesk::rpc
 

@@ -13,6 +13,7 @@ from agentdesk_test import BIN, Gateway, Program, System, command_line, http_sta
 from certificates import (HERE, OLD_HASH, SHORT_KEY, Authority, Pair, credentials, handshake,
                           shown_serial)
 from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, refusal_of, ticket_pb2)
+from grpc._cython import cygrpc
 from http_client import call
 from tokens import AUDIENCE, ISSUER, SCOPES, As, Issuer, auth_config, b64, bearer
 
@@ -59,8 +60,10 @@ class TlsDesk:
     def test_the_core_sees_that_it_is_alive(self) -> None:
         self.assertEqual(http_status(self.core.logged("listening")[0]["admin"], "/livez"), 200)
 
-    def connect(self, own: Pair | None = None, authority: Authority | None = None) -> DeskClient:
-        desk = DeskClient(self.core.address, credentials(authority or self.authority, own))
+    def connect(self, own: Pair | None = None, authority: Authority | None = None,
+                tls_sessions: Any = None) -> DeskClient:
+        desk = DeskClient(self.core.address, credentials(authority or self.authority, own),
+                          tls_sessions)
         self.addCleanup(desk.close)
         return desk
 
@@ -71,6 +74,25 @@ class TlsDesk:
             else:
                 method()
         return refusal_of(raised.exception)
+
+    def check_that_it_ends(self, name: str) -> None:
+        """A client certificate lets nobody in after its end, whatever its connection is."""
+        now = time.time()
+        own = self.authority.issue_for_time("ends", now - 3600, now + 8, name)
+        sessions = cygrpc.SSLSessionCacheLRU(4)
+        desk = self.connect(own, tls_sessions=sessions)
+        desk.head()
+        with self.assertRaises(grpc.RpcError) as ended:
+            for _ in desk.events.Subscribe(event_pb2.SubscribeRequest(live=True), timeout=60):
+                pass
+        over = refusal_of(ended.exception)
+        self.assertIn("Resume after", over.text)
+        # On the connection that there is, and on one that goes on with its session of TLS.
+        for refusal in (over, self.refused(desk),
+                        self.refused(self.connect(own, tls_sessions=sessions))):
+            self.assertEqual((refusal.code, refusal.reason),
+                             (grpc.StatusCode.UNAUTHENTICATED, "certificate_expired"), refusal.text)
+        self.assertEqual(self.refused(self.connect(own)).code, grpc.StatusCode.UNAVAILABLE)
 
     def handshake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return handshake(self.core.address, self.authority, "-brief", *arguments)
@@ -161,6 +183,9 @@ class RequiredTest(TlsDesk, unittest.TestCase):
             self.assertEqual((refusal.code, refusal.reason),
                              (grpc.StatusCode.UNAUTHENTICATED, "certificate_missing"))
 
+    def test_a_certificate_lets_in_until_its_end(self) -> None:
+        self.check_that_it_ends("DNS:anyone.example")
+
     def test_programs_show_their_certificate(self) -> None:
         own = self.authority.issue("programs", "DNS:programs.example")
         flags = [f"--core_ca={self.authority.file}", f"--core_cert={own.cert}",
@@ -198,6 +223,9 @@ class IdentityTest(TlsDesk, unittest.TestCase):
         self.assertEqual((refusal.code, refusal.reason),
                          (grpc.StatusCode.PERMISSION_DENIED, "missing_scope"))
         self.assertEqual(desk.claim().claim.ticket.tenant, "acme")
+
+    def test_a_certificate_stands_for_somebody_until_its_end(self) -> None:
+        self.check_that_it_ends("URI:spiffe://desk.example/worker")
 
     def test_any_other_certificate_stands_for_nobody(self) -> None:
         for number, names in enumerate([("DNS:spiffe://desk.example/worker",),

@@ -92,9 +92,13 @@ class Lease:
 class DeskClient:
     """A channel of its own with all services, and the calls that tests make most."""
 
-    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None) -> None:
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None,
+                 tls_sessions: Any = None) -> None:
+        options = TLS_OPTIONS
+        if tls_sessions is not None:
+            options = [*options, ("grpc.ssl_session_cache", tls_sessions)]
         self.channel = (grpc.insecure_channel(address, OPTIONS) if credentials is None
-                        else grpc.secure_channel(address, credentials, TLS_OPTIONS))
+                        else grpc.secure_channel(address, credentials, options))
         self.tickets = ticket_pb2_grpc.TicketServiceStub(self.channel)
         self.agents = agent_pb2_grpc.AgentServiceStub(self.channel)
         self.sessions = session_pb2_grpc.SessionServiceStub(self.channel)
