@@ -56,7 +56,7 @@ class Worker {
   std::unique_ptr<CoreCalls> claim_calls_;
   v1::ClaimJobRequest claim_;  // under way or last
   bool claiming_ = false;
-  std::string claims_fail_;  // why, as was logged, while they do and are tried again; or empty
+  std::string claims_fail_;   // why, as was logged, while they do and are tried again; or empty
   bool starts_fail_ = false;  // of agents
   bool stopping_ = false;
   bool ok_ = true;
