@@ -118,9 +118,15 @@ function ask(q) {
   open.set(q.question_id, box);
 }
 async function loadQuestions() {
-  const response = await fetch("/questions?state=open&page_size=200");
-  if (!response.ok) return;
-  for (const q of (await response.json()).questions) ask(q);
+  let token = "";
+  do {
+    const response = await fetch(
+      `/questions?state=open&page_size=200&page_token=${encodeURIComponent(token)}`);
+    const page = await response.json();
+    if (!response.ok) throw Object.assign(new Error(page.error.message), {status: response.status});
+    for (const q of page.questions) ask(q);
+    token = page.next_page_token;
+  } while (token);
 }
 async function showAsked(m) {
   // The broadcast names the values; the whole question says how it may be answered.
@@ -140,16 +146,29 @@ function receive(m) {
 }
 function connect() {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  socket = new WebSocket(`${scheme}//${location.host}/ws`);
-  socket.onopen = () => {
-    state.textContent = "connected";
-    wait = 500;
+  const current = socket = new WebSocket(`${scheme}//${location.host}/ws`);
+  let why = "connection lost", forGood = false;
+  // A refusal is a socket that opens too: only what could be read says that this one is good.
+  socket.onopen = async () => {
     for (const id of [...open.keys()]) close(id);
-    loadQuestions().catch(() => {});
+    try {
+      await loadQuestions();
+      if (current.readyState !== WebSocket.OPEN) return;
+      state.textContent = "connected";
+      wait = 500;
+    } catch (error) {
+      why = error.message;
+      forGood = error.status === 401 || error.status === 403;
+      if (error.status === 401) why += "; sign-in needs the built page (tools/web.sh build)";
+      current.close();
+    }
   };
   socket.onmessage = (event) => receive(JSON.parse(event.data));
-  socket.onclose = () => {
-    state.textContent = "connection lost, trying again…";
+  socket.onclose = ({code, reason}) => {
+    why = reason || why;
+    forGood ||= code >= 4500 || [1002, 1003, 1007, 1008, 1009].includes(code);
+    state.textContent = forGood ? why : `${why}; trying again…`;
+    if (forGood) return;
     setTimeout(connect, wait * (0.5 + Math.random()));
     wait = Math.min(wait * 2, 15000);
   };

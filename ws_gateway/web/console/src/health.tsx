@@ -96,8 +96,10 @@ function useGateway(): Gateway {
 
 async function askReadiness(): Promise<string> {
   try {
-    const { status } = await fetch("/readyz");
-    return status === 503 ? "not ready: the core cannot be reached" : "ready";
+    const response = await fetch("/readyz");
+    if (response.ok) return "ready";
+    const { error } = (await response.json()) as { error: { message: string } };
+    return `not ready: ${error.message}`;
   } catch {
     return "cannot be reached";
   }

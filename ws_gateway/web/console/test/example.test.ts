@@ -112,7 +112,8 @@ test("a ticket of which the log no longer holds the beginning, and one that ende
     const ticket = await createTicket(desk, "Paint");
     await until(
       async () =>
-        (await desk.call<{ questions: unknown[] }>("GET", "/questions?state=open")).questions.length,
+        (await desk.call<{ questions: unknown[] }>("GET", "/questions?state=open")).questions
+          .length,
       "the question",
     );
     const compact = ["admin", "compact", "--keep_events=1", `--core=${desk.core.address}`];
