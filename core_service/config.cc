@@ -85,11 +85,6 @@ absl::StatusOr<Address> ReadAddress(absl::string_view flag, const std::string& t
 int ConnectionsPossible() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  if (limit.rlim_cur < limit.rlim_max) {
-    rlimit raised = limit;
-    raised.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
-  }
   const rlim_t open_files = std::min<rlim_t>(limit.rlim_cur, 1 << 30);
   return static_cast<int>(open_files) - kOtherDescriptors;
 }
@@ -153,7 +148,9 @@ absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& argume
   }
   if (const std::string path = absl::GetFlag(FLAGS_auth_config); !path.empty()) {
     absl::StatusOr<AuthConfig> auth = ReadAuthConfig(path);
-    if (!auth.ok()) return BadFlag("auth_config", path, auth.status().message());
+    if (!auth.ok()) {  // its words begin with the file
+      return absl::InvalidArgumentError(absl::StrCat("--auth_config: ", auth.status().message()));
+    }
     config.auth = *std::move(auth);
   }
   absl::Status status = ReadTls(config);
@@ -164,9 +161,9 @@ absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& argume
   if (!status.ok()) return status;
   config.data_dir = absl::GetFlag(FLAGS_data_dir);
   if (config.data_dir.empty()) return BadFlag("data_dir", "", "must name a directory");
-  config.max_connections = absl::GetFlag(FLAGS_max_connections);
-  if (config.max_connections < 1) {
-    return BadFlag("max_connections", absl::StrCat(config.max_connections), "must be 1 or more");
+  config.wanted_connections = absl::GetFlag(FLAGS_max_connections);
+  if (config.wanted_connections < 1) {
+    return BadFlag("max_connections", absl::StrCat(config.wanted_connections), "must be 1 or more");
   }
   const int possible = ConnectionsPossible();
   if (possible < 1) {
@@ -175,7 +172,8 @@ absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& argume
   }
   config.admin_connections = std::clamp(possible / kAdminShare, 1, kMaxAdminConnections);
   config.max_connections =
-      std::max(1, std::min(config.max_connections, possible - config.admin_connections));
+      std::max(1, std::min(config.wanted_connections, possible - config.admin_connections));
+  absl::SetFlag(&FLAGS_max_connections, config.max_connections);
   config.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
   config.expiry_hold = absl::GetFlag(FLAGS_expiry_hold);
   status = CheckDuration("drain_timeout", config.drain_timeout);

@@ -21,7 +21,8 @@ struct CoreConfig {
   std::optional<Address> admin_listen;  // none: no admin port
   int admin_connections = 0;
   std::string data_dir;
-  int max_connections = 0;
+  int max_connections = 0;     // as far as the limit of open files leaves room for them
+  int wanted_connections = 0;  // what --max_connections said
   rpc::CallLimitOptions limits;
   std::optional<AuthConfig> auth;   // nothing: authentication is off
   std::optional<Certificates> tls;  // nothing: not encrypted
@@ -36,8 +37,8 @@ struct CoreConfig {
 };
 
 // Reads the flags after ReadFlags; `arguments` is what that returned. InvalidArgument names the
-// flag and the rule that it breaks. Also raises the limit of open files as far as it goes, since
-// that is what --max_connections is checked against.
+// flag and the rule that it breaks. What the limit of open files lowers is lowered in its flag too,
+// which EffectiveFlags shows.
 absl::StatusOr<CoreConfig> ReadCoreConfig(const std::vector<std::string>& arguments);
 
 }  // namespace agentdesk

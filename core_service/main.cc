@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -107,15 +108,29 @@ int Run(const CoreConfig& config, const sigset_t& signals) {
   return exit_code;
 }
 
+// Each connection takes one.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int Main(int argc, char** argv) {
   KeepOpenSslAtExit();
   const std::vector<std::string> arguments = ReadFlags(kUsage, argc, argv);
+  RaiseDescriptorLimit();
   const absl::StatusOr<CoreConfig> config = ReadCoreConfig(arguments);
   const absl::Status status =
       config.ok() ? StartLog("agentdesk-core", config->log_level) : config.status();
   if (!status.ok()) {
     std::fprintf(stderr, "agentdesk-core: %s\n", std::string(status.message()).c_str());
     return 1;
+  }
+  if (config->max_connections < config->wanted_connections) {
+    LogWarning(
+        "the limit of open files (ulimit -n) leaves room for fewer connections",
+        {{"max_connections", config->max_connections}, {"wanted", config->wanted_connections}});
   }
   if (config->check_only) {
     if (config->tls.has_value()) {

@@ -57,8 +57,9 @@ absl::StatusOr<uint16_t> Acceptor::Listen(absl::string_view address, bool share_
   ErrorCode error;
   const auto failed = [&] {
     Stop();
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on \"", address, "\": ", error.message()));
+    return absl::UnavailableError(absl::StrCat(
+        "--listen cannot be served: ", address, ": ",
+        error == net::error::address_in_use ? "another program uses this port" : error.message()));
   };
   const auto found = tcp::resolver(io_).resolve(std::string(host), std::to_string(port),
                                                 tcp::resolver::passive, error);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/flags/reflection.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core_service/base/address.h"
@@ -102,8 +103,14 @@ int DefaultThreads() {
   return std::clamp(static_cast<int>(std::thread::hardware_concurrency()) / 2, 1, 4);
 }
 
+// For a rule whose words begin with the value, or where there is none.
 absl::Status Wrong(absl::string_view flag, absl::string_view rule) {
   return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", rule));
+}
+
+absl::Status WrongValue(absl::string_view flag, absl::string_view rule) {
+  const std::string value = absl::FindCommandLineFlag(flag)->CurrentValue();
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, "=", value, ": ", rule));
 }
 
 // Where a build (build/release/bin, build/web/console) or a package (bin, share) has the web page.
@@ -130,12 +137,13 @@ absl::Status ReadAuthentication(Config& config) {
     if (config.core_token_file.empty() && !by_certificate) return absl::OkStatus();
     return Wrong("auth_config", "is required with --core_token_file and with --core_cert");
   }
-  if (config.core_token_file.empty() && !by_certificate) {
-    return Wrong("core_token_file", "or --core_cert is required with --auth_config");
-  }
   absl::StatusOr<AuthConfig> auth = ReadAuthConfig(path);
   if (!auth.ok()) return Wrong("auth_config", auth.status().message());
   config.auth = *std::move(auth);
+  if (config.core_token_file.empty() && !by_certificate) {
+    return absl::InvalidArgumentError(
+        "--auth_config: needs --core_token_file or --core_cert as well");
+  }
   if (config.core_token_file.empty()) return absl::OkStatus();
   const absl::Status token = client::BearerToken(config.core_token_file, Clock::Real()).Check();
   return token.ok() ? token : Wrong("core_token_file", token.message());
@@ -164,7 +172,7 @@ absl::Status ReadLimits(LoadLimitOptions& limits) {
       {"max_outbox_bytes", absl::GetFlag(FLAGS_max_outbox_bytes), limits.outbox_bytes},
   };
   for (const auto& flag : flags) {
-    if (flag.value < 0) return Wrong(flag.flag, "must not be negative");
+    if (flag.value < 0) return WrongValue(flag.flag, "must not be negative");
     flag.limit = flag.value;
   }
   return absl::OkStatus();
@@ -174,18 +182,18 @@ absl::Status ReadRequestLimits(Config& config) {
   config.http_request_timeout = absl::GetFlag(FLAGS_http_request_timeout);
   if (config.http_request_timeout < absl::Seconds(1) ||
       config.http_request_timeout > absl::Minutes(10)) {
-    return Wrong("http_request_timeout", "must be 1s to 10m");
+    return WrongValue("http_request_timeout", "must be 1s to 10m");
   }
   const int32_t header = absl::GetFlag(FLAGS_max_http_header_bytes);
   if (header < kMinHeaderBytes || header > kMaxHeaderBytes) {
-    return Wrong("max_http_header_bytes",
-                 absl::StrCat("must be ", kMinHeaderBytes, " to ", kMaxHeaderBytes));
+    return WrongValue("max_http_header_bytes",
+                      absl::StrCat("must be ", kMinHeaderBytes, " to ", kMaxHeaderBytes));
   }
   config.max_http_header_bytes = static_cast<size_t>(header);
   const int32_t body = absl::GetFlag(FLAGS_max_http_body_bytes);
   if (body < kMinBodyBytes || body > kMaxBodyBytes) {
-    return Wrong("max_http_body_bytes",
-                 absl::StrCat("must be ", kMinBodyBytes, " to ", kMaxBodyBytes));
+    return WrongValue("max_http_body_bytes",
+                      absl::StrCat("must be ", kMinBodyBytes, " to ", kMaxBodyBytes));
   }
   config.limits.http_body_bytes = body;
   return absl::OkStatus();
@@ -194,7 +202,7 @@ absl::Status ReadRequestLimits(Config& config) {
 absl::Status ReadNotionSecret(Config& config) {
   config.notion_max_age = absl::GetFlag(FLAGS_notion_max_age);
   if (config.notion_max_age <= absl::ZeroDuration()) {
-    return Wrong("notion_max_age", "must be positive");
+    return WrongValue("notion_max_age", "must be positive");
   }
   const std::string path = absl::GetFlag(FLAGS_notion_secret_file);
   if (path.empty()) return absl::OkStatus();
@@ -218,7 +226,7 @@ absl::StatusOr<Config> ReadConfig() {
   Config config;
   config.listen = absl::GetFlag(FLAGS_listen);
   const absl::StatusOr<Address> listen = Address::Parse(config.listen);
-  if (!listen.ok()) return Wrong("listen", listen.status().message());
+  if (!listen.ok()) return WrongValue("listen", listen.status().message());
   config.core = absl::GetFlag(FLAGS_core);
   if (const absl::Status status = client::CheckTarget(config.core); !status.ok()) {
     return Wrong("core", status.message());
@@ -237,29 +245,30 @@ absl::StatusOr<Config> ReadConfig() {
   config.share_port = absl::GetFlag(FLAGS_share_port);
   config.threads = absl::GetFlag(FLAGS_threads);
   if (config.threads < 0 || config.threads > kMaxThreads) {
-    return Wrong("threads", absl::StrCat("must be 0 to ", kMaxThreads));
+    return WrongValue("threads", absl::StrCat("must be 0 to ", kMaxThreads));
   }
   if (config.threads == 0) config.threads = DefaultThreads();
   absl::StatusOr<OriginList> origins = OriginList::Parse(absl::GetFlag(FLAGS_allowed_origins));
-  if (!origins.ok()) return Wrong("allowed_origins", origins.status().message());
+  if (!origins.ok()) return WrongValue("allowed_origins", origins.status().message());
   config.origins = *std::move(origins);
   const std::string web_root = absl::GetFlag(FLAGS_web_root);
   absl::StatusOr<WebFiles> web = web_root.empty() ? InstalledWebFiles() : WebFiles::Read(web_root);
   if (!web.ok()) return Wrong("web_root", web.status().message());
   config.web = *std::move(web);
-  if (absl::GetFlag(FLAGS_max_connections) < 1) return Wrong("max_connections", "must be positive");
+  if (absl::GetFlag(FLAGS_max_connections) < 1)
+    return WrongValue("max_connections", "must be positive");
   config.max_connections = static_cast<size_t>(absl::GetFlag(FLAGS_max_connections));
   if (absl::Status status = ReadLimits(config.limits); !status.ok()) return status;
   if (absl::Status status = ReadRequestLimits(config); !status.ok()) return status;
   if (absl::Status status = ReadNotionSecret(config); !status.ok()) return status;
   config.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
   if (config.drain_timeout < absl::ZeroDuration() || config.drain_timeout > absl::Hours(1)) {
-    return Wrong("drain_timeout", "must be 0 to 1h");
+    return WrongValue("drain_timeout", "must be 0 to 1h");
   }
   config.otlp_endpoint = absl::GetFlag(FLAGS_otlp_endpoint);
   if (!config.otlp_endpoint.empty()) {
     const absl::Status status = SpanExporter::CheckEndpoint(config.otlp_endpoint);
-    if (!status.ok()) return Wrong("otlp_endpoint", status.message());
+    if (!status.ok()) return WrongValue("otlp_endpoint", status.message());
   }
   config.log_level = absl::GetFlag(FLAGS_log_level);
   config.check_only = absl::GetFlag(FLAGS_check_config);

@@ -33,7 +33,7 @@ int Main(int argc, char** argv) {
   absl::Status status = config.status();
   if (status.ok()) status = StartLog("agentdesk-gateway", config->log_level);
   if (status.ok() && !rest.empty()) {
-    status = absl::InvalidArgumentError(absl::StrCat("what is `", rest[0], "`?"));
+    status = absl::InvalidArgumentError(absl::StrCat("`", rest[0], "` is not a flag; see --help"));
   }
   if (!status.ok()) {
     std::fprintf(stderr, "agentdesk-gateway: %s\n", std::string(status.message()).c_str());

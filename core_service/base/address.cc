@@ -17,7 +17,7 @@ namespace {
 
 absl::Status NotAnAddress() {
   return absl::InvalidArgumentError(
-      "must be an IP address and a port, such as 127.0.0.1:50051 or [::1]:50051");
+      "must be an IP address and a port, such as 127.0.0.1:PORT or [::1]:PORT");
 }
 
 template <typename Socket>

@@ -40,7 +40,7 @@ class AdminHttp {
     bool blocks = false;
   };
   struct Limits {
-    size_t max_connections = 512;
+    size_t max_connections = 0;
     size_t max_request_bytes = 8 * 1024;  // request line and headers; more is answered with 431
     // From accept to the last byte of the request, and from there to that of the answer.
     absl::Duration timeout = absl::Seconds(5);

@@ -12,7 +12,7 @@ namespace agentdesk {
 // --listen), that before the file that --flagfile or AGENTDESK_FLAGFILE names. Returns the
 // arguments that are no flags, without the program's name. Ends the program with a message and exit
 // code 1 when a flag is unknown or its value cannot be read, and with code 0 after --help or
-// --version.
+// --version. Variables AGENTDESK_… that no flag of the program has are other programs'.
 //
 // `usage` is what --help says first. Call once, first thing in main.
 std::vector<std::string> ReadFlags(absl::string_view usage, int argc, char** argv);

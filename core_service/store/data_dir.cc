@@ -15,10 +15,14 @@ namespace agentdesk::store {
 namespace {
 
 constexpr char kLockName[] = "desk.lock";
+constexpr char kForbidden[] = "let this user read and write the directory and what is in it";
 
 absl::Status SystemError(absl::string_view doing, absl::string_view path) {
-  const absl::Status status = absl::ErrnoToStatus(errno, absl::StrCat("cannot ", doing, " ", path));
-  return errno == EIO ? absl::UnavailableError(status.message()) : status;
+  const int error = errno;
+  const absl::Status status = absl::ErrnoToStatus(error, absl::StrCat("cannot ", doing, " ", path));
+  if (error == EIO) return absl::UnavailableError(status.message());
+  if (error != EACCES && error != EPERM) return status;
+  return absl::Status(status.code(), absl::StrCat(status.message(), "; ", kForbidden));
 }
 
 std::string Parent(const std::string& path) {
@@ -66,7 +70,7 @@ absl::StatusOr<DataDir> DataDir::Hold(const std::string& path) {
     const bool known =
         size > 0 && absl::SimpleAtoi(absl::string_view(text, static_cast<size_t>(size)), &pid);
     return absl::FailedPreconditionError(absl::StrCat(
-        "another agentdesk-core holds ", path, known ? absl::StrCat(" (pid ", pid, ")") : ""));
+        "another process holds ", path, known ? absl::StrCat(" (pid ", pid, ")") : ""));
   }
   const std::string pid = absl::StrCat(getpid(), "\n");
   if (ftruncate(lock, 0) != 0 ||
@@ -87,7 +91,7 @@ std::string DataDir::File(const char* name) const { return absl::StrCat(path_, "
 
 absl::Status DataDir::MakeFile(const char* name) const {
   const int file = open(File(name).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (file < 0) return SystemError("make", File(name));
+  if (file < 0) return SystemError("open", File(name));
   close(file);
   return absl::OkStatus();
 }

@@ -40,6 +40,7 @@ class BenchTest(unittest.TestCase):
 
     def test_help_names_the_flags(self) -> None:
         done = self.bench("--help")
+        self.assertEqual(done.returncode, 0, done.stderr)
         for flag in SMALL:
             self.assertIn(f" {flag.split('=')[0]} (", done.stdout)
 

@@ -178,7 +178,7 @@ class CheckTest(unittest.TestCase):
         self.addCleanup(system.close)
         checked = command_line("admin", "check", system.core.data_dir)
         self.assertEqual(checked.returncode, 1)
-        self.assertIn("another agentdesk-core holds", checked.stderr)
+        self.assertIn("another process holds", checked.stderr)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -18,7 +19,8 @@ PROGRAMS = {
          ("--data_dir=", "data_dir"), ("--max_connections=0", "max_connections"),
          ("--drain_timeout=-1s", "drain_timeout"), ("--expiry_hold=2h", "expiry_hold"),
          ("--retain_events=-1", "retain_events"), ("--log_level=loud", "log_level"),
-         ("--max_connections=many", "max_connections"),
+         ("--max_connections=many", "--max_connections=many: must be a whole number"),
+         ("--drain_timeout=10", "--drain_timeout=10: must be a time with its unit, such as 10s"),
          ("--max_open_questions_per_session=0", "max_open_questions_per_session"),
          ("--max_open_questions_per_session=101", "max_open_questions_per_session"),
          ("--admin_listen=0.0.0.0:50052", "admin_listen"), ("--admin_listen=1", "admin_listen"),
@@ -118,6 +120,43 @@ class FlagsTest(unittest.TestCase):
                     self.assertEqual(done.returncode, 1)
                     self.assertIn("log_level", done.stderr)
 
+    def test_a_value_that_cannot_be_read_is_refused_with_where_it_stands(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "flags")
+            file.write_text("# comment\n--drain_timeout=10\n", encoding="utf-8")
+            for program in ("agentdesk-core", "agentdesk-gateway"):
+                for flags, env, said in (
+                        ([], {"AGENTDESK_DRAIN_TIMEOUT": "10"}, "AGENTDESK_DRAIN_TIMEOUT=10"),
+                        ([f"--flagfile={file}"], {}, f"{file}: --drain_timeout=10"),
+                        ([], {"AGENTDESK_FLAGFILE": str(file)}, f"{file}: --drain_timeout=10")):
+                    done = run(program, "--check_config", *flags, **env)
+                    self.assertEqual(done.returncode, 1)
+                    self.assertIn(f"{program}: {said}: must be a time with its unit", done.stderr)
+
+    def test_what_is_wrong_is_said_with_its_value(self) -> None:
+        for program, flag in (("agentdesk-gateway", "--listen=foo:1"),
+                              ("agentdesk-gateway", "--threads=65"),
+                              ("agentdesk-worker", "--lease=1h")):
+            done = run(program, "--agent=true" if "worker" in program else "--check_config", flag)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"{program}: {flag}: must be", done.stderr)
+
+    def test_a_file_that_is_missing_is_named_once(self) -> None:
+        for program in ("agentdesk-core", "agentdesk-gateway"):
+            done = run(program, "--check_config", "--auth_config=/no/such/file")
+            self.assertEqual(done.returncode, 1)
+            self.assertEqual(done.stderr.count("/no/such/file"), 1, done.stderr)
+
+    def test_a_port_that_is_taken(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            for program in ("agentdesk-core", "agentdesk-gateway"):
+                with tempfile.TemporaryDirectory() as folder:
+                    done = run(program, f"--listen=127.0.0.1:{taken.getsockname()[1]}",
+                               *(["--admin_listen=", f"--data_dir={folder}"] if "core" in program else []))
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("--listen cannot be served", done.stderr)
+                self.assertIn("another program uses this port", done.stderr)
+
     def test_what_is_no_flag_is_refused(self) -> None:
         for program, (right, _) in PROGRAMS.items():
             with self.subTest(program):
@@ -144,10 +183,19 @@ class FlagsTest(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("ulimit -n", done.stderr)
 
+    def test_connections_that_the_limit_of_open_files_does_not_allow(self) -> None:
+        done = subprocess.run(["prlimit", "--nofile=256:256", BIN / "agentdesk-core", "--check_config"],
+                              capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("--max_connections=201\n", done.stdout)
+        self.assertIn("ulimit -n", done.stderr)
+
     def test_help_explains_every_flag_of_ours_and_no_other(self) -> None:
         for program, (right, _) in PROGRAMS.items():
             with self.subTest(program):
-                text = " ".join(run(program, "--help").stdout.split())
+                done = run(program, "--help")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                text = " ".join(done.stdout.split())
                 explained = dict(re.findall(r" --(\w+) \((.*?)\); default: ", text))
                 self.assertEqual(set(explained), set(self.printed(program, *right)))
                 for name, words in explained.items():

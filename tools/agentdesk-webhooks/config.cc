@@ -28,15 +28,22 @@ absl::string_view View(std::string_view text) {
   return absl::string_view(text.data(), text.size());
 }
 
+// The error does not name the file.
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::InvalidArgumentError(absl::StrCat("cannot read ", path));
+  if (!file) return absl::InvalidArgumentError("cannot be read");
   std::ostringstream text;
   text << file.rdbuf();
   if (text.str().size() > kMaxFileBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(path, " has more than 1 MiB"));
+    return absl::InvalidArgumentError("has more than 1 MiB");
   }
   return text.str();
+}
+
+absl::StatusOr<std::string> ReadSecretFile(const std::string& path) {
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (text.ok()) return text;
+  return absl::InvalidArgumentError(absl::StrCat(path, " ", text.status().message()));
 }
 
 bool IsName(absl::string_view name) {
@@ -158,7 +165,7 @@ absl::StatusOr<std::vector<EndpointConfig>> ParseEndpoints(
 absl::StatusOr<std::vector<EndpointConfig>> ReadEndpoints(const std::string& path) {
   const absl::StatusOr<std::string> text = ReadFile(path);
   if (!text.ok()) return text.status();
-  return ParseEndpoints(*text, ReadFile);
+  return ParseEndpoints(*text, ReadSecretFile);
 }
 
 }  // namespace agentdesk::webhooks

@@ -25,7 +25,7 @@ struct EndpointConfig {
 //                  "types":["agent_question","agent_error"],"from_beginning":false}]}
 //
 // and the secret files that it names. InvalidArgument names the endpoint, the field and the rule;
-// unknown fields are refused.
+// unknown fields are refused. What is wrong with the file itself is told without its path.
 absl::StatusOr<std::vector<EndpointConfig>> ReadEndpoints(const std::string& path);
 // The same of the file's text. `read_file` answers the text of a secret file.
 absl::StatusOr<std::vector<EndpointConfig>> ParseEndpoints(

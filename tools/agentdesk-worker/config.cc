@@ -23,8 +23,13 @@ constexpr int kMaxConcurrency = 1000;
 constexpr rlim_t kDescriptorsOfAgent = 5;
 constexpr rlim_t kOtherDescriptors = 40;
 
+// For a rule whose words begin with the value, or where there is none.
 absl::Status Wrong(absl::string_view flag, absl::string_view rule) {
   return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", rule));
+}
+
+absl::Status WrongValue(absl::string_view flag, absl::string_view value, absl::string_view rule) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, "=", value, ": ", rule));
 }
 
 bool IsQueueName(const std::string& name) {
@@ -37,14 +42,15 @@ bool IsQueueName(const std::string& name) {
 
 absl::Status CheckConcurrency(int agents) {
   if (agents < 1 || agents > kMaxConcurrency) {
-    return Wrong("concurrency", absl::StrCat("must be from 1 to ", kMaxConcurrency));
+    return WrongValue("concurrency", absl::StrCat(agents),
+                      absl::StrCat("must be from 1 to ", kMaxConcurrency));
   }
   const rlim_t needed = static_cast<rlim_t>(agents) * kDescriptorsOfAgent + kOtherDescriptors;
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < needed) {
-    return Wrong("concurrency",
-                 absl::StrCat("so many agents need ", needed, " open files, and the limit is ",
-                              limit.rlim_max, " (`ulimit -Hn`)"));
+    return WrongValue("concurrency", absl::StrCat(agents),
+                      absl::StrCat("so many agents need ", needed, " open files, and the limit is ",
+                                   limit.rlim_max, " (`ulimit -Hn`)"));
   }
   return absl::OkStatus();
 }
@@ -68,7 +74,7 @@ absl::Status Check(const Config& config) {
   if (config.name.empty() ||
       tools::FirstCharacters(config.name, kMaxNameCharacters) != config.name ||
       tools::Repair(config.name) != config.name) {
-    return Wrong("name", "must have 1 to 200 characters");
+    return WrongValue("name", config.name, "must have 1 to 200 characters");
   }
   if (!config.token_file.empty()) {
     const absl::Status token = client::BearerToken(config.token_file, Clock::Real()).Check();
@@ -78,14 +84,16 @@ absl::Status Check(const Config& config) {
     return status;
   }
   if (config.cancel_grace < absl::ZeroDuration() || config.cancel_grace > absl::Hours(1)) {
-    return Wrong("cancel_grace", "must be from 0s to 1h");
+    return WrongValue("cancel_grace", absl::FormatDuration(config.cancel_grace),
+                      "must be from 0s to 1h");
   }
   if (config.core_loss_grace < absl::ZeroDuration() ||
       config.core_loss_grace == absl::InfiniteDuration()) {
-    return Wrong("core_loss_grace", "must not be negative or infinite");
+    return WrongValue("core_loss_grace", absl::FormatDuration(config.core_loss_grace),
+                      "must not be negative or infinite");
   }
   if (config.lease < absl::Seconds(1) || config.lease > absl::Minutes(10)) {
-    return Wrong("lease", "must be from 1s to 10m");
+    return WrongValue("lease", absl::FormatDuration(config.lease), "must be from 1s to 10m");
   }
   if (access(config.transcript_directory.c_str(), W_OK | X_OK) != 0) {
     return Wrong("transcript_dir",

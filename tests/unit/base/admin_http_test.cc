@@ -51,11 +51,17 @@ class Client {
   bool connected_ = false;
 };
 
+AdminHttp::Limits ManyConnections() {
+  AdminHttp::Limits limits;
+  limits.max_connections = 512;
+  return limits;
+}
+
 constexpr char kGet[] = "GET /page HTTP/1.1\r\nHost: a\r\n\r\n";
 
 class AdminHttpTest : public ::testing::Test {
  protected:
-  void Start(AdminHttp::Limits limits = {}) {
+  void Start(AdminHttp::Limits limits = ManyConnections()) {
     std::vector<AdminHttp::Page> pages;
     pages.push_back({"/page",
                      [] {
@@ -165,7 +171,7 @@ TEST_F(AdminHttpTest, WhoeverSaysNothingIsInNobodysWay) {
 }
 
 TEST_F(AdminHttpTest, ARequestThatNeverEndsIsClosed) {
-  AdminHttp::Limits limits;
+  AdminHttp::Limits limits = ManyConnections();
   limits.timeout = absl::Milliseconds(50);
   Start(limits);
   Client client(*server_);
