@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What can be said about the source without running it.
 #
-#   tools/lint.sh                 format, protos, scripts, units, types of the web part, alerts, the rules of
-#                                 tools/lint/tidy_test.py
+#   tools/lint.sh                 format, protos, scripts, units, mutants that apply, types of the web part, alerts,
+#                                 the rules of tools/lint/tidy_test.py
 #   tools/lint.sh clang-tidy      clang-tidy over the whole tree (long)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -43,8 +43,7 @@ check_tidy() { /usr/bin/python3 -B tools/lint/tidy_test.py; }
 
 clang_tidy() {
   local files
-  # Each unit is read by itself: its precompiled header would have to be built first.
-  cmake --preset tidy -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON >/dev/null || return
+  cmake --preset tidy >/dev/null || return
   # The generated headers must exist before anything that includes them is read.
   cmake --build build/tidy --target agentdesk_proto agentdesk_proto_grpc \
     agentdesk_proto_served agentdesk_store || return

@@ -27,7 +27,8 @@ struct NotionRules {
   absl::Duration max_age = absl::InfiniteDuration();  // of what has a time in it
 };
 
-// The HTTP routes: they translate to and from the core's calls and keep nothing.
+// The HTTP routes: they translate to and from the core's calls and keep nothing. Belongs to its
+// shard's thread, on which the core's answers come, too.
 class Http final : public RequestHandler {
  public:
   // All must outlive it.

@@ -14,7 +14,7 @@ namespace agentdesk::gateway {
 // Sees how the requests end that another handler answers: counts them, logs them at debug and
 // exports their spans. Each becomes part of its sender's trace (`traceparent`), or of a new one,
 // and the other handler finds that in the same header. It does not see `/metrics`: to read them
-// counts for nothing.
+// counts for nothing. Belongs to its shard's thread, the responders as well.
 class HttpObserver final : public RequestHandler {
  public:
   // What it is given must outlive the responders too; `spans` may be null.

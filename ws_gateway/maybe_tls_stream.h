@@ -22,6 +22,7 @@ namespace agentdesk::gateway {
 // Beast's operations see one type, so they are compiled once; with TLS the handler of an operation
 // is kept behind a pointer, which costs little beside encrypting. Only to be moved while no
 // operation is under way; an operation's handler must keep the stream alive.
+// Belongs to the thread that runs its socket's io_context.
 class MaybeTlsStream {
  public:
   using executor_type = TcpExecutor;

@@ -10,7 +10,7 @@
 namespace agentdesk::gateway {
 
 // Which web pages may talk to the gateway (the `Origin` of RFC 6454): those on the list, and the
-// gateway's own.
+// gateway's own. Constant once parsed, so any thread may ask.
 class OriginList {
  public:
   // Entries such as `https://desk.example`, `http://localhost:*` (any port, or none) or `*`. The

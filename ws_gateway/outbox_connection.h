@@ -13,6 +13,7 @@ namespace agentdesk::gateway {
 
 // A connection that a handler writes to at any time, through an outbox: what a WebSocket and a
 // streamed response have in common. The reading is for the derived class.
+// Belongs to the transport's thread.
 class OutboxConnection : public TcpConnection, public Socket {
  public:
   using Socket::Send;

@@ -13,7 +13,7 @@ namespace agentdesk::gateway {
 
 // An HTTP response whose body a handler writes for as long as it likes. The end of the connection
 // is the end of the body (RFC 9112 section 6.3), so what is sent needs no framing of its own and
-// can be shared by all.
+// can be shared by all. Belongs to the transport's thread.
 class StreamConnection final : public OutboxConnection {
  public:
   // `options` must outlive the connection; `handler` is not null.

@@ -31,8 +31,7 @@ absl::StatusOr<Decision<v1::AskQuestionResponse>> AskQuestion(
     const TicketState& state, const Context& context);
 
 // Takes `question` back; one that is over stays as it is. FailedPrecondition (`lease_lost`);
-// NotFound
-// (`unknown_question`) when it is another session's.
+// NotFound (`unknown_question`) when it is another session's.
 absl::StatusOr<Decision<v1::WithdrawQuestionResponse>> WithdrawQuestion(
     const v1::WithdrawQuestionRequest& request, const QuestionRecord& question,
     const TicketState& state, const Context& context);

@@ -40,9 +40,8 @@ class Access {
   //   authorization   `Bearer TOKEN`
   //   agentdesk-user  the user on whose behalf a gateway calls (base/identity.h)
   // and with authentication on the label agentdesk-actor counts for nothing, and agentdesk-client
-  // only beside agentdesk-user. The caller is held to
-  // the tenant of its identity, but for those that the configuration lets see all tenants, and a
-  // gateway that names no user.
+  // only beside agentdesk-user. The caller is held to the tenant of its identity, but for those
+  // that the configuration lets see all tenants, and a gateway that names no user.
   //
   // Unauthenticated: there is no token (`token_missing`) or it is refused (base/token_verifier.h).
   // FailedPrecondition: a user is named while authentication is off (`authentication_off`).

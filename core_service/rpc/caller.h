@@ -17,8 +17,7 @@ using Metadata = std::multimap<grpc::string_ref, grpc::string_ref>;
 
 // On whose behalf a call is made, by its metadata:
 //   agentdesk-actor  a label for who acts, 1 to 200 printable characters; default `anonymous`. It
-//   is
-//                    taken at its word, so it names no identity: that stays empty.
+//                    is taken at its word, so it names no identity: that stays empty.
 //   agentdesk-via    the way the command came: grpc (default), http, websocket or worker
 //   agentdesk-client the IP address from which a gateway was asked; default: nothing
 //   traceparent      W3C trace context; one that is malformed is ignored, as its specification says

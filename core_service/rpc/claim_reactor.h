@@ -14,7 +14,8 @@
 namespace agentdesk::rpc {
 
 // One ClaimJob call, which may wait for a job: calls the claim off when the caller has gone or the
-// server drains, so that no job is handed to nobody.
+// server drains, so that no job is handed to nobody. Its methods come on gRPC's threads and on that
+// of LiveCalls, also at once: what they share is constant by then or, as the claim, thread-safe.
 class ClaimReactor final : public UnaryReactor, public LiveCall {
  public:
   // Answers a call; the reactor owns itself.

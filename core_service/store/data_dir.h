@@ -9,7 +9,7 @@
 namespace agentdesk::store {
 
 // A data directory that this process alone holds, by a lock that the system drops when the process
-// ends, however it ends.
+// ends, however it ends. Any thread may ask it; only one, while no other does, may move it.
 class DataDir {
  public:
   static constexpr char kDeskFile[] = "desk.sqlite3";

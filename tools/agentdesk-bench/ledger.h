@@ -43,8 +43,6 @@ class Ledger {
   int64_t end() const { return first_ + static_cast<int64_t>(messages_.size()); }
   // Up to where all browsers have seen everything.
   int64_t complete() const { return first_; }
-  // The log's sequence of the last message, where messages tell theirs.
-  int64_t last_sequence() const { return last_sequence_; }
 
  private:
   void Learn(absl::string_view text);
@@ -53,8 +51,8 @@ class Ledger {
   absl::flat_hash_set<int64_t> created_;  // the numbers of all tickets that were told
   Listener* listener_ = nullptr;
   std::deque<Message> messages_;
-  int64_t first_ = 0;  // the position of messages_.front()
-  int64_t last_sequence_ = 0;
+  int64_t first_ = 0;          // the position of messages_.front()
+  int64_t last_sequence_ = 0;  // the log's, of the last message, where messages tell theirs
 };
 
 }  // namespace agentdesk::bench

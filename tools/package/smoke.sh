@@ -51,7 +51,7 @@ inside env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-re
 for file in /usr/share/man/man1/agentdesk.1 /usr/share/man/man8/agentdesk-core.8 \
   /usr/share/bash-completion/completions/agentdesk /usr/share/agentdesk/agentdesk.binpb \
   /lib/systemd/system/agentdesk-core.service /etc/agentdesk/core.flags \
-  /usr/share/doc/agentdesk/OPERATIONS.md; do
+  /usr/share/doc/agentdesk/docs/OPERATIONS.md; do
   [[ -s $root$file || -s $root$file.gz || -s $root/usr$file ]] || fail "$file is missing"
 done
 # shellcheck disable=SC2016
