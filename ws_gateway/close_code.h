@@ -14,7 +14,8 @@ inline constexpr absl::string_view kRestarts = "the gateway restarts";
 inline constexpr uint16_t kCloseBusy = 1013;        // the reason says when to come back
 inline constexpr uint16_t kCloseTokenEnded = 4401;  // none came, or it ran out: get a fresh one
 inline constexpr uint16_t kCloseTooMany = 4429;     // messages or connections; the reason says when
-inline constexpr uint16_t kCloseTooSlow = 4430;     // read too slowly: resume
+inline constexpr uint16_t kCloseTooSlow = 4430;
+inline constexpr absl::string_view kReadTooSlowly = "read too slowly: resume";
 inline constexpr uint16_t kCloseTokenInvalid = 4501;
 inline constexpr uint16_t kCloseForbidden = 4503;
 

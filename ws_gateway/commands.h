@@ -1,6 +1,7 @@
 #ifndef AGENTDESK_WS_GATEWAY_COMMANDS_H_
 #define AGENTDESK_WS_GATEWAY_COMMANDS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -34,6 +35,11 @@ struct Caller {
 template <typename Response>
 using Reply = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
 
+// A frame of a snapshot is as long as this, unless one item alone is longer. No longer, since what
+// is slow is told by how long a frame waits: a slow link that is read all the time shall be on
+// time.
+inline constexpr size_t kMaxSnapshotFrame = 32 * 1024;
+
 // A part of the events that a connection cannot get from its hub.
 struct FeedPart {
   std::vector<Frames> snapshot;  // frames of a snapshot, which come before the events
@@ -53,7 +59,7 @@ class Feed {
 // Parts in order; or, as the last call, OutOfRange with the reason `compacted`, `other_desk` or
 // `ahead` and the metadata `desk_id` and `available_from`, or another refusal. Breaks of the
 // connection to the core are bridged and not seen here, except that a snapshot that was broken off
-// is refused as Aborted.
+// is refused as Aborted, with the reason `slow_reader` where others waited for its place.
 using FeedReceiver = absl::AnyInvocable<void(absl::StatusOr<FeedPart>)>;
 
 // What a browser may ask of the core. Each shard has its own: it is called on the shard's thread,
@@ -90,6 +96,9 @@ class Commands {
   // kLive is not for here: the hub has that.
   virtual std::unique_ptr<Feed> Follow(const Caller& caller, const SubscribeFrom& from,
                                        const v1::EventFilter& filter, FeedReceiver receiver) = 0;
+
+  // Called by the shard again and again, for what is due by now.
+  virtual void Tick() {}
 };
 
 }  // namespace agentdesk::gateway

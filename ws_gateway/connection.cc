@@ -433,6 +433,8 @@ void Connection::OnFeed(absl::StatusOr<FeedPart> part) {
   } else if (absl::IsResourceExhausted(status)) {
     Leave(kCloseTooMany,
           RetryIn("too many streams", DetailOf(status).retry_after.value_or(kStreamsFullFor)));
+  } else if (absl::IsAborted(status) && DetailOf(status).reason == "slow_reader") {
+    Leave(kCloseTooSlow, kReadTooSlowly);
   } else {
     Leave(kCloseRestart, "the stream of events cannot go on: resume");
   }
@@ -440,17 +442,18 @@ void Connection::OnFeed(absl::StatusOr<FeedPart> part) {
 
 void Connection::PumpFeed() {
   while (part_.has_value()) {
-    const FeedPart& part = *part_;
+    FeedPart& part = *part_;
     const int64_t up_to = part.events->up_to;
     const bool snapshot = wanted_->from.kind == SubscribeFrom::Kind::kSnapshot;
     if (unanswered_ && !(snapshot && part.snapshot.empty())) {
       Answer(snapshot ? up_to : wanted_->from.after);
     }
     for (; part_frames_ < part.snapshot.size(); ++part_frames_) {
-      if (cursor_.full()) return;
+      // The next one waits here, where it does not grow old, until there is little before it.
+      if (socket_->queued_bytes() >= kMaxSnapshotFrame) return;
       host_.metrics().Sent(1);
       const bool last = part_frames_ + 1 == part.snapshot.size() && part.snapshot_complete;
-      Frames frames = part.snapshot[part_frames_];
+      Frames frames = std::move(part.snapshot[part_frames_]);
       if (is_stream()) {
         frames = Framed(FirstPayload(frames.bytes),
                         last ? StreamPosition(part.events->desk_id, up_to) : std::string());
@@ -500,7 +503,7 @@ void Connection::Pump() {
   if (reached) return;
   in_hub_ = false;
   cursor_.Stop();
-  Leave(kCloseTooSlow, "read too slowly: resume");
+  Leave(kCloseTooSlow, kReadTooSlowly);
 }
 
 void Connection::OnDrained() {

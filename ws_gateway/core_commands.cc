@@ -8,6 +8,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "core_service/base/clock.h"
 #include "core_service/base/error.h"
 #include "core_service/base/log.h"
 #include "core_service/base/trace_context.h"
@@ -20,7 +21,13 @@ namespace {
 
 constexpr absl::Duration kTimeout = absl::Seconds(5);
 constexpr size_t kMaxOpenFeeds = 128;  // of a shard; each holds a stream of the core
-constexpr size_t kMaxSnapshotFrame = 256 * 1024;
+// While others wait, a snapshot ends of which one part was not taken for so long, the slowest
+// first: who reads faster than the others keeps their place. But not the oldest of them: if
+// everyone could be ended, many who come at once over slow links would end each other for ever, and
+// nobody would get to the end of a snapshot. As it is, the oldest half gets on, and the rest is for
+// who is quick.
+constexpr absl::Duration kPartMayWait = absl::Seconds(2);
+constexpr size_t kFeedsThatStay = kMaxOpenFeeds / 2;
 
 // What the user is told of the core's answer: where it is the gateway that the core does not let
 // in, or the core itself that keeps no scopes, another token of the user's would not help.
@@ -90,6 +97,7 @@ struct FeedState {
   SubscribeFrom from;  // where the feed's stream began, or would begin again
   absl::AnyInvocable<void()> on_standstill;
   bool receiver_has_part = false;
+  absl::Duration part_since = {};  // when it got that part
   bool resumable = false;
   bool ended = false;
 
@@ -101,6 +109,7 @@ struct FeedState {
   void Take(absl::StatusOr<FeedPart> part) {
     if (part.ok()) {
       receiver_has_part = true;
+      part_since = Clock::Real().Monotonic();
       resumable = from.kind == SubscribeFrom::Kind::kAfter || part->snapshot_complete;
       if (resumable) {
         from = {.kind = SubscribeFrom::Kind::kAfter,
@@ -154,6 +163,13 @@ class FeedConsumer final : public client::EventStream::Consumer {
     return std::nullopt;
   }
 
+  static void HandOver(Shard& shard, std::weak_ptr<FeedState> state,
+                       absl::StatusOr<FeedPart> part) {
+    shard.Post([state = std::move(state), part = std::move(part)]() mutable {
+      if (const std::shared_ptr<FeedState> live = state.lock()) live->Take(std::move(part));
+    });
+  }
+
  private:
   static FeedPart Encode(const v1::SubscribeResponse& batch, int64_t after) {
     const int64_t up_to = batch.up_to_sequence();
@@ -164,12 +180,6 @@ class FeedConsumer final : public client::EventStream::Consumer {
     }
     part.events = EncodeEvents(batch.desk_id(), after, up_to, batch.events());
     return part;
-  }
-  static void HandOver(Shard& shard, std::weak_ptr<FeedState> state,
-                       absl::StatusOr<FeedPart> part) {
-    shard.Post([state = std::move(state), part = std::move(part)]() mutable {
-      if (const std::shared_ptr<FeedState> live = state.lock()) live->Take(std::move(part));
-    });
   }
 
   CoreLink& link_;
@@ -228,6 +238,19 @@ class CoreCommands::CoreFeed final : public Feed {
         commands_.link_.channel(), commands_.link_.completions(), std::move(options),
         *subscription_.consumer);
   }
+  // How long the receiver has had a part of a snapshot that it cannot pass on yet.
+  absl::Duration SnapshotStandsFor(absl::Duration now) const {
+    const bool stands = state_->receiver_has_part && !state_->resumable;
+    return stands ? now - state_->part_since : absl::ZeroDuration();
+  }
+  // Ends, for the sake of those who wait.
+  void GiveWay() {
+    Leave();
+    gave_way_ = true;
+    FeedConsumer::HandOver(commands_.shard_, state_,
+                           ErrorWithReason(absl::StatusCode::kAborted, "slow_reader",
+                                           "others wait for the place that this snapshot takes"));
+  }
   // Gives up its stream of the core.
   void Leave() {
     std::deque<CoreFeed*>& open = commands_.open_feeds_;
@@ -241,6 +264,7 @@ class CoreCommands::CoreFeed final : public Feed {
 
   void Next() override {
     state_->receiver_has_part = false;
+    if (gave_way_) return;
     if (subscription_.stream != nullptr) return subscription_.stream->Next();
     commands_.waiting_feeds_.push_back(this);
     commands_.BeginFeeds();
@@ -252,6 +276,7 @@ class CoreCommands::CoreFeed final : public Feed {
   const v1::EventFilter filter_;
   std::shared_ptr<FeedState> state_;
   Subscription subscription_;
+  bool gave_way_ = false;
 };
 
 std::unique_ptr<Feed> CoreCommands::Follow(const Caller& caller, const SubscribeFrom& from,
@@ -263,16 +288,29 @@ std::unique_ptr<Feed> CoreCommands::Follow(const Caller& caller, const Subscribe
 
 void CoreCommands::BeginFeeds() {
   while (!waiting_feeds_.empty()) {
-    if (open_feeds_.size() >= kMaxOpenFeeds) {
-      const auto slow = std::find_if(open_feeds_.begin(), open_feeds_.end(),
-                                     [](const CoreFeed* feed) { return feed->stands_still(); });
-      if (slow == open_feeds_.end()) return;
-      (*slow)->Leave();
-    }
+    if (open_feeds_.size() >= kMaxOpenFeeds && !MakeRoom()) return;
     CoreFeed* feed = waiting_feeds_.front();
     waiting_feeds_.pop_front();
     feed->Begin();
   }
+}
+
+bool CoreCommands::MakeRoom() {
+  const auto resumable = std::find_if(open_feeds_.begin(), open_feeds_.end(),
+                                      [](const CoreFeed* feed) { return feed->stands_still(); });
+  if (resumable != open_feeds_.end()) {
+    (*resumable)->Leave();
+    return true;
+  }
+  const absl::Duration now = Clock::Real().Monotonic();
+  const auto slowest =
+      std::max_element(open_feeds_.begin() + kFeedsThatStay, open_feeds_.end(),
+                       [now](const CoreFeed* one, const CoreFeed* other) {
+                         return one->SnapshotStandsFor(now) < other->SnapshotStandsFor(now);
+                       });
+  if ((*slowest)->SnapshotStandsFor(now) < kPartMayWait) return false;
+  (*slowest)->GiveWay();
+  return true;
 }
 
 client::CallLabels CoreCommands::Labels(const Caller& caller) const {

@@ -46,6 +46,7 @@ class CoreCommands final : public Commands {
             Reply<v1::ListEventsResponse> reply) override;
   std::unique_ptr<Feed> Follow(const Caller& caller, const SubscribeFrom& from,
                                const v1::EventFilter& filter, FeedReceiver receiver) override;
+  void Tick() override { BeginFeeds(); }
 
  private:
   template <typename Response>
@@ -56,13 +57,16 @@ class CoreCommands final : public Commands {
 
   template <typename Request, typename Response, typename Prepare>
   void Start(const Caller& caller, const Request& request, Reply<Response> reply, Prepare prepare);
-  // Lets feeds that wait begin, as far as there is room. Where there is none, one whose browser
-  // reads slowly makes room: it goes on from where it was when the browser has caught up.
+  // Lets feeds that wait begin, as far as there is room, or somebody makes room.
   void BeginFeeds();
+  // Takes the place of one whose browser reads slowly, if there is one: it goes on from where it
+  // was when the browser has caught up. In a snapshot there is no such place to go on from: it
+  // ends.
+  bool MakeRoom();
 
   CoreLink& link_;
   Shard& shard_;
-  std::deque<CoreFeed*> open_feeds_;
+  std::deque<CoreFeed*> open_feeds_;  // in the order in which they began
   std::deque<CoreFeed*> waiting_feeds_;
 };
 

@@ -212,6 +212,7 @@ void Shard::StartTicks() {
 
 void Shard::OnTick() {
   hub_->Tick();
+  commands_->Tick();
   if (options_.outbox_memory != nullptr) {
     hub_->KeepWithin(*options_.outbox_memory, options_.index, transport_->queued_bytes(),
                      [this](std::vector<Backlog>& backlogs) { transport_->AddBacklogs(backlogs); });

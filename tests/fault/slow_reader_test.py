@@ -8,7 +8,7 @@ import unittest
 
 import oracle
 from agentdesk_test import PATIENCE, DeskTestCase, Gateway, wait_until
-from desk_client import agent_pb2, event_pb2
+from desk_client import agent_pb2, event_pb2, ticket_pb2
 from ws_client import BareSocket, FullBrowser
 
 EVENTS = 100_000
@@ -63,7 +63,7 @@ class Drip:
             for connection in self.connections:
                 try:
                     self.read += len(connection.socket.recv(16384))
-                except BlockingIOError:
+                except (BlockingIOError, ConnectionResetError):
                     pass
 
     def end(self) -> None:
@@ -71,6 +71,19 @@ class Drip:
         self.thread.join()
         for connection in self.connections:
             connection.close()
+
+
+class SlowLink(BareSocket):
+    """Reads whatever there is, through a link of so many bytes a second."""
+
+    RATE = 20_000
+
+    def _more(self) -> None:
+        threading.Event().wait(2048 / self.RATE)
+        data = self.socket.recv(2048)
+        if not data:
+            raise ConnectionResetError("end of stream")
+        self._buffer += data
 
 
 class SlowReaderTest(DeskTestCase):
@@ -128,6 +141,42 @@ class SlowReaderTest(DeskTestCase):
         oracle.check_complete(browser.seen, 0, desk.head_sequence)
         self.assertLess(drip.read, SLOW_RESUMERS * 8_000_000, "the slow ones were not slow")
         browser.close()
+
+    def test_a_snapshot_does_not_wait_for_slow_ones(self) -> None:
+        self.create_tickets(500)
+        desk = self.desk.head()
+        gateway = Gateway(self.core.address, "--threads=1").start()
+        self.addCleanup(gateway.end)
+        drip = Drip([BareSocket(gateway.address, path="/ws?snapshot=1", receive_buffer=4096,
+                                protocol="agentdesk.v1") for _ in range(SLOW_RESUMERS)])
+        self.addCleanup(drip.end)
+        wait_until(lambda: drip.read > 10_000_000, "slow ones in the midst of their snapshots")
+        whole = FullBrowser(gateway.address, "snapshot=1")
+        whole.wait_type("snapshot", more=False)
+        resumed = FullBrowser(gateway.address, f"after=0&desk={desk.desk_id}")
+        resumed.wait_sequence(desk.head_sequence)
+        self.assertLess(drip.read, SLOW_RESUMERS * 4_000_000, "the slow ones were not slow")
+        whole.close()
+        resumed.close()
+
+    def test_a_slow_link_that_is_read_all_the_time_gets_its_snapshot(self) -> None:
+        tickets = self.create_tickets(80)
+        browser = SlowLink(self.gateway.address, receive_buffer=4096, protocol="agentdesk.v1")
+        browser.send_text(json.dumps({"type": "subscribe", "from": "snapshot",
+                                      "filter": {"ticket_ids": tickets}}))
+        shown: list[str] = []
+        while True:
+            part = browser.read_type("snapshot")
+            shown += [ticket["ticket_id"] for ticket in part["tickets"]]
+            if not part["more"]:
+                break
+        self.assertEqual(sorted(shown), sorted(tickets))
+        browser.close()
+
+    def create_tickets(self, count: int) -> list[str]:
+        calls = [self.desk.tickets.CreateTicket.future(ticket_pb2.CreateTicketRequest(
+            ticket_name=f"ticket {number}", description="x" * 8000)) for number in range(count)]
+        return [call.result().ticket_id for call in calls]
 
     def read_on(self, connection: BareSocket) -> None:
         """Whole frames, then the close with 4430."""

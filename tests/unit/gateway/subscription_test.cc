@@ -49,7 +49,7 @@ class SubscriptionTest : public GatewayTest {
     snapshot.add_tickets()->set_ticket_name(std::string(ticket));
     snapshot.set_more(more);
     FeedPart part;
-    part.snapshot = EncodeSnapshot(snapshot, up_to, 256 * 1024);
+    part.snapshot = EncodeSnapshot(snapshot, up_to, kMaxSnapshotFrame);
     part.snapshot_complete = !more;
     part.events = Block(up_to, {});
     return part;
@@ -213,6 +213,45 @@ TEST_F(SubscriptionTest, SnapshotThenEventsAfterIt) {
                                                  HasSubstr("one"), HasSubstr(R"("more":true})")),
                                            AllOf(HasSubstr("two"), HasSubstr(R"("more":false})")),
                                            HasSubstr("\"sequence\":8,")));
+}
+
+// How long a frame waits tells who is slow: what waits has to fit through a slow link in time.
+TEST_F(SubscriptionTest, LittleOfASnapshotWaitsForASlowSocket) {
+  Begin(5);
+  Browser& browser = Connected();
+  browser.Say(R"({"type":"subscribe","from":"snapshot"})");
+  browser.socket->Stall();
+  v1::Snapshot snapshot;
+  for (int i = 0; i < 250; ++i) {
+    snapshot.add_tickets()->set_description(std::string(1000, 'x'));
+  }
+  FeedPart part;
+  part.snapshot = EncodeSnapshot(snapshot, 5, kMaxSnapshotFrame);
+  part.snapshot_complete = true;
+  part.events = Block(5, {});
+  const size_t frames = part.snapshot.size();
+  commands_.feeds[0]->receiver(std::move(part));
+  size_t heard = 0;
+  while (!commands_.feeds[0]->ended) {
+    EXPECT_LE(browser.socket->queued_bytes(), 2 * kMaxSnapshotFrame);
+    ASSERT_GT(browser.socket->waiting(), 0U);
+    while (browser.socket->waiting() > 0) browser.socket->Take();
+    heard += browser.Heard().size();
+    browser.handler->OnDrained();
+  }
+  while (browser.socket->waiting() > 0) browser.socket->Take();
+  heard += browser.Heard().size();
+  EXPECT_EQ(heard, frames + 1) << "and the answer";
+}
+
+TEST_F(SubscriptionTest, ASnapshotThatGaveWayToOthersIsToldSo) {
+  Begin(5);
+  Browser& browser = Connected();
+  browser.Say(R"({"type":"subscribe","from":"snapshot"})");
+  commands_.feeds[0]->receiver(SnapshotPart(7, "one", true));
+  commands_.feeds[0]->receiver(
+      ErrorWithReason(absl::StatusCode::kAborted, "slow_reader", "others wait"));
+  EXPECT_EQ(browser.socket->close_code(), 4430);
 }
 
 TEST_F(SubscriptionTest, ASnapshotThatIsAheadOfTheHubWaitsForIt) {
