@@ -12,6 +12,9 @@ import { Ago, Json, responseText, Text } from "./words";
 const kShown = 100;
 const kRedrawMs = 200;
 const kPage = 1000;
+/** A page that could not be had is asked for again: after this, then twice as long, up to the last. */
+const kFirstRetryMs = 1000;
+const kLastRetryMs = 15_000;
 
 interface Props {
   readonly sessionId: string;
@@ -73,18 +76,26 @@ function useTranscript(sessionId: string): Transcribed {
       error = "";
       isLoading = true;
       let from = "after=0";
+      let retryMs = kFirstRetryMs;
       while (isLoading) {
         const path = `/sessions/${sessionId}?${from}&page_size=${kPage}`;
         try {
           const page = await get<TranscriptPage>(path);
           if (mine !== epoch) return;
+          error = "";
+          retryMs = kFirstRetryMs;
           loaded.push(...page.transcript);
           from = `after=${page.up_to}&desk=${page.desk}`;
           isLoading = page.more;
         } catch (reason) {
           if (mine !== epoch) return;
           error = (reason as Error).message;
-          return draw();
+          draw();
+          await new Promise((resolve) => setTimeout(resolve, retryMs));
+          if (mine !== epoch) return;
+          retryMs = Math.min(2 * retryMs, kLastRetryMs);
+          // The pages that are asked for from now on have it.
+          live = [];
         }
         draw();
       }

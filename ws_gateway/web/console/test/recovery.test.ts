@@ -95,6 +95,27 @@ test("the core is killed: the page says so, and shows what came when it is back"
   await page.context().close();
 });
 
+test("a part of a transcript that could not be read is read again", async () => {
+  const page = await open(browser, desk);
+  let refused = 0;
+  await page.route("**/sessions/*?*", async (route) => {
+    if (++refused > 1) return route.continue();
+    const error = { code: "overloaded", message: "too many reads wait; repeat in a moment" };
+    return route.fulfill({ status: 503, json: { error } });
+  });
+  await createTicket(desk, "Asks");
+  await page.getByRole("heading", { name: "Go on?" }).waitFor();
+  await page.getByRole("link", { name: "Asks" }).click();
+  await page.getByRole("alert").getByText("too many reads wait").waitFor();
+  await page.locator(".agent_question", { hasText: "Go on?" }).waitFor();
+  await page.getByRole("button", { name: "yes" }).click();
+  await page.locator(".agent_complete", { hasText: "went on" }).waitFor();
+  expect(await page.locator(".agent_question").count()).toBe(1);
+  expect(await page.getByRole("alert").count()).toBe(0);
+  expect(pageErrors()).toEqual([]);
+  await page.context().close();
+});
+
 test("500 clients and three windows leave a gateway that stops, and all are back", async () => {
   const pages = await Promise.all([
     open(browser, desk),
