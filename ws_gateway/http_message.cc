@@ -146,6 +146,10 @@ std::optional<HttpResponse> RequestFault(const BeastRequest& message, bool chunk
   if (message.count(http::field::transfer_encoding) > 0 && !chunked) {
     return ErrorResponse(400, "invalid_request", "the only transfer encoding is chunked");
   }
+  // Who wrote that does not know how long its body is (RFC 9112 section 6.1).
+  if (chunked && message.version() < 11) {
+    return ErrorResponse(400, "invalid_request", "HTTP/1.0 has no transfer encodings");
+  }
   const size_t hosts = message.count(http::field::host);
   if (hosts > 1 || (hosts == 0 && message.version() >= 11)) {
     return ErrorResponse(400, "invalid_request", "one Host header is required");

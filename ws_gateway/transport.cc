@@ -359,6 +359,7 @@ class HttpConnection final : public TcpConnection {
     version_ = 11;
     is_head_ = false;
     parser_.emplace();
+    head_.reset();
     parser_->header_limit(static_cast<uint32_t>(server_.options.max_header_bytes));
     parser_->body_limit(server_.options.max_body_bytes);
     http::async_read_header(stream_, input_, *parser_,
@@ -370,7 +371,10 @@ class HttpConnection final : public TcpConnection {
   void OnHeader(ErrorCode error) {
     if (error) return OnReadError(error);
     if (parser_->is_done()) return OnRequest();
-    if (beast::iequals(parser_->get()[http::field::expect], "100-continue")) {
+    const BeastRequest& head = parser_->get();
+    // Beast takes what follows the last chunk for headers.
+    if (parser_->chunked()) head_ = head.base();
+    if (head.version() >= 11 && beast::iequals(head[http::field::expect], "100-continue")) {
       // Nothing else is being written. If this is lost, the client sends its body after a while.
       stream_.SendAndForget("HTTP/1.1 100 Continue\r\n\r\n");
     }
@@ -398,6 +402,8 @@ class HttpConnection final : public TcpConnection {
     const bool chunked = parser_->chunked();
     BeastRequest message = parser_->release();
     parser_.reset();
+    if (head_.has_value()) message.base() = *std::move(head_);
+    head_.reset();
     version_ = message.version();
     is_head_ = message.method() == http::verb::head;
     keep_alive_ = message.keep_alive();
@@ -499,6 +505,7 @@ class HttpConnection final : public TcpConnection {
   Phase phase_ = Phase::kIdle;
   beast::flat_buffer input_;
   std::optional<http::request_parser<http::string_body>> parser_;
+  std::optional<http::request_header<>> head_;  // of a request whose body comes in chunks
   std::optional<BeastResponse> response_;
   unsigned version_ = 11;
   bool is_head_ = false;

@@ -128,6 +128,8 @@ TEST(TransportHttpTest, FaultsAreRefusedInWordsAndEndTheConnection) {
       {"chunks and length",
        post + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n", 400},
       {"unknown encoding", post + "Transfer-Encoding: gzip\r\n\r\nx", 400},
+      {"host after the body",
+       "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHost: a\r\n\r\n", 400},
       {"bad chunk", post + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
       {"long target", absl::StrCat("GET /", std::string(5000, 'x'), " HTTP/1.1\r\n\r\n"), 431},
       {"long header", absl::StrCat(post, "X: ", std::string(5000, 'x'), "\r\n\r\n"), 431},
@@ -178,6 +180,34 @@ TEST(TransportHttpTest, OldClientsAreServed) {
   client.Send("GET /old HTTP/1.0\r\n\r\n");
   EXPECT_EQ(client.ReadResponse().body, "GET /old ");
   EXPECT_EQ(client.ReadToEnd(), Ending::kClosed);
+  RawClient waits(server.port());
+  waits.Send("PUT / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody");
+  EXPECT_EQ(waits.ReadResponse().status, 200) << "it knows no 100";
+  RawClient chunked(server.port());
+  chunked.Send(
+      "PUT / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+  EXPECT_EQ(chunked.ReadResponse().status, 400);
+  EXPECT_EQ(chunked.ReadToEnd(), Ending::kClosed);
+}
+
+TEST(TransportHttpTest, WhatFollowsTheBodyIsNoHeader) {
+  TransportServer::Hooks hooks;
+  hooks.on_request = [](HttpRequest request, Responder respond) {
+    HttpResponse response;
+    for (const auto& [name, value] : request.headers) {
+      absl::StrAppend(&response.body, name, "=", value, " ");
+    }
+    absl::StrAppend(&response.body, request.body);
+    respond(std::move(response));
+  };
+  TransportServer server({}, hooks);
+  RawClient client(server.port());
+  for (int i = 0; i < 2; ++i) {
+    client.Send(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n2\r\ndy\r\n"
+        "0\r\nAuthorization: b\r\nHost: c\r\nConnection: close\r\n\r\n");
+    EXPECT_EQ(client.ReadResponse().body, "host=a transfer-encoding=chunked body");
+  }
 }
 
 TEST(TransportHttpTest, ResponderMayBeCalledLaterOnceOrNever) {
