@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "ws_gateway/acceptor.h"
 #include "ws_gateway/address_limit.h"
 #include "ws_gateway/connection_set.h"
@@ -174,6 +175,17 @@ class WebSocketConnection final : public OutboxConnection {
     if (overdue(now) || (open && now >= pong_due_)) return Abandon();
     if (std::exchange(reading_waits_, false)) Read();
     if (!open) return;
+    if (ws_.is_message_done()) {
+      message_due_ = kNever;
+    } else if (message_due_ == kNever) {
+      message_due_ = now + options_.message_timeout;
+    } else if (now >= message_due_) {
+      return Close(kTooMany,
+                   absl::StrCat("a message may take ",
+                                absl::FormatDuration(absl::FromChrono(options_.message_timeout)),
+                                " to arrive, retry in ", kRetryAfterSeconds, " s"),
+                   false);
+    }
     if (!outbox_.empty()) {
       // A ping would only wait behind the rest, and the age of the rest tells as much.
       CloseIfSlow(now);
@@ -216,6 +228,7 @@ class WebSocketConnection final : public OutboxConnection {
 
   void OnRead(ErrorCode error) {
     if (error) return OnReadEnd(error);
+    message_due_ = kNever;
     if (phase_ == Phase::kOpen) {
       const auto bytes = input_.cdata();
       const absl::string_view message(static_cast<const char*>(bytes.data()), bytes.size());
@@ -264,8 +277,9 @@ class WebSocketConnection final : public OutboxConnection {
   beast::flat_buffer input_;
   Clock::time_point ping_due_ = kNever;
   Clock::time_point pong_due_ = kNever;
-  bool reading_waits_ = false;  // for the next sweep
-  int read_while_closing_ = 0;  // messages
+  Clock::time_point message_due_ = kNever;  // the rest of a message
+  bool reading_waits_ = false;              // for the next sweep
+  int read_while_closing_ = 0;              // messages
 };
 
 void OutboxStream::Take(std::string bytes) {
@@ -517,7 +531,7 @@ std::chrono::milliseconds SweepInterval(const TransportOptions& options) {
   const milliseconds shortest =
       std::min({options.max_queue_age, options.handshake_timeout, options.request_timeout,
                 options.keep_alive_timeout, options.ping_interval, options.pong_timeout,
-                options.close_timeout});
+                options.close_timeout, options.message_timeout});
   return std::clamp(shortest / 8, milliseconds(5), milliseconds(500));
 }
 

@@ -154,10 +154,11 @@ struct TransportOptions {
   std::chrono::milliseconds request_timeout{10000};  // from a request's first byte to its last
   // An HTTP connection between requests, and the taking of a response.
   std::chrono::milliseconds keep_alive_timeout{60000};
-  std::chrono::milliseconds ping_interval{25000};  // protocol pings from the server
-  std::chrono::milliseconds pong_timeout{10000};   // no pong within this resets the connection
-  std::chrono::milliseconds close_timeout{5000};   // for a close to be written and answered
-  int send_buffer_bytes = 128 * 1024;              // SO_SNDBUF: makes a slow reader visible early
+  std::chrono::milliseconds ping_interval{25000};    // protocol pings from the server
+  std::chrono::milliseconds pong_timeout{10000};     // no pong within this resets the connection
+  std::chrono::milliseconds close_timeout{5000};     // for a close to be written and answered
+  std::chrono::milliseconds message_timeout{30000};  // from a message's first byte to its last
+  int send_buffer_bytes = 128 * 1024;                // SO_SNDBUF: makes a slow reader visible early
   size_t max_connections = 20000;  // sockets in all; past it a WebSocket is accepted and closed
                                    // with 1013, an HTTP request answered with 503
   // Past it a WebSocket is accepted and closed with 4429, an HTTP request answered with 429. Null:

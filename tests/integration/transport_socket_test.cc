@@ -368,6 +368,30 @@ TEST(TransportSocketTest, PeerThatDoesNotAnswerPingsIsDropped) {
   server.Run([](Transport& transport) { EXPECT_EQ(transport.connections(), 1u); });
 }
 
+TEST(TransportSocketTest, AMessageHasToEndInTime) {
+  gateway::TransportOptions options = QuickOptions();
+  options.message_timeout = milliseconds(300);
+  TransportServer server(options);
+  constexpr uint8_t kUnfinishedText = 0x01;
+  constexpr uint8_t kRestOfIt = 0x80;
+  RawClient client(server.port());
+  ASSERT_TRUE(client.Handshake());
+  // Messages of which each ends in time may go on for longer than that.
+  const auto began = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - began < 3 * options.message_timeout) {
+    ASSERT_TRUE(client.SendFrame(kUnfinishedText, "a"));
+    ASSERT_TRUE(client.SendFrame(kPingFrame, ""));
+    ASSERT_EQ(client.ReadFrame()->first_byte, kPongFrame);
+    ASSERT_TRUE(client.SendFrame(kRestOfIt, "b"));
+    ASSERT_EQ(client.ReadFrame()->payload, "ab");
+  }
+  ASSERT_TRUE(client.SendFrame(kUnfinishedText, "a"));
+  const auto close = client.ReadFrame();
+  ASSERT_TRUE(close);
+  EXPECT_EQ(close->close_code(), 4429);
+  EXPECT_EQ(close->close_reason(), "a message may take 300ms to arrive, retry in 5 s");
+}
+
 TEST(TransportSocketTest, SurplusConnectionsAreToldSo) {
   gateway::TransportOptions options = QuickOptions();
   options.max_connections = 2;
