@@ -403,6 +403,7 @@ void Connection::BeginFeed(const SubscribeFrom& from) {
     // id, which no desk has, gets the core to say so and what can be served.
     start.desk_id = Uuid::Parse(start.desk_id).value_or(Uuid{}).ToString();
   }
+  feed_until_ = caller_.user_until;
   feed_ = host_.commands().Follow(
       caller_, start, wanted_->filter,
       [this, alive = std::weak_ptr<bool>(alive_)](absl::StatusOr<FeedPart> part) {
@@ -414,9 +415,11 @@ void Connection::OnFeed(absl::StatusOr<FeedPart> part) {
   if (part.ok()) {
     part_ = *std::move(part);
     part_frames_ = 0;
+    feed_desk_ = part_->events->desk_id;
     return PumpFeed();
   }
   feed_.reset();
+  part_.reset();
   const absl::Status& status = part.status();
   if (status.code() == absl::StatusCode::kOutOfRange) {
     Gap gap = GapOf(status);
@@ -428,6 +431,8 @@ void Connection::OnFeed(absl::StatusOr<FeedPart> part) {
           unanswered_);
   } else if (status.code() == absl::StatusCode::kInvalidArgument) {
     SendError(status, {});
+  } else if (absl::IsUnauthenticated(status) && CloseCodeFor(status) == kCloseTokenEnded) {
+    OnFeedTokenEnded();
   } else if (absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status)) {
     Leave(CloseCodeFor(status), status.message());
   } else if (absl::IsResourceExhausted(status)) {
@@ -436,6 +441,21 @@ void Connection::OnFeed(absl::StatusOr<FeedPart> part) {
   } else if (absl::IsAborted(status) && DetailOf(status).reason == "slow_reader") {
     Leave(kCloseTooSlow, kReadTooSlowly);
   } else {
+    Leave(kCloseRestart, "the stream of events cannot go on: resume");
+  }
+}
+
+void Connection::OnFeedTokenEnded() {
+  // A stream of the core ends with the token that it began with, also where a fresh one was shown
+  // here meanwhile.
+  if (caller_.user_until <= feed_until_) return Leave(kCloseTokenEnded, kTokenRanOut);
+  if (cursor_.started()) {
+    BeginFeed(
+        {.kind = SubscribeFrom::Kind::kAfter, .desk_id = feed_desk_, .after = cursor_.position()});
+  } else if (unanswered_) {
+    BeginFeed(wanted_->from);
+  } else {
+    // Of a snapshot a part was sent, to which those of another do not fit.
     Leave(kCloseRestart, "the stream of events cannot go on: resume");
   }
 }
@@ -544,8 +564,7 @@ Frames Connection::PositionFrame() {
 
 void Connection::Beat(absl::Duration now, SharedPosition& shared) {
   if (now >= served_until_) {
-    return Leave(kCloseTokenEnded, served_ ? "the token ran out: come back with a fresh one"
-                                           : "no token came within 10 s");
+    return Leave(kCloseTokenEnded, served_ ? kTokenRanOut : "no token came within 10 s");
   }
   if (options_.protocol == Protocol::kPlain || !hello_sent_ || now < next_beat_) return;
   next_beat_ = now + kHeartbeat - absl::Seconds(1);

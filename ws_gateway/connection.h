@@ -202,6 +202,8 @@ class Connection final : public SocketHandler {
   void Begin(Subscribe subscribe, bool answer);
   void BeginFeed(const SubscribeFrom& from);
   void OnFeed(absl::StatusOr<FeedPart> part);
+  // The core has ended the feed with its token.
+  void OnFeedTokenEnded();
   void PumpFeed();
   void Answer(int64_t up_to, absl::string_view id = "");
   Frames PositionFrame();
@@ -231,6 +233,8 @@ class Connection final : public SocketHandler {
   bool unanswered_ = false;          // `subscribed` is still to be sent
   bool waits_for_desk_ = false;      // begins once the hub has a desk
   std::unique_ptr<Feed> feed_;       // what the recent events do not reach
+  absl::Time feed_until_;            // the end of the token that it has
+  std::string feed_desk_;            // whose its last part was
   std::optional<FeedPart> part_;     // of the feed, not all of it sent
   size_t part_frames_ = 0;           // frames of its snapshot that were sent
   absl::Duration next_beat_;

@@ -195,6 +195,54 @@ TEST_F(GatewayAuthenticationTest, ASocketEndsWithItsTokenUnlessAFreshOneCame) {
   EXPECT_EQ(goes_on.socket->close_code(), 4401);
 }
 
+TEST_F(GatewayAuthenticationTest, WhatTheCoreSendsGoesOnWithTheFreshToken) {
+  const absl::Status ran_out =
+      ErrorWithReason(absl::StatusCode::kUnauthenticated, "token_expired", "after 9");
+  const auto part = [](int64_t after, const v1::Event& event) {
+    FeedPart made;
+    made.events = Block(after, {event});
+    return made;
+  };
+  Begin(10);
+  Browser& browser = Shown(Protocol::kV1, Token(), /*live=*/false);
+  Browser& begins = Shown(Protocol::kV1, Token(), /*live=*/false);
+  Browser& ends = Shown(Protocol::kV1, Token(), /*live=*/false);
+  for (Browser* each : {&browser, &begins, &ends}) {
+    each->Say(absl::StrCat(R"({"type":"subscribe","from":{"desk":")", kDesk, R"(","after":3}})"));
+  }
+  commands_.feeds[0]->receiver(part(3, Message(4, "four")));
+  for (Browser* each : {&browser, &begins}) each->Say(AuthMessage(Token("alice", absl::Hours(1))));
+  Pass(absl::Seconds(59));
+  for (size_t i = 0; i < 3; ++i) commands_.feeds[i]->receiver(ran_out);
+  ASSERT_THAT(commands_.feeds, SizeIs(5));
+  EXPECT_EQ(commands_.feeds[3]->from.after, 4);
+  EXPECT_EQ(commands_.feeds[3]->from.desk_id, kDesk);
+  EXPECT_GT(commands_.feeds[3]->caller.user_until, clock_.Now() + absl::Minutes(1));
+  EXPECT_EQ(commands_.feeds[4]->from.after, 3);
+  commands_.feeds[3]->receiver(part(4, Message(5, "five")));
+  commands_.feeds[4]->receiver(part(3, Message(4, "four")));
+  EXPECT_THAT(browser.Events(), ElementsAre(HasSubstr("four"), HasSubstr("five")));
+  EXPECT_THAT(begins.Events(), ElementsAre(HasSubstr("four")));
+  EXPECT_EQ(browser.socket->close_code(), 0);
+  EXPECT_EQ(ends.socket->close_code(), 4401);
+  EXPECT_THAT(ends.socket->close_reason(), HasSubstr("fresh one"));
+}
+
+// Its parts do not fit to those of another one.
+TEST_F(GatewayAuthenticationTest, ASnapshotThatTheTokenEndsBeginsOnANewSocket) {
+  Begin(10);
+  Browser& browser = Shown(Protocol::kV1, Token(), /*live=*/false);
+  browser.Say(R"({"type":"subscribe","from":"snapshot"})");
+  FeedPart part;
+  part.snapshot = {MakeFrame(R"({"type":"snapshot","more":true})")};
+  part.events = Block(10, {});
+  commands_.feeds[0]->receiver(std::move(part));
+  browser.Say(AuthMessage(Token("alice", absl::Hours(1))));
+  commands_.feeds[0]->receiver(
+      ErrorWithReason(absl::StatusCode::kUnauthenticated, "token_expired", "it ran out"));
+  EXPECT_EQ(browser.socket->close_code(), 1012);
+}
+
 TEST_F(GatewayAuthenticationTest, ASocketEndsWithItsTokenAlsoDuringADrain) {
   Begin();
   const std::string token = Token("alice", absl::Seconds(10));
