@@ -19,6 +19,12 @@ constexpr absl::Duration kRetryAfter = absl::Seconds(1);
 constexpr absl::Duration kRetrySpread = absl::Seconds(2);
 // When a client comes back whose stream was one too many for the core, where the core does not say.
 constexpr absl::Duration kStreamsFullFor = absl::Seconds(5);
+// While there is no desk there is no hello, and an answer has to wait for it: so long, and so many.
+constexpr absl::Duration kHoldAnswersFor = absl::Seconds(10);
+constexpr size_t kMaxHeldAnswers = 64;
+constexpr size_t kMaxHeldBytes = 64 * 1024;
+constexpr absl::string_view kNoDesk = "the desk cannot be reached";
+constexpr absl::Duration kNoDeskFor = absl::Seconds(5);
 // Responses of a connection whose repeats are judged as of what was shown at first, and the longest
 // request id of one: the core takes none that is longer.
 constexpr size_t kMaxShown = 64;
@@ -85,8 +91,18 @@ Frames Connection::Framed(absl::string_view text, absl::string_view id) const {
 }
 
 void Connection::SendText(absl::string_view text) {
+  if (options_.protocol == Protocol::kV1 && !hello_sent_) return HoldAnswer(text);
   host_.metrics().Sent(1);
   socket_->Send(Framed(text));
+}
+
+void Connection::HoldAnswer(absl::string_view text) {
+  if (held_answers_.empty()) held_since_ = host_.Monotonic();
+  held_bytes_ += text.size();
+  if (held_answers_.size() == kMaxHeldAnswers || held_bytes_ > kMaxHeldBytes) {
+    return Leave(kCloseBusy, RetryIn(kNoDesk, kNoDeskFor));
+  }
+  held_answers_.emplace_back(text);
 }
 
 void Connection::SendError(const absl::Status& status, const Echo& echo) {
@@ -102,6 +118,7 @@ void Connection::SendHello() {
                          .heartbeat = kHeartbeat,
                          .body_bytes = host_.limits().options().http_body_bytes,
                          .time = host_.Now()}));
+  for (const std::string& answer : std::exchange(held_answers_, {})) SendText(answer);
 }
 
 // At first a browser counts as having seen all there was when it came, or when the desk was found;
@@ -565,6 +582,9 @@ Frames Connection::PositionFrame() {
 void Connection::Beat(absl::Duration now, SharedPosition& shared) {
   if (now >= served_until_) {
     return Leave(kCloseTokenEnded, served_ ? kTokenRanOut : "no token came within 10 s");
+  }
+  if (!held_answers_.empty() && now - held_since_ >= kHoldAnswersFor) {
+    return Leave(kCloseBusy, RetryIn(kNoDesk, kNoDeskFor));
   }
   if (options_.protocol == Protocol::kPlain || !hello_sent_ || now < next_beat_) return;
   next_beat_ = now + kHeartbeat - absl::Seconds(1);

@@ -161,6 +161,8 @@ class Connection final : public SocketHandler {
   // One message as the protocol has it. A stream that breaks goes on after the last `id` it had.
   Frames Framed(absl::string_view text, absl::string_view id = "") const;
   void SendText(absl::string_view text);
+  // Keeps an answer until the hello, which comes first, or closes where it is one too many.
+  void HoldAnswer(absl::string_view text);
   void SendError(const absl::Status& status, const Echo& echo);
   void SendHello();
 
@@ -229,6 +231,9 @@ class Connection final : public SocketHandler {
 
   bool counted_as_seen_ = false;
   bool hello_sent_ = false;
+  std::vector<std::string> held_answers_;
+  size_t held_bytes_ = 0;
+  absl::Duration held_since_;        // the first of them
   std::optional<Subscribe> wanted_;  // what the client subscribed to
   bool unanswered_ = false;          // `subscribed` is still to be sent
   bool waits_for_desk_ = false;      // begins once the hub has a desk

@@ -79,6 +79,42 @@ TEST_F(SubscriptionTest, HelloWaitsForTheCore) {
   EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr("hello"), absl::StrCat(kSubscribed, "3}")));
 }
 
+TEST_F(SubscriptionTest, AnswersWaitForTheHello) {
+  Browser& browser = Full();
+  Browser& asks_much = Full();
+  Browser& waits_long = Full();
+  Browser& asks_nothing = Full();
+  browser.Say(R"({"type":"ping"})");
+  browser.Say("no JSON");
+  for (int i = 0; i < 65; ++i) asks_much.Say(R"({"type":"ping"})");
+  EXPECT_EQ(asks_much.socket->close_code(), 1013);
+  EXPECT_EQ(asks_much.socket->close_reason(), "the desk cannot be reached, retry in 5 s");
+  Pass(absl::Seconds(5));
+  waits_long.Say(R"({"type":"ping"})");
+  EXPECT_THAT(browser.Heard(), IsEmpty());
+  Begin(3);
+  EXPECT_THAT(browser.Heard(), ElementsAre(HasSubstr("hello"), R"({"type":"pong"})",
+                                           HasSubstr(R"("code":"invalid_json")")));
+  EXPECT_THAT(waits_long.Heard(), ElementsAre(HasSubstr("hello"), R"({"type":"pong"})"));
+  Pass(absl::Seconds(11));
+  for (const Browser* each : {&browser, &waits_long, &asks_nothing}) {
+    EXPECT_EQ(each->socket->close_code(), 0);
+  }
+}
+
+TEST_F(SubscriptionTest, WhoIsOwedAnAnswerComesBackWhereThereIsNoDesk) {
+  Browser& browser = Full();
+  Browser& asks_nothing = Full();
+  Pass(absl::Seconds(60));
+  browser.Say(R"({"type":"ping"})");
+  Pass(absl::Seconds(9));
+  EXPECT_EQ(browser.socket->close_code(), 0);
+  Pass(absl::Seconds(2));
+  EXPECT_EQ(browser.socket->close_code(), 1013);
+  EXPECT_THAT(browser.Heard(), IsEmpty());
+  EXPECT_EQ(asks_nothing.socket->close_code(), 0);
+}
+
 TEST_F(SubscriptionTest, LiveIsEachEventOnceInBothForms) {
   Begin();
   Browser& browser = Connected();
