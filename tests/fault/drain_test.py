@@ -39,7 +39,9 @@ class Hammer(threading.Thread):
                 self.outcomes[grpc.StatusCode.OK] += 1
             except grpc.RpcError as error:
                 self.outcomes[error.code()] += 1
-                ended = ended or "failed to connect" in error.details()
+                # Before its first answer it has not found the core yet.
+                ended = ended or (bool(self.acknowledged)
+                                  and "failed to connect" in error.details())
             if not ended:
                 calls.append(self._begin())
         self._desk.close()

@@ -18,17 +18,15 @@ from google.rpc import error_details_pb2, status_pb2
 
 CALL_TIMEOUT = 30.0
 
+# The least wait between attempts is left alone: it bounds the attempt itself, and a core on a busy
+# machine takes its time to say hello.
 OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 200),
     ("grpc.max_receive_message_length", -1),
     # One connection for each client, not one for the whole process.
     ("grpc.use_local_subchannel_pool", 1),
 ]
-
-# The least wait bounds an attempt to connect too, and a handshake takes its time on a busy machine.
-TLS_OPTIONS = [option for option in OPTIONS if option[0] != "grpc.min_reconnect_backoff_ms"]
 
 
 @dataclasses.dataclass
@@ -94,7 +92,7 @@ class DeskClient:
 
     def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None,
                  tls_sessions: Any = None) -> None:
-        options = TLS_OPTIONS
+        options = OPTIONS
         if tls_sessions is not None:
             options = [*options, ("grpc.ssl_session_cache", tls_sessions)]
         self.channel = (grpc.insecure_channel(address, OPTIONS) if credentials is None
