@@ -54,7 +54,7 @@ class ClockJumpTest(unittest.TestCase):
         wait_until(lambda: self.desk.head().time.seconds > before + 3000, "a clock that jumped")
         lost_at = expired_at = 0.0
         jumps = [(1.5, -3600), (3, 0), (4.5, +3600), (7, -3600)]
-        while not (lost_at and expired_at):
+        while jumps or not (lost_at and expired_at):
             now = time.monotonic()
             self.assertLess(now - asked, 60, "what is due comes, whatever the clock says")
             while jumps and now - claimed > jumps[0][0]:
@@ -64,7 +64,6 @@ class ClockJumpTest(unittest.TestCase):
                 lost_at = time.monotonic()
             if not expired_at and "question_expired" in self.kinds(asker):
                 expired_at = time.monotonic()
-        self.assertEqual(jumps, [])
         print(f"a lease of {LEASE_S} s was lost after {lost_at - claimed:.1f} s, "
               f"a question of {EXPIRES_IN_S} s expired after {expired_at - asked:.1f} s")
         self.assertGreaterEqual(lost_at - claimed, LEASE_S)

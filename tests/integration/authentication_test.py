@@ -171,7 +171,7 @@ class AuthenticationTest(IssuedCase):
                 self.assertEqual((refusal.code, refusal.reason), (code, reason), refusal.text)
 
     def test_a_stream_ends_when_its_token_does(self) -> None:
-        token = self.token(exp=int(time.time()) + 2)
+        token = self.token(exp=int(time.time()) + 6)
         call = self.desk.events.Subscribe(event_pb2.SubscribeRequest(live=True), timeout=60,
                                           metadata=bearer(token))
         began = time.monotonic()
@@ -186,7 +186,7 @@ class AuthenticationTest(IssuedCase):
 
     def test_watch_comes_back_with_the_token_that_its_file_then_holds(self) -> None:
         path = self.folder / "watch.token"
-        path.write_text(self.token("watcher", exp=int(time.time()) + 3))
+        path.write_text(self.token("watcher", exp=int(time.time()) + 8))
         create = lambda name: self.who("boss").tickets.CreateTicket(
             ticket_pb2.CreateTicketRequest(ticket_name=name))
         first = create("Under the first token")

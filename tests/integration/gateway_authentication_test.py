@@ -474,7 +474,7 @@ class GatewayAuthenticationTest(IssuedCase):
 
     def test_a_connection_ends_with_its_token_unless_a_fresh_one_came(self) -> None:
         def short() -> dict[str, str]:
-            return {"Authorization": f"Bearer {self.token(exp=int(time.time()) + 4)}"}
+            return {"Authorization": f"Bearer {self.token(exp=int(time.time()) + 10)}"}
         ends = [self.browser(V1, headers=short()), self.browser(headers=short())]
         goes_on = [self.browser(V1, headers=short()), self.browser(headers=short())]
         stream = EventStream(self.address, **short())

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import time
 import unittest
 
 from agentdesk_test import DeskTestCase, wait_until
@@ -153,17 +154,27 @@ class PlainProtocolTest(DeskTestCase):
         browser = self.connected()
         other = self.connected()
         lease = self.desk.start()
-        question = self.desk.ask(lease)
-        browser.wait_type("agent_question", question_id=question.question_id)
-        text = browser.ask_text({"type": "user_response", "session_id": lease.session_id,
-                                 "response": "blue", "ignored": True})
-        self.assertEqual(text, compact({"type": "ack", "session_id": lease.session_id,
-                                        "status": "received"}))
-        answered = browser.wait_type("question_answered", question_id=question.question_id)
-        kinds = [json.loads(text)["type"] for text in browser.texts]
-        self.assertLess(kinds.index("ack"), kinds.index("question_answered"))
-        self.assertRegex(answered["answered_by"], "^guest-[0-9a-f]{4}$")
-        other.wait_type("question_answered", question_id=question.question_id)
+
+        def is_acknowledged_at_once() -> bool:
+            """Whether the ack came within the second for which the broadcast has to wait for it."""
+            question = self.desk.ask(lease)
+            browser.wait_type("agent_question", question_id=question.question_id)
+            start = len(browser.texts)
+            began = time.monotonic()
+            text = browser.ask_text({"type": "user_response", "session_id": lease.session_id,
+                                     "response": "blue", "ignored": True})
+            at_once = time.monotonic() - began < 1
+            self.assertEqual(text, compact({"type": "ack", "session_id": lease.session_id,
+                                            "status": "received"}))
+            answered = browser.wait_type("question_answered", question_id=question.question_id)
+            kinds = [json.loads(text)["type"] for text in browser.texts[start:]]
+            if at_once:
+                self.assertLess(kinds.index("ack"), kinds.index("question_answered"))
+            self.assertRegex(answered["answered_by"], "^guest-[0-9a-f]{4}$")
+            other.wait_type("question_answered", question_id=question.question_id)
+            return at_once
+        # What is promised ends with that second, and a busy machine may need longer.
+        wait_until(is_acknowledged_at_once, "an ack within a second")
         self.assertNotIn("ack", [json.loads(text)["type"] for text in other.texts],
                          "an ack goes to its client alone")
 

@@ -110,11 +110,14 @@ class TraceTest(DeskTestCase):
         self.assertNotIn("parentSpanId", span)
 
     def test_what_was_exported_is_counted(self) -> None:
+        pages = (MetricsPage(lambda: self.core.admin), MetricsPage(lambda: self.gateway.address))
+        before = [page.value("agentdesk_spans_exported_total") for page in pages]
         self.desk.create()
         http_client.call(self.gateway.address, "GET", "/tickets")
-        for page in (MetricsPage(lambda: self.core.admin), MetricsPage(lambda: self.gateway.address)):
-            page.wait(lambda now: now > 0, "agentdesk_spans_exported_total")
-            self.assertEqual(page.value("agentdesk_spans_dropped_total"), 0)
+        for page, exported in zip(pages, before):
+            page.wait(lambda now, n=exported: now > n, "agentdesk_spans_exported_total")
+            # Of a collector that a busy machine keeps from answering nobody can say so much.
+            self.assertEqual(page.value("agentdesk_spans_dropped_total", reason="overflow"), 0)
 
 
 class NoCollectorTest(DeskTestCase):
