@@ -20,7 +20,7 @@
 namespace agentdesk::testing {
 namespace {
 
-constexpr int kPatienceSeconds = 10;
+constexpr int kPatienceSeconds = 60;
 
 uint64_t ReadBigEndian(absl::string_view bytes) {
   uint64_t value = 0;

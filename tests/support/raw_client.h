@@ -48,7 +48,7 @@ std::string ClientFrame(uint8_t first_byte, absl::string_view payload);
 std::string ClosePayload(int code, absl::string_view reason = "");
 
 // A blocking TCP client that sends exactly what it is told, so that a server can be shown what no
-// well-behaved client sends. Gives up waiting after ten seconds. Each of the two directions may be
+// well-behaved client sends. Gives up waiting after a minute. Each of the two directions may be
 // used by a thread of its own.
 class RawClient {
  public:

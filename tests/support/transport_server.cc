@@ -14,7 +14,7 @@
 namespace agentdesk::testing {
 namespace {
 
-constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::seconds kPatience{60};
 
 }  // namespace
 

@@ -17,7 +17,7 @@ namespace agentdesk::testing {
 
 // A real Transport on a port of its own, run by a thread of its own, whose WebSockets echo and
 // whose HTTP requests are answered with what they asked. Each hook runs on that thread and replaces
-// what is done otherwise. All waiting gives up after ten seconds.
+// what is done otherwise. All waiting gives up after a minute.
 class TransportServer : public gateway::TransportHandler {
  public:
   struct Hooks {

@@ -106,7 +106,8 @@ TEST_F(SpanExporterTest, DeliversInBatchesAndWhatIsLeftAtTheEnd) {
   auto exporter = Start({.endpoint = collector_.endpoint(),
                          .service = "s",
                          .max_batch = 2,
-                         .interval = absl::Hours(1)});
+                         .interval = absl::Hours(1),
+                         .timeout = absl::Seconds(60)});
   for (const char* name : {"first", "second", "third"}) exporter->Export(NewSpan(name));
   std::string body = collector_.Take(200);
   EXPECT_TRUE(absl::StrContains(body, "\"first\"") && absl::StrContains(body, "\"second\""))

@@ -83,8 +83,13 @@ void FakeEventService::Stop() {
   server_.reset();
 }
 
+void FakeEventService::set_greeting(v1::SubscribeResponse greeting) {
+  MutexLock lock(mutex_);
+  greeting_ = std::move(greeting);
+}
+
 FakeEventService::SubscriberPtr FakeEventService::Next() {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   MutexLock lock(mutex_);
   while (waiting_.empty()) {
     if (std::chrono::steady_clock::now() >= deadline) return nullptr;
@@ -105,6 +110,7 @@ grpc::ServerWriteReactor<v1::SubscribeResponse>* FakeEventService::Subscribe(
   auto subscriber = std::make_shared<Subscriber>(*request, std::move(metadata));
   subscriber->self_ = subscriber;
   MutexLock lock(mutex_);
+  if (greeting_.has_value()) subscriber->Send(*greeting_);
   waiting_.push_back(subscriber);
   all_.push_back(subscriber);
   came_.NotifyAll();

@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -60,7 +61,10 @@ class FakeEventService final : public v1::EventService::CallbackService {
   void Stop();
   const std::string& address() const { return address_; }
 
-  // Waits for the next subscription; null when none comes in 10 s.
+  // Said on each subscription from here on, as soon as it comes.
+  void set_greeting(v1::SubscribeResponse greeting) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Waits for the next subscription; null when none comes in 60 s.
   SubscriberPtr Next() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -73,6 +77,7 @@ class FakeEventService final : public v1::EventService::CallbackService {
   Condition came_;
   std::deque<SubscriberPtr> waiting_ ABSL_GUARDED_BY(mutex_);
   std::deque<SubscriberPtr> all_ ABSL_GUARDED_BY(mutex_);
+  std::optional<v1::SubscribeResponse> greeting_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace agentdesk::client

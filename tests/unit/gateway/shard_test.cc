@@ -34,6 +34,15 @@ using ::agentdesk::testing::ReceivedFrame;
 using ::agentdesk::testing::Value;
 using ::testing::HasSubstr;
 
+// The next frame beside those that tell a connection's position, which come whenever it was quiet.
+std::optional<ReceivedFrame> NextFrame(RawClient& client) {
+  std::optional<ReceivedFrame> frame = client.ReadFrame();
+  while (frame.has_value() && absl::StrContains(frame->payload, R"("type":"position")")) {
+    frame = client.ReadFrame();
+  }
+  return frame;
+}
+
 class ShardTest : public ::testing::Test {
  protected:
   // Starts `count` shards on one port of their own.
@@ -115,7 +124,7 @@ TEST_F(ShardTest, EveryBrowserGetsEveryEventOnceAndThenAGoodbye) {
   });
   for (const std::unique_ptr<RawClient>& client : clients) {
     for (int64_t sequence = 1; sequence <= kEvents; ++sequence) {
-      const std::optional<ReceivedFrame> frame = client->ReadFrame();
+      const std::optional<ReceivedFrame> frame = NextFrame(*client);
       ASSERT_TRUE(frame.has_value());
       ASSERT_THAT(frame->payload, HasSubstr(absl::StrCat("\"content\":\"", sequence, "\"")));
     }
@@ -123,10 +132,7 @@ TEST_F(ShardTest, EveryBrowserGetsEveryEventOnceAndThenAGoodbye) {
   core.join();
   Drain();
   for (const std::unique_ptr<RawClient>& client : clients) {
-    std::optional<ReceivedFrame> frame = client->ReadFrame();
-    if (frame.has_value() && absl::StrContains(frame->payload, "position")) {
-      frame = client->ReadFrame();
-    }
+    const std::optional<ReceivedFrame> frame = NextFrame(*client);
     ASSERT_TRUE(frame.has_value());
     EXPECT_EQ(frame->close_code(), 1012);
     client->SendFrame(frame->first_byte, frame->payload);
@@ -143,7 +149,7 @@ TEST_F(ShardTest, EveryStreamGetsEveryEventOnce) {
   for (int i = 0; i < 8; ++i) {
     clients.push_back(std::make_unique<RawClient>(port_));
     clients.back()->Send("GET /events?after=0 HTTP/1.1\r\nHost: a\r\n\r\n");
-    ASSERT_TRUE(clients.back()->WaitForInput(std::chrono::seconds(10)));
+    ASSERT_TRUE(clients.back()->WaitForInput(std::chrono::seconds(60)));
   }
   Publish(Block(0, {}));
   std::thread core([this] {
@@ -174,9 +180,9 @@ TEST_F(ShardTest, WhatHasComeIsSentTogetherAndBeforeAGap) {
     shard->Publish(Block(1, {Message(2, "two")}), absl::Now());
     shard->ReportGap({.reason = "log_was_reset", .desk_id = kDesk, .available_from = 0});
   });
-  EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("content":"one")"));
-  EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("content":"two")"));
-  EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("type":"gap")"));
+  EXPECT_THAT(NextFrame(*client)->payload, HasSubstr(R"("content":"one")"));
+  EXPECT_THAT(NextFrame(*client)->payload, HasSubstr(R"("content":"two")"));
+  EXPECT_THAT(NextFrame(*client)->payload, HasSubstr(R"("type":"gap")"));
   EXPECT_THAT(metrics_.Text(), HasSubstr("agentdesk_fanout_seconds_count 1\n"));
 }
 
@@ -190,7 +196,7 @@ TEST_F(ShardTest, AnEventGoesBeforeAllElseThatWaitsForTheThread) {
     shard->Publish(Block(0, {Message(1, "one")}), absl::Now());
   });
   EXPECT_THAT(metrics.get_future().get(), HasSubstr("agentdesk_fanout_seconds_count 1\n"));
-  EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("content":"one")"));
+  EXPECT_THAT(NextFrame(*client)->payload, HasSubstr(R"("content":"one")"));
 }
 
 // A request must not wait until an event has been written to ten thousand browsers.
@@ -205,7 +211,7 @@ TEST_F(ShardTest, WhatElseWaitsForTheThreadIsSeenToWhileAnEventGoesToMany) {
   });
   EXPECT_THAT(metrics.get_future().get(), HasSubstr("agentdesk_fanout_seconds_count 0\n"));
   for (const std::unique_ptr<RawClient>& client : clients) {
-    EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("content":"one")"));
+    EXPECT_THAT(NextFrame(*client)->payload, HasSubstr(R"("content":"one")"));
   }
 }
 
@@ -218,7 +224,7 @@ TEST_F(ShardTest, WhatComesWhileAnEventGoesToManyIsNotForgotten) {
   const auto credits = std::make_shared<std::counting_semaphore<>>(4);
   std::thread core([this, credits] {
     for (int64_t after = 0; after < kEvents; ++after) {
-      if (!credits->try_acquire_for(std::chrono::seconds(10))) {
+      if (!credits->try_acquire_for(std::chrono::seconds(60))) {
         ADD_FAILURE() << "nobody takes event " << after - 3;
         return;
       }
@@ -229,7 +235,7 @@ TEST_F(ShardTest, WhatComesWhileAnEventGoesToManyIsNotForgotten) {
   core.join();
   for (const std::unique_ptr<RawClient>& client : clients) {
     for (int64_t sequence = 1; sequence <= kEvents && !HasFailure(); ++sequence) {
-      ASSERT_THAT(client->ReadFrame()->payload,
+      ASSERT_THAT(NextFrame(*client)->payload,
                   HasSubstr(absl::StrCat("\"content\":\"", sequence, "\"")));
     }
   }
@@ -252,7 +258,7 @@ TEST_F(ShardTest, WhatComesAfterADrainHasBegunIsSentOnceAndInOrder) {
   RawClient& client = *clients[Hub::kStride];
   for (const std::string content : {"one", "two", "three", "four"}) {
     if (content == "four") Publish(Block(3, {Message(4, content)}));
-    const std::optional<ReceivedFrame> frame = client.ReadFrame();
+    const std::optional<ReceivedFrame> frame = NextFrame(client);
     ASSERT_TRUE(frame.has_value()) << content;
     EXPECT_THAT(frame->payload, HasSubstr(absl::StrCat("\"content\":\"", content)));
   }
@@ -277,7 +283,7 @@ TEST_F(ShardTest, WhatComesAfterAHoleIsNotJoinedToWhatWasBefore) {
     shard->Publish(Block(0, {Message(1, "one")}), absl::Now());
     shard->Publish(Block(7, {Message(8, "eight")}), absl::Now());
   });
-  EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("content":"one")"));
+  EXPECT_THAT(NextFrame(*client)->payload, HasSubstr(R"("content":"one")"));
   EXPECT_THAT(client->ReadFrame()->payload, HasSubstr(R"("type":"position","up_to":1,)"));
   EXPECT_EQ(client->ReadFrame()->first_byte, kCloseFrame);
 }
@@ -294,7 +300,7 @@ TEST_F(ShardTest, WhoComesDuringADrainIsToldToComeBack) {
     EXPECT_THAT(clients.back()->ReadFrame()->payload, HasSubstr("pong"));
   }
   state_.draining = true;
-  Drain(absl::Seconds(4));
+  Drain(absl::Seconds(8));
 
   RawClient late(port_);
   ASSERT_TRUE(late.Handshake("Sec-WebSocket-Protocol: agentdesk.v1\r\n"));
