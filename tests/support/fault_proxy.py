@@ -30,6 +30,7 @@ class FaultProxy:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.accepted = 0
+        self.refused = 0
         self._told = b""
         self.flow()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -41,6 +42,7 @@ class FaultProxy:
             except OSError:
                 return
             if self._refuses:
+                self.refused += 1
                 _reset(client)
                 continue
             try:
@@ -110,11 +112,11 @@ class FaultProxy:
         self._refuses = True
         self.reset()
 
-    def wait_told(self, text: str) -> None:
-        """Until the server was told this, among the last 64 KiB."""
+    def wait_told(self, text: str, times: int = 1) -> None:
+        """Until the server was told this, so often, among the last 64 KiB."""
         def told() -> bool:
             with self._lock:
-                return text.encode() in self._told
+                return self._told.count(text.encode()) >= times
 
         wait_until(told, f"{text!r} on its way to the server")
 
