@@ -100,7 +100,7 @@ class BenchTest(unittest.TestCase):
     def test_an_abuser_that_dies_gives_no_figures(self) -> None:
         with subprocess.Popen(
                 [str(BIN / "agentdesk-bench"), "--json", f"--dir={self.directory.name}", *SMALL,
-                 "--seconds=1", "--half_open=50", "abuse"],
+                 "--seconds=10", "--half_open=50", "abuse"],
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as bench:
             self.addCleanup(bench.kill)
             children = pathlib.Path(f"/proc/{bench.pid}/task/{bench.pid}/children")
