@@ -67,6 +67,22 @@ install_web() {
   tools/web.sh install
 }
 
+# The Node that the web part fetches where the one on PATH is too old. The test of that finds it in
+# npm's cache, and what the page is built from as well.
+install_node() {
+  local stamp=build/tools/node-in-cache.lock
+  cmp -s tools/node/package-lock.json "$stamp" && return 0
+  require_npm
+  say "fetching the Node that a test takes"
+  local scratch
+  scratch=$(mktemp -d)
+  cp tools/node/package.json tools/node/package-lock.json "$scratch/"
+  npm ci --prefix "$scratch" --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+  rm -rf "$scratch"
+  mkdir -p build/tools
+  cp tools/node/package-lock.json "$stamp"
+}
+
 # The linter and breaking-change check of the protos. Its package brings a ready program; node only
 # fetches it.
 install_buf() {
@@ -152,6 +168,7 @@ if [[ ${1:-} = --build ]]; then
 else
   install_packages "${test_packages[@]}"
   install_web
+  install_node
   install_buf
   install_api_checker
   install_grpcurl || say "buf curl takes its place"
