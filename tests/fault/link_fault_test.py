@@ -8,6 +8,7 @@ import oracle
 from agentdesk_test import Gateway, System, http_status, wait_until
 from desk_client import DeskClient, new_id
 from fault_proxy import FaultProxy
+from metrics_text import MetricsPage
 from ws_client import Browser, FullBrowser
 
 
@@ -103,10 +104,10 @@ class LinkFaultTest(unittest.TestCase):
         lost = FullBrowser(link.address, f"after=0&desk={desk_id}")
         self.addCleanup(lost.close)
         lost.wait_sequence(self.desk.create().sequence)
-        open_before = self.gateway.descriptors_in_use()
+        page = MetricsPage(lambda: self.gateway.address)
+        self.assertEqual(page.value("agentdesk_ws_connections"), 2)
         link.blackhole()
-        wait_until(lambda: self.gateway.descriptors_in_use() < open_before,
-                   "the end of a half-open connection", 60)
+        page.wait(lambda now: now == 1, "agentdesk_ws_connections")
         missed = self.desk.create().sequence
         again = FullBrowser(self.gateway.address, f"after={lost.last_sequence}&desk={desk_id}")
         self.addCleanup(again.close)

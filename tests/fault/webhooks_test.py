@@ -141,9 +141,9 @@ class WebhooksTest(unittest.TestCase):
         sender = self.sender(chat=receiver.url)
         chance = random.Random(7)
         for _ in range(8 * SCALE):
+            before = len(receiver.taken)
             for _ in range(chance.randrange(1, 4)):
                 self.live()
-            before = len(receiver.taken)
             wait_until(lambda n=before: len(receiver.taken) > n, "a delivery")
             if chance.random() < 0.5:
                 self.core.kill()
@@ -246,8 +246,8 @@ class WebhooksTest(unittest.TestCase):
         self.assertEqual(sender.stop(), 0)
 
     def test_another_desk_is_not_guessed_at(self) -> None:
-        receiver = self.receiver()
-        sender = self.sender(chat=receiver.url)
+        receiver, other = self.receiver(), self.receiver()
+        sender = self.sender(chat=receiver.url, other=other.url)
         self.live()
         self.check(receiver)
         sender.stop()
@@ -257,6 +257,7 @@ class WebhooksTest(unittest.TestCase):
         told = sender.wait_for_log("the log cannot be followed")
         self.assertIn("remove the file", told["error"])
         self.live()
+        self.check(other)
         self.assertEqual(receiver.tries, before)
 
     def test_a_core_that_wants_tokens_gets_the_one_that_is_in_the_file_by_then(self) -> None:

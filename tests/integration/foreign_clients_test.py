@@ -85,15 +85,16 @@ class CommandLineClientTest(DeskTestCase):
             process.kill()
         return text
 
+    def test_buf_lists(self) -> None:
+        listed = run(BUF, "curl", "--protocol", "grpc", "--http2-prior-knowledge", "--list-methods",
+                     f"http://{self.core.address}")
+        for service in SERVICES:
+            self.assertIn(service, listed)
+        self.assertIn("agentdesk.v1.TicketService/CreateTicket", listed)
+
     def test_list_and_describe(self) -> None:
         if not self.grpcurl:
-            listed = run(BUF, "curl", "--http2-prior-knowledge", "--list-methods",
-                         f"http://{self.core.address}")
-            for service in SERVICES:
-                self.assertIn(service, listed)
-            self.assertIn("agentdesk.v1.TicketService/CreateTicket", listed)
-            # It shows no comments; ReflectionTest reads them from what the core serves.
-            return
+            self.skipTest("buf curl shows no comments; ReflectionTest reads them")
         listed = set(self.client(self.core.address, "list").split())
         self.assertLessEqual(SERVICES | {"grpc.health.v1.Health"}, listed)
         self.assertIn("agentdesk.v1.TicketService.CreateTicket",

@@ -30,7 +30,9 @@ class FullProtocolTest(DeskTestCase):
         self.assertEqual(hello["desk"], self.desk.head().desk_id)
         self.assertGreaterEqual(hello["sequence"], 1)
         self.assertEqual(hello["heartbeat_ms"], 15000)
-        self.desk.create()
+        asks = self.browser("live=1")
+        asks.wait_type("subscribed")
+        asks.wait_sequence(self.desk.create().sequence)
         self.assertEqual(browser.ask({"type": "ping"})["type"], "pong")
         self.assertEqual(browser.seen, [])
 

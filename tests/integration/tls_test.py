@@ -9,7 +9,8 @@ import unittest
 from typing import Any
 
 import grpc
-from agentdesk_test import BIN, Gateway, Program, System, command_line, http_status, wait_until
+from agentdesk_test import (BIN, Core, Gateway, Program, System, command_line, http_status,
+                            wait_until)
 from certificates import (HERE, OLD_HASH, SHORT_KEY, Authority, Pair, credentials, handshake,
                           shown_serial)
 from desk_client import (DeskClient, Refusal, agent_pb2, event_pb2, refusal_of, ticket_pb2)
@@ -126,6 +127,12 @@ class ServerTest(TlsDesk, unittest.TestCase):
                           f"--core_ca={self.stranger.file}").start()
         self.addCleanup(gateway.end)
         self.assertIn("--core_ca does not cover", gateway.wait_for_log("the core is away")["status"])
+        other = self.authority.issue("other", "DNS:other.desk.example")
+        core = Core(self.folder / "other", f"--tls_cert={other.cert}", f"--tls_key={other.key}")
+        self.system.add(core).start()
+        self.assertEqual(handshake(core.address, self.authority, "-brief").returncode, 0)
+        misnamed = command_line("desk", f"--core_ca={self.authority.file}", core=core.address)
+        self.assertEqual(misnamed.returncode, 1, misnamed.stdout)
 
     def test_only_new_versions_and_ciphers_with_forward_secrecy(self) -> None:
         weak = ("-cipher", "ALL:@SECLEVEL=0")

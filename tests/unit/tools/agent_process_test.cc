@@ -46,7 +46,11 @@ class Watched {
 
 class AgentProcessTest : public testing::Test, protected Agent::Listener {
  protected:
-  static void SetUpTestSuite() { std::signal(SIGPIPE, SIG_IGN); }
+  static void SetUpTestSuite() {
+    std::signal(SIGPIPE, SIG_IGN);
+    // What was ignored at its start no shell can trap, and nohup ignores this one.
+    std::signal(SIGHUP, SIG_DFL);
+  }
 
   void Start(const std::string& command, std::optional<rlim_t> descriptors = std::nullopt) {
     absl::StatusOr<std::unique_ptr<Agent>> agent =
@@ -216,9 +220,12 @@ TEST_F(AgentProcessTest, WhatIsLeftOfTheGroupIsKilledWhenTheAgentEnds) {
 }
 
 TEST_F(AgentProcessTest, AProcessThatLeftTheGroupDoesNotHoldTheEndUp) {
-  Start("setsid sleep 30 & echo gone");
-  Run();
-  EXPECT_EQ(lines_[0], "gone");
+  Start("setsid sh -c 'echo $$; exec sleep 600' & read line");
+  RunUntilLines(1);
+  const pid_t gone = std::atoi(lines_[0].c_str());
+  agent_->Send("go\n");
+  EXPECT_EQ(Run().code, 0);
+  EXPECT_EQ(kill(gone, SIGKILL), 0) << "it has its stdout to this moment";
 }
 
 TEST_F(AgentProcessTest, NoVariableOfOurs) {
