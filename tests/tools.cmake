@@ -1,5 +1,6 @@
 add_executable(tools_test
-  unit/tools/agent_process_test.cc unit/tools/agent_protocol_test.cc unit/tools/attempt_test.cc
+  unit/tools/agent_process_test.cc unit/tools/agent_protocol_test.cc unit/tools/attempt_park_test.cc
+  unit/tools/attempt_test.cc
   unit/tools/lease_status_test.cc unit/tools/line_splitter_test.cc unit/tools/outgoing_test.cc
   unit/tools/transcript_test.cc unit/tools/utf8_test.cc)
 target_link_libraries(tools_test PRIVATE

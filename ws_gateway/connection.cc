@@ -462,21 +462,6 @@ void Connection::OnFeed(absl::StatusOr<FeedPart> part) {
   }
 }
 
-void Connection::OnFeedTokenEnded() {
-  // A stream of the core ends with the token that it began with, also where a fresh one was shown
-  // here meanwhile.
-  if (caller_.user_until <= feed_until_) return Leave(kCloseTokenEnded, kTokenRanOut);
-  if (cursor_.started()) {
-    BeginFeed(
-        {.kind = SubscribeFrom::Kind::kAfter, .desk_id = feed_desk_, .after = cursor_.position()});
-  } else if (unanswered_) {
-    BeginFeed(wanted_->from);
-  } else {
-    // Of a snapshot a part was sent, to which those of another do not fit.
-    Leave(kCloseRestart, "the stream of events cannot go on: resume");
-  }
-}
-
 void Connection::PumpFeed() {
   while (part_.has_value()) {
     FeedPart& part = *part_;

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/post.hpp>
 #include <cerrno>
@@ -12,6 +13,16 @@ namespace {
 
 namespace net = boost::asio;
 using ErrorCode = boost::system::error_code;
+
+// How often connections are looked at, so that what is due is late by an eighth.
+std::chrono::milliseconds SweepInterval(const TransportOptions& options) {
+  using std::chrono::milliseconds;
+  const milliseconds shortest =
+      std::min({options.max_queue_age, options.handshake_timeout, options.request_timeout,
+                options.keep_alive_timeout, options.ping_interval, options.pong_timeout,
+                options.close_timeout, options.message_timeout});
+  return std::clamp(shortest / 8, milliseconds(5), milliseconds(500));
+}
 
 }  // namespace
 
@@ -83,9 +94,8 @@ bool TcpConnection::DiscardSome() {
   return true;
 }
 
-ConnectionSet::ConnectionSet(net::io_context& io, std::chrono::milliseconds sweep_interval,
-                             size_t max_admitted)
-    : sweep_interval_(sweep_interval), max_admitted_(max_admitted), timer_(io) {}
+ConnectionSet::ConnectionSet(net::io_context& io, const TransportOptions& options)
+    : sweep_interval_(SweepInterval(options)), max_admitted_(options.max_connections), timer_(io) {}
 
 ConnectionSet::~ConnectionSet() {
   while (!connections_.empty()) {

@@ -90,8 +90,7 @@ class TcpConnection : public std::enable_shared_from_this<TcpConnection> {
 class ConnectionSet {
  public:
   // `io` must outlive the set.
-  ConnectionSet(boost::asio::io_context& io, std::chrono::milliseconds sweep_interval,
-                size_t max_admitted);
+  ConnectionSet(boost::asio::io_context& io, const TransportOptions& options);
   // Drops every connection.
   ~ConnectionSet();
 

@@ -2,7 +2,6 @@
 
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/beast/core/bind_handler.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
@@ -12,7 +11,6 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
 #include "ws_gateway/acceptor.h"
 #include "ws_gateway/address_limit.h"
 #include "ws_gateway/connection_set.h"
@@ -181,9 +179,8 @@ class WebSocketConnection final : public OutboxConnection {
       message_due_ = now + options_.message_timeout;
     } else if (now >= message_due_) {
       return Close(kTooMany,
-                   absl::StrCat("a message may take ",
-                                absl::FormatDuration(absl::FromChrono(options_.message_timeout)),
-                                " to arrive, retry in ", kRetryAfterSeconds, " s"),
+                   absl::StrCat("a message may take ", options_.message_timeout.count(),
+                                " ms to arrive, retry in ", kRetryAfterSeconds, " s"),
                    false);
     }
     if (!outbox_.empty()) {
@@ -526,15 +523,6 @@ class HttpConnection final : public TcpConnection {
   bool keep_alive_ = false;
 };
 
-std::chrono::milliseconds SweepInterval(const TransportOptions& options) {
-  using std::chrono::milliseconds;
-  const milliseconds shortest =
-      std::min({options.max_queue_age, options.handshake_timeout, options.request_timeout,
-                options.keep_alive_timeout, options.ping_interval, options.pong_timeout,
-                options.close_timeout, options.message_timeout});
-  return std::clamp(shortest / 8, milliseconds(5), milliseconds(500));
-}
-
 // Before TLS there is nothing that could be said.
 std::string RefusalAtAccept(const TransportOptions& options, Refusal why) {
   return options.tls == nullptr ? Serialize(NoRoomResponse(why)) : std::string();
@@ -544,7 +532,7 @@ class BeastTransport final : public Transport {
  public:
   BeastTransport(net::io_context& io, TransportOptions options, TransportHandler& handler)
       : server_{std::move(options), handler},
-        connections_(io, SweepInterval(server_.options), server_.options.max_connections),
+        connections_(io, server_.options),
         refusal_(RefusalAtAccept(server_.options, Refusal::kConnections)),
         address_refusal_(RefusalAtAccept(server_.options, Refusal::kConnectionsOfAddress)),
         acceptor_(io, refusal_, [this](TcpSocket socket, std::string remote_address) {

@@ -153,7 +153,7 @@ class PlainProtocolTest(DeskTestCase):
     def test_ack_comes_before_the_broadcast_it_caused(self) -> None:
         browser = self.connected()
         other = self.connected()
-        lease = self.desk.start()
+        lease = self.desk.start(lease_s=600)
 
         def is_acknowledged_at_once() -> bool:
             """Whether the ack came within the second for which the broadcast has to wait for it."""

@@ -392,7 +392,7 @@ TEST(TransportSocketTest, AMessageHasToEndInTime) {
   const auto close = client.ReadFrame();
   ASSERT_TRUE(close);
   EXPECT_EQ(close->close_code(), 4429);
-  EXPECT_EQ(close->close_reason(), "a message may take 300ms to arrive, retry in 5 s");
+  EXPECT_EQ(close->close_reason(), "a message may take 300 ms to arrive, retry in 5 s");
 }
 
 TEST(TransportSocketTest, SurplusConnectionsAreToldSo) {

@@ -8,7 +8,7 @@
 #include "core_service/base/timestamp.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/unit/tools/attempt_fakes.h"
+#include "tests/unit/tools/attempt_fixture.h"
 
 namespace agentdesk::worker {
 namespace {
@@ -17,104 +17,9 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr int64_t kClaimed = 100;
-
 absl::Status Lost() {
   return ErrorWithReason(absl::StatusCode::kFailedPrecondition, "lease_lost", "the lease ran out");
 }
-
-class AttemptTest : public testing::Test {
- protected:
-  AttemptTest() {
-    claim_.mutable_job()->set_job_id("job-1");
-    claim_.mutable_job()->set_session_id("s-1");
-    claim_.mutable_job()->set_attempt(1);
-    claim_.mutable_ticket()->set_ticket_name("T");
-    claim_.set_lease_token(kClaimed);
-    claim_.set_sequence(kClaimed);
-    *claim_.mutable_lease_duration() = ToProto(absl::Seconds(30));
-  }
-
-  // Begins the attempt, up to its agent.
-  void Start() {
-    Prepare();
-    FakeLeaseCalls::Answer(calls_->lists,
-                           absl::StatusOr<v1::ListEventsResponse>(v1::ListEventsResponse()));
-    ASSERT_TRUE(agent_->alive);
-    ASSERT_EQ(agent_->lines.size(), 1u);
-    agent_->lines.clear();
-  }
-  void Prepare() {
-    auto calls = std::make_unique<FakeLeaseCalls>();
-    calls_ = calls.get();
-    Attempt::Options options;
-    options.transcript_directory = transcript_directory_;
-    attempt_ = std::make_unique<Attempt>(
-        options, claim_, std::move(calls),
-        [this](Agent::Listener& listener) -> absl::StatusOr<std::unique_ptr<Agent>> {
-          if (!start_error_.ok()) return start_error_;
-          return std::make_unique<FakeAgent>(agent_, listener);
-        },
-        [this](const absl::Status& status) { started_.push_back(status); }, alarms_,
-        [this] { ++over_; });
-    attempt_->Start();
-  }
-
-  void Say(const std::string& line) { agent_->listener->OnLine(line); }
-  void Exit(int code, int signal = 0, std::string said = "") {
-    agent_->listener->OnExit({code, signal, std::move(said)});
-  }
-  template <typename Request, typename Response>
-  Request Ok(FakeLeaseCalls::Queue<Request, Response>& queue, Response response = Response()) {
-    EXPECT_FALSE(queue.empty()) << Request::descriptor()->name() << " was not called";
-    if (queue.empty()) return Request();
-    return FakeLeaseCalls::Answer(queue, absl::StatusOr<Response>(std::move(response)));
-  }
-  template <typename Request, typename Response>
-  Request Refuse(FakeLeaseCalls::Queue<Request, Response>& queue, absl::Status status) {
-    return FakeLeaseCalls::Answer(queue, absl::StatusOr<Response>(std::move(status)));
-  }
-  v1::AskQuestionResponse Asked(v1::QuestionState state, int64_t closed = 0) {
-    v1::AskQuestionResponse response;
-    response.mutable_question()->set_question_id("q-1");
-    response.mutable_question()->set_key("k");
-    response.mutable_question()->set_state(state);
-    response.mutable_question()->set_response("yes");
-    response.mutable_question()->set_closed_sequence(closed);
-    return response;
-  }
-  void Input(int64_t sequence, v1::ReceiveInputResponse input) {
-    input.set_sequence(sequence);
-    calls_->on_input(std::move(input));
-  }
-  void Answered(int64_t sequence) {
-    v1::ReceiveInputResponse input;
-    input.mutable_answer()->set_question_id("q-1");
-    input.mutable_answer()->set_key("k");
-    input.mutable_answer()->set_response("yes");
-    Input(sequence, input);
-  }
-  void Wrote(int64_t sequence) {
-    v1::ReceiveInputResponse input;
-    input.mutable_message()->set_content("hello");
-    Input(sequence, input);
-  }
-  void CancelAsked(int64_t sequence) {
-    v1::ReceiveInputResponse input;
-    input.mutable_cancel();
-    Input(sequence, input);
-  }
-
-  v1::ClaimJobResponse claim_;
-  FakeAlarms alarms_;
-  std::shared_ptr<AgentProbe> agent_ = std::make_shared<AgentProbe>();
-  absl::Status start_error_;
-  std::string transcript_directory_ = testing::TempDir();
-  std::vector<absl::Status> started_;
-  FakeLeaseCalls* calls_ = nullptr;
-  int over_ = 0;
-  std::unique_ptr<Attempt> attempt_;
-};
 
 TEST_F(AttemptTest, ALeaseThatWasGivenBeforeIsRenewedAtOnce) {
   claim_.set_replayed(true);
@@ -246,101 +151,6 @@ TEST_F(AttemptTest, AJobWhoseTranscriptCannotBeKeptHereIsGivenBack) {
   Ok(calls_->releases);
   EXPECT_THAT(calls_->failures, IsEmpty());
   EXPECT_EQ(over_, 1);
-}
-
-TEST_F(AttemptTest, AllInputOfTheAttemptWakesAParkedJob) {
-  Start();
-  Wrote(110);  // perhaps in a buffer of the agent's, which it will never look into
-  Say(R"({"type":"park"})");
-  Wrote(120);
-  Exit(0);
-  EXPECT_EQ(Ok(calls_->releases).input_after_sequence(), kClaimed);
-  EXPECT_EQ(over_, 1);
-}
-
-TEST_F(AttemptTest, ParkWithoutInputWaitsForWhatComesAfterTheClaim) {
-  Start();
-  Say(R"({"type":"question","key":"k","content":"?"})");
-  Say(R"({"type":"park"})");
-  Exit(0);
-  EXPECT_TRUE(calls_->releases.empty()) << "the question first";
-  Ok(calls_->asks, Asked(v1::QUESTION_STATE_OPEN));
-  EXPECT_EQ(Ok(calls_->releases).input_after_sequence(), kClaimed);
-}
-
-// Its question had its answer before this attempt, so no input is to come any more.
-TEST_F(AttemptTest, AnOutcomeThatComesAfterTheParkWakesTheJob) {
-  for (const bool exits_first : {false, true}) {
-    agent_ = std::make_shared<AgentProbe>();
-    Start();
-    Say(R"({"type":"question","key":"k","content":"?"})");
-    Say(R"({"type":"park"})");
-    if (exits_first) Exit(0);
-    Ok(calls_->asks, Asked(v1::QUESTION_STATE_ANSWERED, kClaimed - 5));
-    if (!exits_first) Exit(0);
-    EXPECT_EQ(Ok(calls_->releases).input_after_sequence(), kClaimed - 6);
-    attempt_.reset();
-  }
-}
-
-TEST_F(AttemptTest, ParkThenACrashIsAFailure) {
-  Start();
-  Say(R"({"type":"park"})");
-  Exit(1);
-  EXPECT_FALSE(calls_->failures.empty());
-  EXPECT_TRUE(calls_->releases.empty());
-}
-
-TEST_F(AttemptTest, ParkPutsNoKillOff) {
-  Start();
-  Say(R"({"type":"park"})");
-  alarms_.Advance(absl::Seconds(6));
-  Say(R"({"type":"park"})");
-  alarms_.Advance(absl::Seconds(5));
-  EXPECT_THAT(agent_->signals, ElementsAre(SIGTERM));
-}
-
-TEST_F(AttemptTest, NothingThatTheAgentSaysPutsTheKillAfterACancelOff) {
-  for (const std::string line : {R"({"type":"park"})", R"({"type":"complete"})"}) {
-    agent_ = std::make_shared<AgentProbe>();
-    Start();
-    CancelAsked(110);
-    alarms_.Advance(absl::Seconds(6));
-    Say(line);
-    alarms_.Advance(absl::Seconds(5));
-    EXPECT_THAT(agent_->signals, ElementsAre(SIGTERM)) << line;
-    attempt_.reset();
-  }
-}
-
-TEST_F(AttemptTest, AnEndThatIsRefusedDoesNotSaveAParkedAgent) {
-  Start();
-  Say(R"({"type":"park"})");
-  Say(R"({"type":"complete"})");
-  Refuse(calls_->completions, InvalidField("result_json", "too deep"));
-  alarms_.Advance(absl::Seconds(11));
-  EXPECT_THAT(agent_->signals, ElementsAre(SIGTERM));
-}
-
-TEST_F(AttemptTest, ParkStandsWhenTheTimeRunsOutAfterIt) {
-  claim_.mutable_ticket()->set_timeout_s(60);
-  Start();
-  alarms_.Advance(absl::Seconds(55));
-  Say(R"({"type":"park"})");
-  alarms_.Advance(absl::Seconds(6));
-  EXPECT_THAT(agent_->signals, ElementsAre(SIGTERM));
-  Exit(0, SIGTERM);
-  EXPECT_TRUE(calls_->failures.empty());
-  EXPECT_EQ(Ok(calls_->releases).input_after_sequence(), kClaimed);
-}
-
-TEST_F(AttemptTest, ParkComesTooLateWhenTheTimeHasRunOut) {
-  claim_.mutable_ticket()->set_timeout_s(60);
-  Start();
-  alarms_.Advance(absl::Seconds(61));
-  Say(R"({"type":"park"})");
-  Exit(0);
-  EXPECT_EQ(Ok(calls_->failures).error(), "timed out after 60 s");
 }
 
 TEST_F(AttemptTest, TheOutcomeOfAKeyAskedAgainComesAtOnce) {
