@@ -6,7 +6,7 @@ target_link_libraries(agentdesk_desk_fixture
 add_executable(desk_test
   unit/base/address_test.cc unit/base/admin_http_test.cc unit/base/base_test.cc
   unit/base/metrics_test.cc unit/base/span_exporter_test.cc unit/base/trace_context_test.cc
-  unit/events/event_log_test.cc unit/desk/answer_test.cc unit/desk/desk_test.cc
+  unit/events/event_log_test.cc unit/desk/answer_test.cc unit/desk/claim_test.cc unit/desk/desk_test.cc
   unit/desk/limits_test.cc unit/desk/restored_desk_test.cc unit/desk/retention_test.cc
   unit/desk/snapshot_test.cc unit/desk/tenant_test.cc unit/desk/time_test.cc unit/pulse_test.cc
   ${CMAKE_SOURCE_DIR}/core_service/pulse.cc)

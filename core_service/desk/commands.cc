@@ -445,7 +445,9 @@ class ClaimCommand final : public Command {
     // How long it waits does not make it another claim.
     v1::ClaimJobRequest what = request_;
     what.clear_wait();
-    if (!request_.request_id().empty()) fingerprint_ = Fingerprint(std::move(what));
+    if (request_.request_id().empty()) return;
+    fingerprint_ = Fingerprint(std::move(what));
+    call_ = absl::StrCat(fingerprint_, request_.request_id(), " ", caller_.identity);
   }
 
   Progress Run(Turn& turn) override {
@@ -474,6 +476,7 @@ class ClaimCommand final : public Command {
   size_t bytes() const override { return bytes_; }
   bool called_off() const override { return called_off_->load(std::memory_order_relaxed); }
   absl::Duration waits_until() const override { return waits_until_; }
+  absl::string_view call() const override { return call_; }
   bool WaitsFor(absl::string_view tenant, absl::string_view queue) const override {
     return caller_.HeldTo().value_or(std::string(tenant)) == tenant &&
            std::find(queues_.begin(), queues_.end(), queue) != queues_.end();
@@ -531,6 +534,7 @@ class ClaimCommand final : public Command {
   const std::shared_ptr<const std::atomic<bool>> called_off_;
   Done<v1::ClaimJobResponse> done_;
   std::string fingerprint_;
+  std::string call_;
   absl::StatusOr<v1::ClaimJobResponse> result_ = v1::ClaimJobResponse();
 };
 

@@ -208,6 +208,7 @@ void Committer::RunCommands(Turn& turn, Batch& batch, Commands& finished) {
     if (!turn.failure().ok()) return;
     turn.set_as_of(submitted.arrived);
     std::unique_ptr<Command> command = std::move(submitted.command);
+    EndEarlierTry(*command, finished);
     if (command->Run(turn) == Command::Progress::kWaits) {
       if (waiting_.size() < limits_.max_waiting) {
         Park(*command);
@@ -220,6 +221,20 @@ void Committer::RunCommands(Turn& turn, Batch& batch, Commands& finished) {
   }
   RunTimers(turn, batch.complete_until, timers_left);
   turn.set_as_of(batch.complete_until);
+}
+
+void Committer::EndEarlierTry(const Command& later, Commands& finished) {
+  if (later.call().empty()) return;
+  const auto earlier = std::find_if(waiting_.begin(), waiting_.end(), [&](const auto& command) {
+    return command->call() == later.call();
+  });
+  if (earlier == waiting_.end()) return;
+  (*earlier)->GiveUp();
+  Commands ended;
+  ended.push_back(std::move(*earlier));
+  waiting_.erase(earlier);
+  Unpark(ended);
+  finished.push_back(std::move(ended.front()));
 }
 
 absl::Status Committer::Commit(store::Transaction& transaction, Turn& turn, Published& published) {

@@ -9,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core_service/base/mutex.h"
 #include "core_service/desk/desk.h"
@@ -35,10 +36,12 @@ class Command {
   virtual size_t bytes() const = 0;
 
   // For a command that may wait: whether it has been called off, until when it waits on the
-  // monotonic clock, whether a job in this queue may be of use to it, and its end when it has
-  // waited in vain (GiveUp) or there is no room for it to wait (Refuse).
+  // monotonic clock, what is the same for all tries of one call (empty: it is tried once), whether
+  // a job in this queue may be of use to it, and its end when it has waited in vain (GiveUp) or
+  // there is no room for it to wait (Refuse).
   virtual bool called_off() const { return false; }
   virtual absl::Duration waits_until() const { return absl::ZeroDuration(); }
+  virtual absl::string_view call() const { return {}; }
   virtual bool WaitsFor(absl::string_view /*tenant*/, absl::string_view /*queue*/) const {
     return false;
   }
@@ -117,6 +120,9 @@ class Committer {
   bool TakeBatch(Batch& batch) ABSL_LOCKS_EXCLUDED(mutex_);
   void RunBatch(Batch batch);
   void RunCommands(Turn& turn, Batch& batch, Commands& finished);
+  // The try of the same call that still waits, whose caller may have gone: it would take a job that
+  // the later one is not told of.
+  void EndEarlierTry(const Command& later, Commands& finished);
   // Decides what is due at `until`, `left` at most; what is left over comes in the next batch.
   void RunTimers(Turn& turn, absl::Duration until, int& left);
   void RunTimer(Turn& turn, const Timers::Due& due);

@@ -374,39 +374,6 @@ TEST_F(DeskTest, NothingExpiresInTheFirstHalfMinuteAfterAStart) {
   EXPECT_EQ(Answer(question, "in time after all").outcome(), v1::RESPONSE_OUTCOME_RECEIVED);
 }
 
-TEST_F(DeskTest, AClaimWaitsForATicket) {
-  absl::StatusOr<v1::ClaimJobResponse> claim;
-  std::thread worker([&] { claim = Claim("patient", absl::Seconds(60)); });
-  const auto created = Create("For you");
-  worker.join();
-  ASSERT_TRUE(claim.ok() && claim->has_job());
-  EXPECT_EQ(claim->job().job_id(), created.job_id());
-}
-
-TEST_F(DeskTest, AClaimThatWaitsInVainIsOkWithoutAJob) {
-  std::promise<absl::StatusOr<v1::ClaimJobResponse>> answer;
-  v1::ClaimJobRequest request;
-  request.set_worker("w");
-  request.mutable_wait()->set_seconds(60);
-  auto waiting = desk_->Claim({}, request, [&](auto r) { answer.set_value(std::move(r)); });
-  clock_.Advance(absl::Seconds(61));
-  auto result = answer.get_future().get();
-  ASSERT_TRUE(result.ok());
-  EXPECT_FALSE(result->has_job());
-}
-
-TEST_F(DeskTest, AClaimThatIsCalledOffTakesNoJob) {
-  std::promise<absl::StatusOr<v1::ClaimJobResponse>> answer;
-  v1::ClaimJobRequest request;
-  request.set_worker("gone");
-  request.mutable_wait()->set_seconds(60);
-  auto waiting = desk_->Claim({}, request, [&](auto r) { answer.set_value(std::move(r)); });
-  waiting->Cancel();
-  EXPECT_FALSE(answer.get_future().get()->has_job());
-  Create("Not for the one who left");
-  EXPECT_TRUE(Claim("here")->has_job());
-}
-
 TEST_F(DeskTest, AClaimRepeatedUnderItsIdReturnsTheLiveLease) {
   Create("One");
   Create("Two");
