@@ -235,7 +235,7 @@ class CommandLineTest(DeskTestCase):
                      self.run_it("desk", env={"AGENTDESK_JSON": "maybe"}),
                      self.run_it("desk", f"--flagfile={file}")):
             self.assertEqual((done.code, done.out), (2, ""), done.err)
-            self.assertIn("json", done.err)
+            self.assertIn("json=maybe: must be true or false", done.err.lower())
         self.assertEqual(self.run_it("desk", "--flagfile=/no/such/file").code, 2)
 
     def test_errors_end_with_1_and_say_what(self) -> None:

@@ -253,7 +253,7 @@ class WorkerTest(DeskTestCase):
         worker = Program("agentdesk-worker", "--agent=true", "--concurrency=12", descriptors=60)
         self.addCleanup(worker.kill)
         self.assertEqual(worker.start().wait(), 1)
-        self.assertIn("--concurrency: so many agents need 100 open files, and the limit is 60",
+        self.assertIn("--concurrency=12: so many agents need 100 open files, and the limit is 60",
                       wait_until(worker.tail, "a reason"))
 
     def test_what_an_agent_says_when_the_worker_is_stopped_is_stored(self) -> None:
