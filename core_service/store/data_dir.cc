@@ -19,7 +19,7 @@ constexpr char kForbidden[] = "let this user read and write the directory and wh
 
 absl::Status SystemError(absl::string_view doing, absl::string_view path) {
   const int error = errno;
-  const absl::Status status = absl::ErrnoToStatus(error, absl::StrCat("cannot ", doing, " ", path));
+  absl::Status status = absl::ErrnoToStatus(error, absl::StrCat("cannot ", doing, " ", path));
   if (error == EIO) return absl::UnavailableError(status.message());
   if (error != EACCES && error != EPERM) return status;
   return absl::Status(status.code(), absl::StrCat(status.message(), "; ", kForbidden));
