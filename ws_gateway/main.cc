@@ -42,8 +42,7 @@ int Main(int argc, char** argv) {
   if (config->check_only) {
     if (config->tls.has_value()) {
       const absl::Status held = CheckTime(*config->tls, Clock::Real().Now());
-      if (!held.ok())
-        LogError("the certificate does not hold; clients refuse it", {{"error", held.message()}});
+      if (!held.ok()) LogTimeFault(held);
     }
     for (const std::string& line : EffectiveFlags()) std::puts(line.c_str());
     return 0;

@@ -156,6 +156,10 @@ absl::Status CheckTime(const Certificates& certificates, absl::Time now) {
                                     absl::UTCTimeZone())));
 }
 
+void LogTimeFault(const absl::Status& fault) {
+  LogError("the certificate does not hold; clients refuse it", {{"error", fault.message()}});
+}
+
 absl::Time EndOfCertificate(absl::string_view pem) {
   const Bio bio = BioOf(pem);
   const Certificate certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
@@ -202,9 +206,7 @@ void CertificateFiles::LookAtTime() {
   const absl::Status status = CheckTime(*Current(), clock_.Now());
   if (last_time_error_ == status.message()) return;
   last_time_error_ = std::string(status.message());
-  if (!status.ok()) {
-    LogError("the certificate does not hold; clients refuse it", {{"error", last_time_error_}});
-  }
+  if (!status.ok()) LogTimeFault(status);
 }
 
 void CertificateFiles::Reload() {

@@ -50,6 +50,9 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> TlsContextOf(const Certificates& certif
 // then it is shown, and whoever looks at it refuses it.
 absl::Status CheckTime(const Certificates& certificates, absl::Time now);
 
+// Logs that as an error.
+void LogTimeFault(const absl::Status& fault);
+
 // When the first certificate in a text in PEM ends; InfinitePast where there is none.
 absl::Time EndOfCertificate(absl::string_view pem);
 
